@@ -1,0 +1,1 @@
+"""Value objects, without I/O: what the rooms of neuromem hand to each other."""

@@ -1,0 +1,64 @@
+"""What is known: memories, each a chain of versions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime
+
+MemoryType = Literal["fact", "episodic", "insight", "general"]
+MEMORY_TYPES: tuple[MemoryType, ...] = ("fact", "episodic", "insight", "general")
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """One version of a memory.
+
+    Two clocks: ``created_at`` and ``superseded_at`` say when neuromem learned this version and when it stopped
+    holding it; ``occurred_at``, ``valid_from`` and ``valid_until`` say when it was true in the world.
+    ``importance`` lies in 1-10, ``valence`` in [-1, 1], ``arousal`` and ``confidence`` in [0, 1]; None is unknown.
+    """
+
+    id: str
+    user_id: str
+    version: int
+    memory_type: MemoryType
+    content: str
+    metadata: Mapping[str, Any]
+    created_at: datetime
+    superseded_at: datetime | None
+    occurred_at: datetime | None
+    valid_from: datetime | None
+    valid_until: datetime | None
+    importance: float | None
+    confidence: float | None
+    valence: float | None
+    arousal: float | None
+    emotion: str | None
+    category: str | None
+    origin: Mapping[str, Any]
+    sources: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class NewMemory:
+    """A memory that was checked and is ready to be stored."""
+
+    content: str
+    memory_type: MemoryType = "general"
+    metadata: Mapping[str, Any] | None = None
+    occurred_at: datetime | None = None
+    valid_from: datetime | None = None
+    valid_until: datetime | None = None
+    importance: float | None = None
+    confidence: float | None = None
+    valence: float | None = None
+    arousal: float | None = None
+    emotion: str | None = None
+    category: str | None = None
+    origin: Mapping[str, Any] | None = None
+    sources: tuple[str, ...] = ()
+    language: str | None = None

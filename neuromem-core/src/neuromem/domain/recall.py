@@ -1,0 +1,135 @@
+"""What recall asks for and what it finds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal, NotRequired, TypedDict
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime
+
+Kind = Literal["message", "memory", "document"]
+KINDS: tuple[Kind, ...] = ("message", "memory", "document")
+
+
+@dataclass(frozen=True, slots=True)
+class Filters:
+    """Which entries may be found; every field narrows, None leaves open.
+
+    ``kinds`` says which kinds of entries take part, ``memory_types`` narrows the memories among them.
+    ``include_extracted`` lets raw messages take part whose extraction by a model is done.
+    """
+
+    kinds: tuple[Kind, ...] = ("message", "memory")
+    memory_types: tuple[str, ...] | None = None
+    created_after: datetime | None = None
+    created_before: datetime | None = None
+    event_after: datetime | None = None
+    event_before: datetime | None = None
+    metadata: Mapping[str, Any] | None = None
+    as_of: datetime | None = None
+    include_extracted: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """One question of one user; ``depth`` is how many candidates each retriever should offer.
+
+    ``now`` is the moment the answer speaks from: ``as_of`` when it was given, else the present.
+    """
+
+    user_id: str
+    text: str
+    now: datetime
+    limit: int = 20
+    depth: int = 100
+    language: str | None = None
+    filters: Filters = field(default_factory=Filters)
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """What a retriever found; ``score`` orders this retriever's list, higher is better.
+
+    ``relevance`` is absolute, in [0, 1] and comparable between queries; None when the retriever cannot say.
+    """
+
+    id: str
+    kind: Kind
+    score: float
+    relevance: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Fused:
+    """A candidate after fusion: ``score`` in [0, 1] orders, ``relevance`` is absolute, ``ranks`` count from 1."""
+
+    id: str
+    kind: Kind
+    score: float
+    relevance: float
+    ranks: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """A fused candidate together with what is stored about it: what scorers and rerankers see."""
+
+    id: str
+    kind: Kind
+    score: float
+    relevance: float
+    ranks: Mapping[str, int]
+    content: str
+    memory_type: str
+    created_at: datetime
+    occurred_at: datetime | None
+    metadata: Mapping[str, Any]
+    sources: tuple[str, ...]
+    session_id: str | None = None
+    position: int | None = None
+    speaker: str | None = None
+    importance: float | None = None
+    valence: float | None = None
+    arousal: float | None = None
+
+
+class RecallItem(TypedDict):
+    """One item of ``merged``, ``vector_results``, ``bm25_results`` and ``conversation_results``."""
+
+    id: str
+    content: str
+    source: str
+    score: float
+    relevance: float
+    memory_type: str
+    created_at: datetime
+    occurred_at: datetime | None
+    metadata: dict[str, Any]
+    sources: list[str]
+    explain: NotRequired[dict[str, Any]]
+
+
+class GraphItem(TypedDict):
+    """One relation that recall found in the graph."""
+
+    subject: str
+    relation: str
+    object: str
+    content: str
+
+
+class RecallResult(TypedDict):
+    """What ``recall()`` returns."""
+
+    merged: list[RecallItem]
+    vector_results: list[RecallItem]
+    bm25_results: list[RecallItem]
+    conversation_results: list[RecallItem]
+    graph_results: list[GraphItem]
+    graph_context: list[str]
+    user_profile: dict[str, Any]
+    pending: int
+    skipped: NotRequired[list[str]]
+    explain: NotRequired[dict[str, Any]]

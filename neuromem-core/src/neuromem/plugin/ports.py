@@ -1,0 +1,26 @@
+"""What a stage may read: ports that the store fills."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from neuromem.domain.recall import Candidate, Hit, Query
+
+
+class Reader(Protocol):
+    """Reads what one user's question may see; every method honors ``query.filters`` and ``query.user_id``."""
+
+    async def lexical(self, query: Query) -> Sequence[Candidate]:
+        """Return the entries that share words with the question, best BM25 score first."""
+        ...
+
+    async def vector(self, query: Query) -> Sequence[Candidate]:
+        """Return the entries nearest to the question's embedding, best cosine first."""
+        ...
+
+    async def load(self, query: Query, candidates: Sequence[Candidate]) -> Sequence[Hit]:
+        """Return what is stored about the candidates; those that the question may not see are left out."""
+        ...
