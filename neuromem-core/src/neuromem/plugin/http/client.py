@@ -74,21 +74,7 @@ class HttpClient:
         """Post a JSON object to ``base_url`` + ``path`` and return the JSON object of the answer."""
         body = json.dumps(payload, allow_nan=False, separators=(",", ":")).encode("ascii")
         reply = await self.send("POST", path, body, content_type="application/json")
-        call = self._call("POST", path)
-        try:
-            value = json.loads(reply)
-        except (ValueError, RecursionError) as error:
-            what = f"something that is not JSON: {self._quote(reply.decode('utf-8', 'replace'))!r}"
-            raise unusable(self.provider, call, what).exception() from error
-        if not isinstance(value, dict):
-            what = f"a JSON {type(value).__name__} where an object belongs"
-            raise unusable(self.provider, call, what).exception()
-        if value.get("error"):  # some gateways answer 200 and put the error inside
-            code = value["error"].get("code") if isinstance(value["error"], dict) else None
-            status = code if isinstance(code, int) and 400 <= code < 600 else 400
-            detail = self._quote(vendor_message(reply))
-            raise refused(self.provider, call, status, detail, None, self._key_hint).exception()
-        return value
+        return self._object(reply, self._call("POST", path))
 
     async def send(
         self, method: str, path: str, content: bytes = b"", *, content_type: str | None = None
@@ -148,6 +134,23 @@ class HttpClient:
             return unusable(self.provider, call, f"more than {limit:,} bytes")
         return bytes(body)
 
+    def _object(self, reply: bytes, call: str) -> Mapping[str, Any]:
+        try:
+            value = json.loads(reply)
+        except (ValueError, RecursionError) as error:
+            what = f"something that is not JSON: {self._quote(reply.decode('utf-8', 'replace'))!r}"
+            raise unusable(self.provider, call, what).exception() from error
+        if not isinstance(value, dict):
+            what = f"a JSON {type(value).__name__} where an object belongs"
+            raise unusable(self.provider, call, what).exception()
+        inner = value.get("error")
+        if inner:  # some gateways answer 200 and put the error inside
+            code = inner.get("code") if isinstance(inner, dict) else None
+            status = code if isinstance(code, int) and 400 <= code < 600 else 400
+            detail = self._quote(vendor_message(reply))
+            raise refused(self.provider, call, status, detail, None, self._key_hint).exception()
+        return value
+
     def _open(self) -> httpx.AsyncClient:
         try:
             return httpx.AsyncClient(
@@ -158,7 +161,7 @@ class HttpClient:
             )
         except (ImportError, ValueError, OSError, httpx.InvalidURL) as error:
             raise ConfigurationError(
-                f"No HTTP connection to {self.provider} can be made: {error}. Check what the environment says in "
+                f"No HTTP connection to {self.provider} can be made: {error}. Check the environment's "
                 "HTTP_PROXY, HTTPS_PROXY, ALL_PROXY, NO_PROXY, SSL_CERT_FILE and SSL_CERT_DIR."
             ) from error
 
@@ -202,8 +205,8 @@ def _checked(key: str, provider: str, key_hint: str) -> Secret:
     secret = Secret(key.strip())
     if not (secret.reveal().isascii() and secret.reveal().isprintable()):
         raise AuthenticationError(
-            f"The API key of {provider} holds characters that no HTTP header can carry; perhaps it was copied with "
-            f"something around it. {key_hint}",
+            f"The API key of {provider} holds characters that no HTTP header can carry; perhaps something was "
+            f"copied with it. {key_hint}",
             provider=provider,
         )
     return secret

@@ -32,8 +32,8 @@ class HttpEmbedding(EmbeddingProvider):
                 http = HttpClient("https://api.example.com/v1", provider="example", api_key=api_key)
                 super().__init__(http, model="my-model", dims=1024, max_inputs=32)
 
-    At most ``max_inputs`` texts and ``max_bytes`` bytes of text go into one call; ``parameters`` go with each.
-    A text longer than the model takes is cut until it fits, and the log says so.
+    At most ``max_inputs`` texts and ``max_bytes`` bytes of text go into one call; ``parameters`` go with every
+    call. A text longer than the model takes is cut until it fits, and the log says so.
     """
 
     def __init__(
@@ -94,11 +94,8 @@ class HttpEmbedding(EmbeddingProvider):
         if len(texts) > 1:  # only the long ones are to be cut
             middle = len(texts) // 2
             return await self._embed(texts[:middle]) + await self._embed(texts[middle:])
-        text = texts[0]
-        kept = len(text) // 2
-        logger.warning(
-            "%s takes no text of %d characters: embedding its first %d", self._model, len(text), kept
-        )
+        text, kept = texts[0], len(texts[0]) // 2
+        logger.warning("%s takes no text of %d characters: the first %d count", self._model, len(text), kept)
         return await self._embed([text[:kept]])
 
     def _vectors(self, reply: Mapping[str, Any], count: int) -> list[list[float]]:

@@ -67,12 +67,9 @@ def refused(provider: str, call: str, status: int, detail: str, wait: float | No
     if status in _PASSING:
         unavailable = partial(ProviderUnavailableError, provider=provider)
         return Failure(unavailable, happened, "Try again later.", True, wait)
-    advice = (
-        "Check base_url and the name of the model." if status < 400 or status == 404 else "See what it says."
-    )
-    return Failure(
-        partial(HttpStatusError, provider=provider, status=status, detail=detail), happened, advice
-    )
+    wrong = partial(HttpStatusError, provider=provider, status=status, detail=detail)
+    elsewhere = "base_url, " if status < 400 or status == 404 else ""
+    return Failure(wrong, happened, f"Check {elsewhere}the name of the model and what was asked of it.")
 
 
 def unreachable(provider: str, call: str, cause: BaseException) -> Failure:

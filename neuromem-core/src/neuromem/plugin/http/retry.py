@@ -13,8 +13,8 @@ from email.utils import parsedate_to_datetime
 class Retry:
     """How often a call is tried and how long it waits in between; all times in seconds.
 
-    The n-th wait is ``backoff * 2 ** (n - 1)``, at most ``max_backoff``, less up to half of it by chance. Where
-    the server says how long to wait, that is what is waited; longer than ``max_wait`` is not waited for: the
+    The n-th wait is ``backoff * 2 ** (n - 1)``, at most ``max_backoff``, less up to half of it by chance.
+    Where the server says how long to wait, that is what is waited; but not longer than ``max_wait``: then the
     caller gets the error, and with it the time to come back.
     """
 
@@ -33,7 +33,7 @@ class Retry:
 
 
 def parse_retry_after(value: str | None) -> float | None:
-    """Return the seconds that a ``Retry-After`` header asks for, in either form; None when it says nothing."""
+    """Return the seconds that a ``Retry-After`` header asks for, in either form; None when it does not."""
     if not value:
         return None
     try:

@@ -25,7 +25,7 @@ class Secret:
         return self._value
 
     def mask(self, text: str) -> str:
-        """Return the text without the key, without parts of it that vendors echo, and without what looks like one."""
+        """Return the text without the key, parts of it that vendors echo, and what looks like one."""
         if self._value:
             text = text.replace(self._value, _SHOWN)
         if len(self._value) >= 16:  # a part of a short key is an ordinary word
