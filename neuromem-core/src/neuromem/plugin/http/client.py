@@ -205,8 +205,8 @@ def _checked(key: str, provider: str, key_hint: str) -> Secret:
     secret = Secret(key.strip())
     if not (secret.reveal().isascii() and secret.reveal().isprintable()):
         raise AuthenticationError(
-            f"The API key of {provider} holds characters that no HTTP header can carry; perhaps something was "
-            f"copied with it. {key_hint}",
+            f"The API key of {provider} holds characters that no HTTP header can carry; perhaps something "
+            f"was copied with it. {key_hint}",
             provider=provider,
         )
     return secret

@@ -32,8 +32,8 @@ class HttpEmbedding(EmbeddingProvider):
                 http = HttpClient("https://api.example.com/v1", provider="example", api_key=api_key)
                 super().__init__(http, model="my-model", dims=1024, max_inputs=32)
 
-    At most ``max_inputs`` texts and ``max_bytes`` bytes of text go into one call; ``parameters`` go with every
-    call. A text longer than the model takes is cut until it fits, and the log says so.
+    At most ``max_inputs`` texts and ``max_bytes`` bytes of text go into one call; ``parameters`` go with
+    every call. A text longer than the model takes is cut until it fits, and the log says so.
     """
 
     def __init__(
