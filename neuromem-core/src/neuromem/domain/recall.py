@@ -9,6 +9,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
+    from neuromem.plugin.ports import Reader
+
 Kind = Literal["message", "memory", "document"]
 KINDS: tuple[Kind, ...] = ("message", "memory", "document")
 
@@ -32,11 +34,16 @@ class Filters:
     include_extracted: bool = False
 
 
+def _no_reader() -> Reader:
+    raise TypeError("This Query was made without a reader; recall() hands one to every retriever.")
+
+
 @dataclass(frozen=True, slots=True)
 class Query:
     """One question of one user; ``depth`` is how many candidates each retriever should offer.
 
-    ``now`` is the moment the answer speaks from: ``as_of`` when it was given, else the present.
+    ``now`` is the moment the answer speaks from: ``as_of`` when it was given, else the present. ``reader`` reads
+    what this question may see, in one transaction that all retrievers of the core share.
     """
 
     user_id: str
@@ -46,6 +53,7 @@ class Query:
     depth: int = 100
     language: str | None = None
     filters: Filters = field(default_factory=Filters)
+    reader: Reader = field(default_factory=_no_reader, repr=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

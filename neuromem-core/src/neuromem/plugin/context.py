@@ -10,8 +10,6 @@ from typing import TYPE_CHECKING, Any, Protocol
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from neuromem.plugin.ports import Reader
-
 
 class Clock(Protocol):
     """Tells the time; tests hand in one that stands still."""
@@ -34,11 +32,10 @@ class Context:
     """What a factory may look at.
 
     ``model`` is the text after the colon of a provider's name (``"openai:gpt-4o"``), or None; ``options`` is
-    ``settings.plugins[name]``; ``reader`` reads the user's memories and is None for providers.
+    ``settings.plugins[name]``. What a retriever reads with comes with each question: ``query.reader``.
     """
 
     model: str | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
     env: Mapping[str, str] = field(default_factory=lambda: os.environ, repr=False)
     clock: Clock = field(default_factory=SystemClock)
-    reader: Reader | None = None

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Awaitable, Callable, Sequence
+    from contextlib import AbstractAsyncContextManager
 
     from neuromem.domain.recall import Candidate, Hit, Query
 
@@ -23,4 +24,14 @@ class Reader(Protocol):
 
     async def load(self, query: Query, candidates: Sequence[Candidate]) -> Sequence[Hit]:
         """Return what is stored about the candidates; those that the question may not see are left out."""
+        ...
+
+
+class Search(Protocol):
+    """Opens readers."""
+
+    def open(
+        self, user_id: str, embed: Callable[[], Awaitable[Sequence[float]]]
+    ) -> AbstractAsyncContextManager[Reader]:
+        """Open a reader for one question; ``embed`` gives the question's vector when it is wanted."""
         ...

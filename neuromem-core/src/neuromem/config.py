@@ -1,0 +1,121 @@
+"""Settings: one pydantic model, filled from the constructor and from ``NEUROMEM_*``."""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import TYPE_CHECKING, Any, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from neuromem.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+PREFIX = "NEUROMEM_"
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class BM25Settings(_Section):
+    """Lexical retrieval; the variant is bm25s' ``lucene``."""
+
+    k1: float = Field(default=1.5, ge=0, le=10, description="how fast repeated words stop counting")
+    b: float = Field(default=0.75, ge=0, le=1, description="how much long texts are discounted")
+
+
+class VectorSettings(_Section):
+    """Vector retrieval."""
+
+    exact_limit: int = Field(
+        default=20_000, ge=0, description="up to so many rows that pass the filter, the scan is exact"
+    )
+
+
+class RecallSettings(_Section):
+    """The pipeline behind ``recall()``."""
+
+    depth: int = Field(default=100, ge=1, le=1_000, description="candidates that each retriever offers")
+    timeout: float = Field(default=10.0, gt=0, description="seconds that each retriever may take")
+    fusion: str | None = Field(default=None, description="name of the fusion; None: the default one")
+    retriever_weights: dict[str, float] = Field(default_factory=dict, description="weights in the fusion")
+    scorer_weights: dict[str, float] = Field(default_factory=dict, description="weights of the signals")
+    rerankers: tuple[str, ...] = Field(default=(), description="rerankers to run, in this order")
+
+
+class WorkSettings(_Section):
+    """Background work."""
+
+    concurrency: int = Field(default=2, ge=1, le=64, description="jobs that run at the same time")
+    lease: float = Field(default=60.0, gt=0, description="seconds after which a silent worker's job is free")
+    poll: float = Field(default=1.0, gt=0, description="seconds between looks at an idle queue")
+    max_attempts: int = Field(default=8, ge=1, description="failures after which a job is dead")
+    embed_batch: int = Field(default=64, ge=1, le=4096, description="texts embedded in one call")
+    drain_timeout: float = Field(default=30.0, ge=0, description="seconds that leaving the context waits")
+
+
+class Settings(_Section):
+    """Everything that can be set; sections nest with ``__``: ``NEUROMEM_RECALL__DEPTH=200``."""
+
+    database_url: str | None = Field(default=None, repr=False)
+    embedding: str | None = None
+    llm: str | None = None
+    storage: str | None = None
+    enable: tuple[str, ...] = Field(default=(), description="stages to switch on by name")
+    disable: tuple[str, ...] = Field(default=(), description="stages to switch off by name")
+    plugins: dict[str, dict[str, Any]] = Field(default_factory=dict, repr=False)
+    language: str = Field(default="en", description="language of users who did not say another")
+    max_content: int = Field(default=100_000, ge=1, description="characters a message or memory may have")
+    extract_roles: tuple[str, ...] = ("user",)
+    bm25: BM25Settings = Field(default_factory=BM25Settings)
+    vector: VectorSettings = Field(default_factory=VectorSettings)
+    recall: RecallSettings = Field(default_factory=RecallSettings)
+    work: WorkSettings = Field(default_factory=WorkSettings)
+
+    @classmethod
+    def load(cls, given: Mapping[str, Any] | None = None, env: Mapping[str, str] | None = None) -> Self:
+        """Return settings from the environment, overridden by ``given``.
+
+        Raises `ConfigurationError` naming the variable or key, never showing its value.
+        """
+        values: dict[str, Any] = {}
+        for name, text in (os.environ if env is None else env).items():
+            path = name.removeprefix(PREFIX).lower().split("__")
+            if name.startswith(PREFIX) and path[0] in cls.model_fields:
+                _set(values, path, _parse(text))
+        _merge(values, given or {})
+        try:
+            return cls.model_validate(values)
+        except ValidationError as error:
+            problems = "; ".join(
+                f"{'.'.join(str(part) for part in problem['loc'])}: {problem['msg']}"
+                for problem in error.errors()
+            )
+            raise ConfigurationError(
+                f"The settings cannot be used: {problems}. Look at neuromem.Settings for names and ranges."
+            ) from None
+
+
+def _parse(text: str) -> Any:
+    """Read JSON lists and objects; anything else is a plain string, which pydantic turns into what it needs."""
+    try:
+        return json.loads(text) if text[:1] in {"[", "{"} else text
+    except ValueError:
+        return text
+
+
+def _set(values: dict[str, Any], path: list[str], value: Any) -> None:
+    for part in path[:-1]:
+        values = values.setdefault(part, {})
+    values[path[-1]] = value
+
+
+def _merge(values: dict[str, Any], given: Mapping[str, Any]) -> None:
+    for key, value in given.items():
+        if isinstance(value, dict) and isinstance(values.get(key), dict):
+            _merge(values[key], value)
+        else:
+            values[key] = value

@@ -1,0 +1,1 @@
+"""Digest: think about what is known."""

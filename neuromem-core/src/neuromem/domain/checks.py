@@ -1,0 +1,125 @@
+"""Checks of what callers pass in: each raises `InputError` that says what, whose, and what to do next."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from neuromem.domain.memories import MEMORY_TYPES, MemoryType
+from neuromem.domain.messages import ROLES, Role
+from neuromem.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+MAX_ID = 512
+
+
+def user_id(value: object) -> str:
+    """Return a user's id."""
+    return identifier("user_id", value)
+
+
+def identifier(name: str, value: object) -> str:
+    """Return an id: a non-empty string without NUL, at most `MAX_ID` characters."""
+    if not isinstance(value, str) or not value.strip():
+        raise InputError(f"{name} must be a non-empty string, not {value!r}.")
+    if len(value) > MAX_ID:
+        raise InputError(f"{name} has {len(value)} characters; at most {MAX_ID} are possible.")
+    return characters(name, value)
+
+
+def characters(name: str, value: str) -> str:
+    """Return a string that PostgreSQL can store."""
+    if "\0" in value:
+        raise InputError(f"{name} contains a NUL character, which text in PostgreSQL cannot hold; remove it.")
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raise InputError(
+            f"{name} contains a lone surrogate, which is not a character; decode the text anew, for example "
+            "with errors='replace'."
+        ) from None
+    return value
+
+
+def content(value: object, *, most: int, whose: str, name: str = "content") -> str:
+    """Return a text with something in it, of at most ``most`` characters."""
+    if not isinstance(value, str):
+        raise InputError(f"{name} of user {whose!r} must be a string, not {type(value).__name__}.")
+    if not value.strip():
+        raise InputError(f"{name} of user {whose!r} is empty; nothing was stored.")
+    if len(value) > most:
+        raise InputError(
+            f"{name} of user {whose!r} has {len(value):,} characters; at most {most:,} are possible "
+            "(settings.max_content). Split it, or store it as a file."
+        )
+    return characters(name, value)
+
+
+def role(value: object) -> Role:
+    """Return a role."""
+    for known in ROLES:
+        if value == known:
+            return known
+    raise InputError(f"The role {value!r} is not known; use one of {', '.join(ROLES)}.")
+
+
+def memory_type(value: object) -> MemoryType:
+    """Return a memory type."""
+    for known in MEMORY_TYPES:
+        if value == known:
+            return known
+    raise InputError(f"The memory type {value!r} is not known; use one of {', '.join(MEMORY_TYPES)}.")
+
+
+def moment(name: str, value: object) -> datetime | None:
+    """Return a timezone-aware datetime, or None."""
+    if value is None:
+        return None
+    if not isinstance(value, datetime):
+        raise InputError(f"{name} must be a datetime, not {type(value).__name__}.")
+    if value.tzinfo is None or value.utcoffset() is None:
+        raise InputError(
+            f"{name} is the naive datetime {value.isoformat()}; give it a time zone, for example "
+            "value.replace(tzinfo=datetime.UTC)."
+        )
+    return value
+
+
+def optional_text(name: str, value: object) -> str | None:
+    """Return a short string, or None."""
+    return None if value is None else identifier(name, value)
+
+
+def metadata(value: object) -> Mapping[str, Any]:
+    """Return a mapping that JSON can hold; None is an empty one."""
+    if value is None:
+        return {}
+    if not isinstance(value, dict) or not all(isinstance(key, str) for key in value):
+        raise InputError(f"metadata must be a dict with string keys, not {value!r}.")
+    try:
+        text = json.dumps(value, allow_nan=False, ensure_ascii=False)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise InputError(f"metadata cannot be stored as JSON: {error}.") from error
+    characters("metadata", text)
+    if "\\u0000" in text:
+        raise InputError("metadata contains a NUL character, which PostgreSQL cannot hold; remove it.")
+    return value
+
+
+def number(name: str, value: object, low: float, high: float) -> float | None:
+    """Return a number in [low, high], or None."""
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
+        raise InputError(f"{name} must be a number from {low:g} to {high:g}, not {value!r}.")
+    return float(value)
+
+
+def count(name: str, value: object, *, most: int) -> int:
+    """Return a whole number from 1 to ``most``."""
+    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= most:
+        raise InputError(f"{name} must be a whole number from 1 to {most:,}, not {value!r}.")
+    return value

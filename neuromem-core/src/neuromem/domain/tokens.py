@@ -1,0 +1,85 @@
+"""Tokens for BM25: one code for text and question, so that any punctuation is safe.
+
+NFKC, case folding, Snowball stemming and stop words for the user's language; CJK text becomes character bigrams
+and single characters; compounds such as ``alice@example.org``, ``3.11.7`` or ``snake_case`` give the whole and its
+parts; a symbol that stands for itself (emoji, ``C++``, ``C#``) is kept.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from functools import cache, lru_cache
+from typing import TYPE_CHECKING
+
+import snowballstemmer
+
+from neuromem.domain.stopwords import STOP_WORDS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+TOKENIZER = 1  # stored with every entry; raise it whenever the same text gives other tokens
+MAX_TOKEN = 64  # longer tokens (keys, base64) are cut: nobody asks for them by their 65th character
+
+SNOWBALL = {
+    "ar": "arabic", "ca": "catalan", "da": "danish", "de": "german", "el": "greek", "en": "english",
+    "es": "spanish", "et": "estonian", "eu": "basque", "fi": "finnish", "fr": "french", "ga": "irish",
+    "hi": "hindi", "hu": "hungarian", "hy": "armenian", "id": "indonesian", "it": "italian", "lt": "lithuanian",
+    "ne": "nepali", "nl": "dutch", "no": "norwegian", "pt": "portuguese", "ro": "romanian", "ru": "russian",
+    "sr": "serbian", "sv": "swedish", "ta": "tamil", "tr": "turkish", "yi": "yiddish",
+}  # fmt: skip
+
+_CJK = (
+    "\u3005\u3007\u3040-\u30ff\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af\uf900-\ufaff"
+    "\U00020000-\U0003134f"
+)
+_WORD = rf"[^\W_{_CJK}]"
+_PIECES = re.compile(
+    rf"(?P<cjk>[{_CJK}]+)"
+    rf"|(?P<word>{_WORD}+(?:['’]{_WORD}+)*(?:[._@:/+-]+{_WORD}+(?:['’]{_WORD}+)*)*(?:\+\+|\#(?!\w))?)"
+    r"|(?P<sign>[^\w\s])"
+)
+_PARTS = re.compile(rf"{_WORD}+(?:['’]{_WORD}+)*")
+
+
+def tokenize(text: str, language: str = "en") -> list[str]:
+    """Return the tokens of a text, repeated as often as they occur, stop words left out."""
+    return list(_tokens(text, _stemmer(language)))
+
+
+def _tokens(text: str, stem: Callable[[str], str]) -> Iterator[str]:
+    for match in _PIECES.finditer(unicodedata.normalize("NFKC", text).casefold()):
+        piece = match.group()
+        if match.lastgroup == "cjk":
+            yield from piece
+            yield from (piece[i : i + 2] for i in range(len(piece) - 1))
+        elif match.lastgroup == "word":
+            parts = _PARTS.findall(piece)
+            if len(parts) > 1 or len(parts[0]) != len(piece):
+                yield piece[:MAX_TOKEN]
+            for part in parts:
+                if token := stem(part[:MAX_TOKEN]):
+                    yield token
+        elif unicodedata.category(piece) in {"So", "Sk", "Sc"}:
+            yield piece
+
+
+@cache
+def _stemmer(language: str) -> Callable[[str], str]:
+    """Return the function that stems a word of a language; it gives an empty string for a stop word."""
+    base = language.replace("_", "-").partition("-")[0].casefold()
+    stop = STOP_WORDS.get(base, frozenset())
+    algorithm = SNOWBALL.get(base)
+    if algorithm is None:
+        return lambda word: "" if word in stop else word
+    snowball = snowballstemmer.stemmer(algorithm)
+
+    @lru_cache(maxsize=50_000)
+    def stem(word: str) -> str:
+        plain = word.replace("’", "'")
+        if plain in stop:
+            return ""
+        return str(snowball.stemWord(plain)) or plain
+
+    return stem

@@ -1,0 +1,1 @@
+"""The facades: thin, and always about one user."""

@@ -1,0 +1,1 @@
+"""Ingest: store what was said and turn it into what is known."""

@@ -1,0 +1,1 @@
+"""Recall: candidates, fusion, scoring, and the contract's dict."""

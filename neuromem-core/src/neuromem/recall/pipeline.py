@@ -1,0 +1,157 @@
+"""The pipeline behind ``recall()``: candidates, fusion, scoring, optional reranking."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from neuromem.domain.recall import Candidate
+from neuromem.errors import NeuroMemError, RecallError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from neuromem.domain.recall import Fused, Hit, Kind, Query
+    from neuromem.plugin.stages import Fusion, Reranker, Retriever, Scorer
+
+GRACE = 1.0  # seconds beyond the budget: a statement of our own is ended by PostgreSQL before we end its task
+
+
+@dataclass(frozen=True, slots=True)
+class Weighted:
+    """A scorer and how far it may lower a score: 0.1 takes at most a tenth."""
+
+    scorer: Scorer
+    weight: float
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A hit with every number that led to its place."""
+
+    hit: Hit
+    score: float
+    signals: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a run of the pipeline found: the merged list, each arm's list, what is stored about all of them."""
+
+    merged: Sequence[Found]
+    arms: Mapping[str, Sequence[Candidate]]
+    hits: Mapping[tuple[Kind, str], Hit]
+    skipped: Sequence[str]
+
+
+class Pipeline:
+    """The stages in force; made once, used by many recalls at the same time."""
+
+    def __init__(
+        self, *, retrievers: Mapping[str, Retriever], fusion: Fusion, scorers: Mapping[str, Weighted],
+        rerankers: Mapping[str, Reranker], timeout: float,
+    ) -> None:  # fmt: skip
+        self.retrievers = dict(retrievers)
+        self.fusion = fusion
+        self.scorers = dict(scorers)
+        self.rerankers = dict(rerankers)
+        self._timeout = timeout
+
+    async def run(self, query: Query, *, skip_errors: bool) -> Outcome:
+        """Answer a question; with ``skip_errors`` a failing or late retriever is named instead of raised."""
+        arms, skipped = await self._candidates(query, skip_errors=skip_errors)
+        fused = self.fusion.fuse(arms)
+        wanted = self._contenders(fused, query.limit)
+        shown = [candidate for arm in arms.values() for candidate in arm[: query.limit]]
+        hits = await _load(query, wanted, shown)
+        merged = [self._scored(query, item, hits[key]) for item in wanted if (key := (item.kind, item.id)) in hits]
+        merged.sort(key=lambda found: (-found.score, found.hit.id))
+        for name, reranker in self.rerankers.items():
+            merged = await _reranked(query, name, reranker, merged)
+        return Outcome(merged[: query.limit], arms, hits, skipped)
+
+    async def _candidates(
+        self, query: Query, *, skip_errors: bool
+    ) -> tuple[dict[str, Sequence[Candidate]], list[str]]:
+        names = list(self.retrievers)
+        results = await asyncio.gather(
+            *(self._one(name, query) for name in names), return_exceptions=True
+        )
+        arms: dict[str, Sequence[Candidate]] = {}
+        skipped: list[str] = []
+        for name, result in zip(names, results, strict=True):
+            if isinstance(result, RecallError):
+                if not skip_errors:
+                    raise result
+                skipped.append(name)
+            elif isinstance(result, BaseException):
+                raise result
+            else:
+                arms[name] = result
+        return arms, skipped
+
+    async def _one(self, name: str, query: Query) -> Sequence[Candidate]:
+        try:
+            async with asyncio.timeout(self._timeout + GRACE):
+                return await self.retrievers[name].candidates(query)
+        except TimeoutError as error:
+            raise RecallError(
+                f"The retriever {name!r} took longer than {self._timeout} s for a question of user "
+                f"{query.user_id!r}. Raise settings.recall.timeout, or pass on_arm_error='skip'.",
+                arm=name,
+            ) from error
+        except Exception as error:  # noqa: BLE001  whatever a plugin raises must name the arm
+            known = str(error) if isinstance(error, NeuroMemError) else repr(error)
+            raise RecallError(
+                f"The retriever {name!r} failed for a question of user {query.user_id!r}: {known} "
+                "Pass on_arm_error='skip' to answer without it.",
+                arm=name,
+            ) from error
+
+    def _contenders(self, fused: Sequence[Fused], limit: int) -> Sequence[Fused]:
+        """Return those that can still be among the first ``limit`` after scoring: it only lowers, within bounds."""
+        if len(fused) <= limit:
+            return fused
+        floor = fused[limit - 1].score
+        for weighted in self.scorers.values():
+            floor *= 1.0 - weighted.weight
+        extra = limit if self.rerankers else 0
+        return [item for i, item in enumerate(fused) if item.score >= floor or i < limit + extra]
+
+    def _scored(self, query: Query, item: Fused, stored: Hit) -> Found:
+        hit = replace(stored, score=item.score, relevance=item.relevance, ranks=item.ranks)
+        score = item.score
+        signals: dict[str, float] = {}
+        for name, weighted in self.scorers.items():
+            signal = weighted.scorer.score(query, hit)
+            if not 0.0 <= signal <= 1.0:
+                raise RecallError(
+                    f"The scorer {name!r} returned {signal!r}; a signal lies in [0, 1].", arm=name
+                )
+            signals[name] = signal
+            score *= 1.0 - weighted.weight * (1.0 - signal)
+        return Found(hit, min(1.0, max(0.0, score)), signals)
+
+
+async def _load(
+    query: Query, wanted: Sequence[Fused], shown: Sequence[Candidate]
+) -> dict[tuple[Kind, str], Hit]:
+    asked = {(item.kind, item.id): Candidate(item.id, item.kind, item.score) for item in wanted}
+    asked.update({(candidate.kind, candidate.id): candidate for candidate in shown})
+    return {(hit.kind, hit.id): hit for hit in await query.reader.load(query, list(asked.values()))}
+
+
+async def _reranked(query: Query, name: str, reranker: Reranker, merged: Sequence[Found]) -> list[Found]:
+    """Order the hits by a reranker's relevance, which becomes their score."""
+    relevance = await reranker.rerank(query, [found.hit for found in merged])
+    if len(relevance) != len(merged):
+        raise RecallError(
+            f"The reranker {name!r} returned {len(relevance)} numbers for {len(merged)} hits.", arm=name
+        )
+    again = [
+        replace(found, score=score, signals={**found.signals, name: score})
+        for found, score in zip(merged, relevance, strict=True)
+    ]
+    again.sort(key=lambda found: (-found.score, found.hit.id))
+    return again

@@ -1,0 +1,72 @@
+"""Turns an outcome into the dict that the contract promises."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from neuromem.domain.recall import RecallItem, RecallResult
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from neuromem.domain.recall import Candidate, Hit
+    from neuromem.recall.pipeline import Found, Outcome
+
+ARM_SHOWN_AS = {"vector": "vector_results", "bm25": "bm25_results", "conversation": "conversation_results"}
+
+
+def result(
+    outcome: Outcome, *, limit: int, min_score: float | None, explain: bool, pending: int,
+    profile: Mapping[str, Any],
+) -> RecallResult:  # fmt: skip
+    """Return the answer of ``recall()``."""
+    merged = [
+        _merged_item(found, outcome, explain=explain)
+        for found in outcome.merged
+        if min_score is None or found.hit.relevance >= min_score
+    ]
+    arms = {
+        shown: _arm_items(name, outcome, limit) for name, shown in ARM_SHOWN_AS.items()
+    }
+    answer = RecallResult(
+        merged=merged, vector_results=arms["vector_results"], bm25_results=arms["bm25_results"],
+        conversation_results=arms["conversation_results"], graph_results=[], graph_context=[],
+        user_profile=dict(profile), pending=pending,
+    )  # fmt: skip
+    if outcome.skipped:
+        answer["skipped"] = list(outcome.skipped)
+    return answer
+
+
+def _merged_item(found: Found, outcome: Outcome, *, explain: bool) -> RecallItem:
+    ranks = found.hit.ranks
+    source = min(ranks, key=lambda name: (ranks[name], name))
+    item = _item(found.hit, source, found.score, found.hit.relevance)
+    if explain:
+        key = (found.hit.kind, found.hit.id)
+        arms = {
+            name: {"rank": rank, "score": outcome.arms[name][rank - 1].score}
+            for name, rank in sorted(ranks.items())
+        }
+        item["explain"] = {"fused": found.hit.score, "arms": arms, "signals": dict(found.signals), "kind": key[0]}
+    return item
+
+
+def _arm_items(name: str, outcome: Outcome, limit: int) -> list[RecallItem]:
+    arm: Sequence[Candidate] = outcome.arms.get(name, ())[:limit]
+    top = max((candidate.score for candidate in arm), default=0.0)
+    items = []
+    for candidate in arm:
+        hit = outcome.hits.get((candidate.kind, candidate.id))
+        if hit is not None:
+            score = min(1.0, max(0.0, candidate.score / top)) if top > 0 else 0.0
+            items.append(_item(hit, name, score, candidate.relevance or 0.0))
+    return items
+
+
+def _item(hit: Hit, source: str, score: float, relevance: float) -> RecallItem:
+    return RecallItem(
+        id=hit.id, content=hit.content, source=source, score=score, relevance=relevance,
+        memory_type=hit.memory_type, created_at=hit.created_at, occurred_at=hit.occurred_at,
+        metadata=dict(hit.metadata), sources=list(hit.sources),
+    )  # fmt: skip

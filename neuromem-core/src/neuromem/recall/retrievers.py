@@ -1,0 +1,26 @@
+"""The built-in retrievers: thin, because the reader does the finding."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from neuromem.domain.recall import Candidate, Query
+
+
+class VectorRetriever:
+    """Candidates by cosine similarity to the question."""
+
+    async def candidates(self, query: Query) -> Sequence[Candidate]:
+        """Return the nearest entries."""
+        return await query.reader.vector(query)
+
+
+class LexicalRetriever:
+    """Candidates by BM25."""
+
+    async def candidates(self, query: Query) -> Sequence[Candidate]:
+        """Return the entries that share words with the question."""
+        return await query.reader.lexical(query)

@@ -1,0 +1,45 @@
+"""The built-in scorers: signals in [0, 1] that modulate the fused score within bounds."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from neuromem.domain.recall import Hit, Query
+
+NEUTRAL = 0.5
+
+
+class RecencyScorer:
+    """How fresh a memory is: 1 now, 1/2 after ``half_life`` days, never 0.
+
+    Hyperbolic, not exponential: what was learned a year ago keeps a voice. High arousal fades slower.
+    """
+
+    def __init__(self, half_life: float = 90.0) -> None:
+        self._half_life = half_life
+
+    def score(self, query: Query, candidate: Hit) -> float:
+        """Return the signal."""
+        then = candidate.occurred_at or candidate.created_at
+        days = max(0.0, (query.now - then).total_seconds() / 86_400)
+        half_life = self._half_life * (1.0 + (candidate.arousal or 0.0))
+        return half_life / (half_life + days)
+
+
+class ImportanceScorer:
+    """How much a memory matters: importance 1-10 mapped to [0, 1]; unknown is neutral."""
+
+    def score(self, query: Query, candidate: Hit) -> float:
+        """Return the signal."""
+        del query
+        return NEUTRAL if candidate.importance is None else (candidate.importance - 1.0) / 9.0
+
+
+class EmotionScorer:
+    """How strong the emotion is: arousal; unknown is neutral."""
+
+    def score(self, query: Query, candidate: Hit) -> float:
+        """Return the signal."""
+        del query
+        return NEUTRAL if candidate.arousal is None else candidate.arousal

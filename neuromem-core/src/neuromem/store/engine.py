@@ -1,0 +1,203 @@
+"""Connections: one pool per NeuroMemory, every transaction bound to its user."""
+
+from __future__ import annotations
+
+import re
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any
+
+import asyncpg
+from sqlalchemy import exc, text
+from sqlalchemy.ext.asyncio import create_async_engine
+
+from neuromem.errors import ConfigurationError, DatabaseError, DatabaseUnavailableError
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Mapping, Sequence
+
+    from sqlalchemy import Row, TextClause
+    from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+    from neuromem.store.url import Target
+
+_SCHEMA = re.compile(r"[a-z_][a-z0-9_]{0,62}")
+
+
+class Transaction:
+    """A running transaction; ``{s}`` in its SQL stands for the schema."""
+
+    def __init__(self, connection: AsyncConnection, database: Database) -> None:
+        self._connection = connection
+        self._database = database
+
+    async def all(self, sql: str, params: Mapping[str, Any] | None = None, /) -> Sequence[Row[Any]]:
+        """Run a statement and return its rows."""
+        return (await self._connection.execute(self._database.clause(sql), params or {})).all()
+
+    async def first(self, sql: str, params: Mapping[str, Any] | None = None, /) -> Row[Any] | None:
+        """Run a statement and return its first row, or None."""
+        return (await self._connection.execute(self._database.clause(sql), params or {})).first()
+
+    async def value(self, sql: str, params: Mapping[str, Any] | None = None, /) -> Any:
+        """Run a statement and return the first column of its first row, or None."""
+        return (await self._connection.execute(self._database.clause(sql), params or {})).scalar()
+
+    async def run(self, sql: str, params: Mapping[str, Any] | None = None, /) -> int:
+        """Run a statement and return how many rows it touched."""
+        result = await self._connection.execute(self._database.clause(sql), params or {})
+        return int(getattr(result, "rowcount", 0))
+
+
+class Database:
+    """A pool of connections to one schema.
+
+    The user is set transaction-locally when a transaction begins; row level security does the rest. The search
+    path holds nothing but the place of the ``vector`` extension: our own tables are always qualified.
+    """
+
+    def __init__(
+        self, target: Target, *, schema: str = "neuromem", pool_size: int = 10, echo: bool = False,
+        pooler: str | None = None,
+    ) -> None:  # fmt: skip
+        if not _SCHEMA.fullmatch(schema):
+            raise ConfigurationError(
+                f"The schema name {schema!r} cannot be used: lower-case letters, digits and underscores, "
+                "at most 63 of them, not starting with a digit."
+            )
+        if pooler not in (None, "transaction"):
+            raise ConfigurationError(f"pooler={pooler!r} is not known; use None or 'transaction'.")
+        self.target = target
+        self.schema = schema
+        self.search_path = "public"
+        self._clauses: dict[str, TextClause] = {}
+        self.engine = _engine(target, pool_size=pool_size, echo=echo, pooler=pooler)
+        self._reading = self.engine.execution_options(
+            isolation_level="REPEATABLE READ", postgresql_readonly=True
+        )
+
+    def clause(self, sql: str) -> TextClause:
+        """Return the statement with the schema filled in; made once per statement."""
+        clause = self._clauses.get(sql)
+        if clause is None:
+            clause = self._clauses[sql] = text(sql.replace("{s}", f'"{self.schema}"'))
+        return clause
+
+    @asynccontextmanager
+    async def user(self, user_id: str) -> AsyncIterator[Transaction]:
+        """Open a transaction that sees and writes the rows of one user."""
+        async with self._begin(self.engine, {"neuromem.user_id": user_id}) as transaction:
+            yield transaction
+
+    @asynccontextmanager
+    async def reader(self, user_id: str, timeout: float | None = None) -> AsyncIterator[Transaction]:
+        """Open a read-only transaction with one snapshot; each statement may take ``timeout`` seconds.
+
+        Plans are made for the values at hand: a cached generic plan does not know how many rows a user has.
+        """
+        settings = {"neuromem.user_id": user_id, "plan_cache_mode": "force_custom_plan", "jit": "off"}
+        if timeout is not None:
+            settings["statement_timeout"] = f"{max(1, round(timeout * 1000))}ms"
+        async with self._begin(self._reading, settings) as transaction:
+            yield transaction
+
+    @asynccontextmanager
+    async def worker(self) -> AsyncIterator[Transaction]:
+        """Open a transaction that sees the jobs and users of everybody, and nothing else of anybody."""
+        async with self._begin(self.engine, {"neuromem.scope": "worker"}) as transaction:
+            yield transaction
+
+    @asynccontextmanager
+    async def _begin(self, engine: AsyncEngine, settings: Mapping[str, str]) -> AsyncIterator[Transaction]:
+        try:
+            connection = await self._open(engine, settings)
+            try:
+                yield Transaction(connection, self)
+                await connection.commit()
+            finally:
+                await connection.close()  # rolls back what was not committed
+        except (exc.SQLAlchemyError, asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
+            raise self.translate(error) from error
+
+    async def _open(self, engine: AsyncEngine, settings: Mapping[str, str]) -> AsyncConnection:
+        """Return a connection in a transaction with the settings made.
+
+        A pooled connection may have died with its server; nothing has been done on it yet, so one fresh
+        attempt is safe (SQLAlchemy drops the whole pool when it sees the first dead one).
+        """
+        values = {"search_path": f'"{self.search_path}"', **settings}
+        names = ", ".join(f"set_config('{name}', :v{i}, true)" for i, name in enumerate(values))
+        params = {f"v{i}": value for i, value in enumerate(values.values())}
+        for last in (False, True):
+            connection = await engine.connect()
+            try:
+                await connection.execute(self.clause(f"SELECT {names}"), params)
+            except exc.DBAPIError as error:
+                await connection.close()
+                if last or not error.connection_invalidated:
+                    raise
+            except BaseException:
+                await connection.close()
+                raise
+            else:
+                return connection
+        raise AssertionError  # the loop returns or raises
+
+    def translate(self, error: BaseException) -> DatabaseError:
+        """Return the error of ours that stands for a driver's."""
+        cause = _driver_error(error)
+        if isinstance(cause, exc.TimeoutError):
+            return DatabaseUnavailableError(
+                f"No connection to {self.target.label} became free in time; raise pool_size or look for "
+                "transactions that stay open."
+            )
+        if isinstance(cause, asyncpg.QueryCanceledError):
+            return DatabaseError(f"A statement was canceled by {self.target.label}: {cause}")
+        unreachable = isinstance(
+            cause, OSError | asyncpg.InterfaceError | asyncpg.PostgresConnectionError
+            | asyncpg.InvalidAuthorizationSpecificationError | asyncpg.InvalidCatalogNameError
+            | asyncpg.CannotConnectNowError | asyncpg.TooManyConnectionsError,
+        )  # fmt: skip
+        if unreachable:
+            return DatabaseUnavailableError(
+                f"PostgreSQL at {self.target.label} cannot be used: {cause}. Check that it runs and that the "
+                "user, password and database in the URL are right; `neuromem doctor` says more."
+            )
+        return DatabaseError(f"PostgreSQL at {self.target.label} refused a statement: {cause}")
+
+    async def close(self) -> None:
+        """Close every connection of the pool."""
+        await self.engine.dispose()
+
+
+def _driver_error(error: BaseException) -> BaseException:
+    """Return asyncpg's own error from below SQLAlchemy's wrappers."""
+    seen: BaseException | None = error
+    while seen is not None:
+        if isinstance(seen, asyncpg.PostgresError | asyncpg.InterfaceError | OSError):
+            return seen
+        seen = seen.__cause__ or getattr(seen, "orig", None)
+    return error
+
+
+def _engine(target: Target, *, pool_size: int, echo: bool, pooler: str | None) -> AsyncEngine:
+    arguments: dict[str, Any] = {}
+    caching: dict[str, Any] = {}
+    if pooler == "transaction":
+        # The next statement may meet another server connection, so nothing prepared may be relied on: no
+        # cache in either layer, and the unnamed statement, which leaves nothing behind.
+        arguments["statement_cache_size"] = 0
+        caching = {"prepared_statement_cache_size": 0, "prepared_statement_name_func": lambda: ""}
+
+    async def connect() -> asyncpg.Connection:
+        return await asyncpg.connect(dsn=target.dsn, timeout=target.connect_timeout, **arguments)
+
+    return create_async_engine(
+        "postgresql+asyncpg://",
+        connect_args={"async_creator_fn": connect, **caching},
+        pool_size=pool_size,
+        max_overflow=0,
+        pool_timeout=30,
+        pool_pre_ping=False,
+        echo=echo,
+        hide_parameters=True,
+    )

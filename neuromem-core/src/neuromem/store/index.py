@@ -1,0 +1,142 @@
+"""Writes the search index: entries, their postings, and the work of embedding them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from neuromem.domain.tokens import TOKENIZER
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
+    from neuromem.domain.recall import Kind
+    from neuromem.store.engine import Transaction
+
+MESSAGE, MEMORY, DOCUMENT = "m", "k", "d"
+KIND_OF: dict[Kind, str] = {"message": MESSAGE, "memory": MEMORY, "document": DOCUMENT}
+NAME_OF: dict[str, Kind] = {letter: name for name, letter in KIND_OF.items()}
+
+# The lock that orders the writers of one user, the next moment of the user's own clock, and numbers for new
+# entries: the first statement of every transaction that writes.
+BEGIN = """
+    INSERT INTO {s}.users AS u (user_id, created_at, last_tx, last_entry)
+    VALUES (:user, clock_timestamp(), clock_timestamp(), :entries)
+    ON CONFLICT (user_id) DO UPDATE SET
+        last_tx = greatest(clock_timestamp(), u.last_tx + interval '1 microsecond'),
+        last_entry = u.last_entry + :entries
+    RETURNING last_tx, last_entry, language
+"""
+
+ADD = """
+    WITH added AS (
+        INSERT INTO {s}.entries (user_id, entry, kind, item, version, memory_type, session_id, position, speaker,
+                                 length, tokenizer, created_at, occurred_at)
+        SELECT :user, n.entry, CAST(:kind AS text)::"char", n.item, n.version, n.memory_type, n.session_id,
+               n.position, n.speaker, n.length, :tokenizer, :now, n.occurred_at
+        FROM unnest(CAST(:entry AS int[]), CAST(:item AS uuid[]), CAST(:version AS int[]),
+                    CAST(:memory_type AS text[]), CAST(:session_id AS text[]), CAST(:position AS int[]),
+                    CAST(:speaker AS text[]), CAST(:length AS int[]), CAST(:occurred_at AS timestamptz[]))
+             AS n(entry, item, version, memory_type, session_id, position, speaker, length, occurred_at)
+    ), posted AS (
+        INSERT INTO {s}.postings (user_id, entry, length, tf, kind, current, term)
+        SELECT :user, n.entry, n.length, n.tf, CAST(:kind AS text)::"char", true, n.term
+        FROM unnest(CAST(:p_entry AS int[]), CAST(:p_length AS int[]), CAST(:p_tf AS int[]),
+                    CAST(:p_term AS text[])) AS n(entry, length, tf, term)
+    ), counted AS (
+        INSERT INTO {s}.corpora AS c (user_id, kind, entries, tokens)
+        VALUES (:user, CAST(:kind AS text)::"char", :count, :tokens)
+        ON CONFLICT (user_id, kind) DO UPDATE SET
+            entries = c.entries + excluded.entries, tokens = c.tokens + excluded.tokens
+    )
+    INSERT INTO {s}.jobs (user_id, kind, needs, entry)
+    SELECT :user, 'embed', CAST(:needs AS text), n.entry FROM unnest(CAST(:entry AS int[])) AS n(entry)
+    WHERE CAST(:needs AS text) <> ''
+"""
+
+# Takes entries out of the present: the past still finds them.
+CLOSE = """
+    WITH closed AS (
+        UPDATE {s}.entries SET superseded_at = :now
+        WHERE user_id = :user AND entry = ANY(CAST(:entry AS int[])) AND superseded_at IS NULL
+        RETURNING entry, kind, length
+    ), posted AS (
+        UPDATE {s}.postings p SET current = false FROM closed
+        WHERE p.user_id = :user AND p.entry = closed.entry
+    ), embedded AS (
+        UPDATE {s}.vectors v SET current = false FROM closed
+        WHERE v.user_id = :user AND v.entry = closed.entry
+    )
+    UPDATE {s}.corpora c SET entries = c.entries - gone.entries, tokens = c.tokens - gone.tokens
+    FROM (SELECT kind, count(*) AS entries, sum(length) AS tokens FROM closed GROUP BY kind) AS gone
+    WHERE c.user_id = :user AND c.kind = gone.kind
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """What a writing transaction begins with: its place on the user's clock and numbers for its entries."""
+
+    now: datetime
+    first_entry: int
+    language: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One thing to be found, with the tokens it is found by."""
+
+    entry: int
+    item: str
+    tokens: Sequence[str]
+    memory_type: str
+    version: int = 1
+    session_id: str | None = None
+    position: int | None = None
+    speaker: str | None = None
+    occurred_at: datetime | None = None
+
+
+async def begin(transaction: Transaction, user_id: str, entries: int = 0) -> Moment:
+    """Take the user's lock and return the moment at which this transaction happens."""
+    row = await transaction.first(BEGIN, {"user": user_id, "entries": entries})
+    assert row is not None  # noqa: S101  RETURNING of an upsert gives its row
+    return Moment(row.last_tx, row.last_entry - entries + 1, row.language)
+
+
+async def add(
+    transaction: Transaction, user_id: str, kind: str, entries: Sequence[Entry], now: datetime, needs: str
+) -> None:
+    """Index entries of one kind and enqueue their embedding; ``needs`` names the space, empty: none."""
+    postings = [
+        (entry.entry, len(entry.tokens), min(tf, 32_767), term)
+        for entry in entries
+        for term, tf in Counter(entry.tokens).items()
+    ]
+    await transaction.run(
+        ADD,
+        {
+            "user": user_id, "kind": kind, "now": now, "tokenizer": TOKENIZER, "needs": needs,
+            "count": len(entries), "tokens": sum(len(entry.tokens) for entry in entries),
+            "entry": [entry.entry for entry in entries],
+            "item": [entry.item for entry in entries],
+            "version": [entry.version for entry in entries],
+            "memory_type": [entry.memory_type for entry in entries],
+            "session_id": [entry.session_id for entry in entries],
+            "position": [entry.position for entry in entries],
+            "speaker": [entry.speaker for entry in entries],
+            "length": [len(entry.tokens) for entry in entries],
+            "occurred_at": [entry.occurred_at for entry in entries],
+            "p_entry": [posting[0] for posting in postings],
+            "p_length": [posting[1] for posting in postings],
+            "p_tf": [posting[2] for posting in postings],
+            "p_term": [posting[3] for posting in postings],
+        },
+    )  # fmt: skip
+
+
+async def close(transaction: Transaction, user_id: str, entries: Sequence[int], now: datetime) -> None:
+    """Take entries out of the present at ``now``."""
+    await transaction.run(CLOSE, {"user": user_id, "entry": list(entries), "now": now})

@@ -1,0 +1,175 @@
+"""Messages and sessions: the truth that everything else is derived from."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+from neuromem.domain.messages import Message
+from neuromem.errors import InputError
+from neuromem.store import index
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from sqlalchemy import Row
+
+    from neuromem.domain.messages import NewMessage
+    from neuromem.store.engine import Database, Transaction
+
+SESSION = """
+    INSERT INTO {s}.sessions AS s (user_id, session_id, created_at, updated_at, message_count, next_position)
+    VALUES (:user, :session, :now, :now, :count, :count)
+    ON CONFLICT (user_id, session_id) DO UPDATE SET
+        updated_at = excluded.updated_at, closed_at = NULL,
+        message_count = s.message_count + :count, next_position = s.next_position + :count
+    RETURNING next_position
+"""
+
+INSERT = """
+    INSERT INTO {s}.messages (user_id, message_id, session_id, position, entry, role, name, content, metadata,
+                              language, created_at, occurred_at, idempotency_key)
+    SELECT :user, n.message_id, :session, n.position, n.entry, n.role, n.name, n.content, n.metadata::jsonb,
+           n.language, :now, n.occurred_at, n.key
+    FROM unnest(CAST(:message_id AS uuid[]), CAST(:position AS int[]), CAST(:entry AS int[]),
+                CAST(:role AS text[]), CAST(:name AS text[]), CAST(:content AS text[]),
+                CAST(:metadata AS text[]), CAST(:language AS text[]), CAST(:occurred_at AS timestamptz[]),
+                CAST(:key AS text[]))
+         AS n(message_id, position, entry, role, name, content, metadata, language, occurred_at, key)
+"""
+
+COLUMNS = """
+    message_id, user_id, session_id, position, role, content, created_at, occurred_at, name, metadata, language,
+    idempotency_key
+"""
+
+BY_KEY = f"""
+    SELECT {COLUMNS} FROM {{s}}.messages
+    WHERE user_id = :user AND idempotency_key = ANY(CAST(:keys AS text[]))
+"""
+
+BY_ENTRY = """
+    SELECT entry, content, name, occurred_at FROM {s}.messages
+    WHERE user_id = :user AND entry = ANY(CAST(:entry AS int[]))
+"""
+
+
+async def append(
+    database: Database,
+    user_id: str,
+    session_id: str | None,
+    messages: Sequence[NewMessage],
+    *,
+    tokens: Callable[[NewMessage, str | None], Sequence[str]],
+    needs: str,
+) -> tuple[str, list[Message]]:
+    """Store messages at the end of a session, index their words and enqueue their work, in one transaction.
+
+    Messages whose idempotency key is already stored are not stored again; the stored ones are returned in their
+    place. Returns the session's id and the messages in order.
+    """
+    async with database.user(user_id) as transaction:
+        moment = await index.begin(transaction, user_id, len(messages))
+        known = await _known(transaction, user_id, messages)
+        fresh = _unseen(messages, known)
+        if session_id is None:
+            session_id = str(uuid4()) if fresh or not known else next(iter(known.values())).session_id
+        if fresh:
+            end = await transaction.value(
+                SESSION, {"user": user_id, "session": session_id, "now": moment.now, "count": len(fresh)}
+            )
+            stored = [
+                Message(
+                    id=str(uuid4()), user_id=user_id, session_id=session_id, position=end - len(fresh) + i,
+                    role=new.role, content=new.content, created_at=moment.now,
+                    occurred_at=new.occurred_at or moment.now, name=new.name, metadata=dict(new.metadata or {}),
+                    language=new.language, idempotency_key=new.idempotency_key,
+                )
+                for i, new in enumerate(fresh)
+            ]  # fmt: skip
+            await _insert(transaction, user_id, session_id, stored, moment)
+            entries = [
+                index.Entry(
+                    entry=moment.first_entry + i, item=message.id, memory_type="message",
+                    tokens=tokens(new, new.language or moment.language), session_id=session_id,
+                    position=message.position, speaker=message.name, occurred_at=message.occurred_at,
+                )
+                for i, (new, message) in enumerate(zip(fresh, stored, strict=True))
+            ]  # fmt: skip
+            await index.add(transaction, user_id, index.MESSAGE, entries, moment.now, needs)
+        else:
+            stored = []
+    return session_id, _in_order(messages, stored, known)
+
+
+async def _insert(
+    transaction: Transaction, user_id: str, session_id: str, stored: Sequence[Message], moment: index.Moment
+) -> None:
+    await transaction.run(
+        INSERT,
+        {
+            "user": user_id, "session": session_id, "now": moment.now,
+            "message_id": [message.id for message in stored],
+            "position": [message.position for message in stored],
+            "entry": [moment.first_entry + i for i in range(len(stored))],
+            "role": [message.role for message in stored],
+            "name": [message.name for message in stored],
+            "content": [message.content for message in stored],
+            "metadata": [json.dumps(message.metadata) for message in stored],
+            "language": [message.language for message in stored],
+            "occurred_at": [message.occurred_at for message in stored],
+            "key": [message.idempotency_key for message in stored],
+        },
+    )  # fmt: skip
+
+
+async def _known(
+    transaction: Transaction, user_id: str, messages: Sequence[NewMessage]
+) -> dict[str, Message]:
+    """Return the stored messages that have an idempotency key of the new ones, by key."""
+    keys = [message.idempotency_key for message in messages if message.idempotency_key is not None]
+    if not keys:
+        return {}
+    rows = await transaction.all(BY_KEY, {"user": user_id, "keys": keys})
+    found = [message_of(row) for row in rows]
+    wanted = {new.idempotency_key: new for new in messages}
+    for message in found:
+        if wanted[message.idempotency_key].content != message.content:
+            raise InputError(
+                f"The idempotency key {message.idempotency_key!r} of user {user_id!r} belongs to another message "
+                f"(id {message.id}) with other content; nothing was stored. Use a new key for a new message."
+            )
+    return {message.idempotency_key or "": message for message in found}
+
+
+def _unseen(messages: Sequence[NewMessage], known: Mapping[str, Message]) -> list[NewMessage]:
+    """Return what is to be stored: each key once, known ones left out."""
+    seen = set(known)
+    fresh = []
+    for new in messages:
+        if new.idempotency_key is None:
+            fresh.append(new)
+        elif new.idempotency_key not in seen:
+            seen.add(new.idempotency_key)
+            fresh.append(new)
+    return fresh
+
+
+def _in_order(
+    messages: Sequence[NewMessage], stored: Sequence[Message], known: Mapping[str, Message]
+) -> list[Message]:
+    by_key = {**known, **{m.idempotency_key: m for m in stored if m.idempotency_key is not None}}
+    keyless = iter([message for message in stored if message.idempotency_key is None])
+    return [
+        next(keyless) if new.idempotency_key is None else by_key[new.idempotency_key] for new in messages
+    ]
+
+
+def message_of(row: Row[Any]) -> Message:
+    """Return the message in a row of `COLUMNS`."""
+    return Message(
+        id=str(row.message_id), user_id=row.user_id, session_id=row.session_id, position=row.position,
+        role=row.role, content=row.content, created_at=row.created_at, occurred_at=row.occurred_at, name=row.name,
+        metadata=row.metadata, language=row.language, idempotency_key=row.idempotency_key,
+    )  # fmt: skip

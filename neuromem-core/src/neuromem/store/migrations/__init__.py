@@ -1,0 +1,1 @@
+"""Alembic migrations, forward only; ``store.schema`` runs them."""

@@ -1,0 +1,59 @@
+"""Which entries a question may see: the filters of recall as SQL over ``entries e``."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from neuromem.store.index import KIND_OF
+
+if TYPE_CHECKING:
+    from neuromem.domain.recall import Filters
+
+METADATA = """
+    (e.kind = 'm' AND EXISTS (SELECT FROM {s}.messages f WHERE f.user_id = :user AND f.message_id = e.item
+                              AND f.metadata @> CAST(:metadata AS jsonb))
+     OR e.kind = 'k' AND EXISTS (SELECT FROM {s}.memories f WHERE f.user_id = :user AND f.memory_id = e.item
+                                 AND f.version = e.version AND f.metadata @> CAST(:metadata AS jsonb)))
+"""
+
+
+def kinds(filters: Filters) -> list[str]:
+    """Return the letters of the kinds that take part."""
+    return [KIND_OF[kind] for kind in filters.kinds]
+
+
+def condition(filters: Filters) -> tuple[str, dict[str, Any]]:
+    """Return the SQL that narrows ``entries e`` and its parameters; empty when nothing narrows.
+
+    The current state needs no condition for time: postings and vectors know whether they are current.
+    """
+    terms: list[str] = []
+    params: dict[str, Any] = {}
+
+    def term(sql: str, **values: Any) -> None:
+        terms.append(sql)
+        params.update(values)
+
+    if filters.as_of is not None:
+        term(visible_at("e"), as_of=filters.as_of)
+    if filters.memory_types is not None:
+        term("(e.kind <> 'k' OR e.memory_type = ANY(CAST(:types AS text[])))", types=list(filters.memory_types))
+    if filters.created_after is not None:
+        term("e.created_at >= :created_after", created_after=filters.created_after)
+    if filters.created_before is not None:
+        term("e.created_at < :created_before", created_before=filters.created_before)
+    if filters.event_after is not None:
+        term("e.occurred_at >= :event_after", event_after=filters.event_after)
+    if filters.event_before is not None:
+        term("e.occurred_at < :event_before", event_before=filters.event_before)
+    if filters.metadata:
+        term(METADATA, metadata=json.dumps(dict(filters.metadata)))
+    return " AND ".join(terms), params
+
+
+def visible_at(alias: str) -> str:
+    """Return the SQL for "was the current version at :as_of"."""
+    return (
+        f"{alias}.created_at <= :as_of AND ({alias}.superseded_at IS NULL OR {alias}.superseded_at > :as_of)"
+    )
