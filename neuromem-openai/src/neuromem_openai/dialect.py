@@ -15,9 +15,8 @@ if TYPE_CHECKING:
 
 _REASONS = re.compile(r"o\d|gpt-5(?!.*chat)|deepseek-reasoner|.*(deepseek-r1|thinking)", re.IGNORECASE)
 _OPENAI_REASONS = re.compile(r"o\d|gpt-5(?!.*chat)", re.IGNORECASE)
-_REASONING_TOKENS = (
-    8192  # max_tokens is for the answer; what a model thinks before counts against the same limit
-)
+# max_tokens is meant for the answer, but what a model thinks before it counts against the same limit
+_REASONING_TOKENS = 8192
 _NOT_IN_A_NAME = re.compile(r"[\s<|\\/>]+")
 
 

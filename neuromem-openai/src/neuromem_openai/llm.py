@@ -29,9 +29,9 @@ class OpenAILLM(LLMProvider):
         llm = OpenAILLM(model="deepseek-chat")                                # DeepSeek, DEEPSEEK_API_KEY
         llm = OpenAILLM(model="qwen3:8b", base_url="http://localhost:11434/v1")  # a server of your own
 
-    Address and key: see `find_endpoint`. Structured output is asked for in the strongest form that the server takes:
-    a JSON schema, a JSON object, or words alone; what it refused once is remembered. ``timeout`` is in seconds of
-    silence.
+    Address and key: see `find_endpoint`. Structured output is asked for in the strongest form that the server
+    takes: a JSON schema, a JSON object, or words alone; what it refused once is remembered. ``timeout`` is in
+    seconds of silence.
     """
 
     def __init__(
@@ -85,12 +85,10 @@ class OpenAILLM(LLMProvider):
             reply = await self._ask(messages, temperature, max_tokens, json_schema)
         if reply:
             return reply
-        advice = (
-            "Raise max_tokens." if reply.finish_reason == "length" else "Try again or choose another model."
-        )
+        advice = "Raise max_tokens." if reply.finish_reason == "length" else "Try again or use another model."
         raise ProviderResponseError(
-            f"{self.provider}'s {self._model!r} replied without text (it finished with {reply.finish_reason!r}). "
-            f"{advice}",
+            f"{self._model!r} of {self.provider} replied without text (it finished with "
+            f"{reply.finish_reason!r}). {advice}",
             provider=self.provider,
         )
 

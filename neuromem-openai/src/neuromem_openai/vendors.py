@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 class Vendor:
     """A vendor with an OpenAI-compatible API.
 
-    ``models`` are beginnings of its models' names, in lower case; ``variable`` begins the names of its environment
-    variables; ``json_schema`` says whether it can be held to a schema.
+    ``models`` are beginnings of its models' names, in lower case; ``variable`` begins the names of its
+    environment variables; ``json_schema`` says whether it can be held to a schema.
     """
 
     name: str
@@ -65,7 +65,7 @@ class Endpoint:
     @property
     def is_openai(self) -> bool:
         """Whether it is OpenAI itself and not something that speaks like it."""
-        return urlsplit(self.base_url).hostname == urlsplit(OPENAI.base_url).hostname
+        return _host(self.base_url) == _host(OPENAI.base_url)
 
 
 def find_endpoint(
@@ -73,10 +73,10 @@ def find_endpoint(
 ) -> Endpoint:
     """Find the server of a model.
 
-    The address: ``base_url``, else the environment variable of the vendor that the model's name belongs to, else
-    ``OPENAI_BASE_URL`` (whoever sets it has a server of their own for everything), else the vendor's. The key:
-    ``api_key``, else the vendor's variable, and for an address that is no vendor's ``OPENAI_API_KEY``. Without a
-    key a vendor's own address raises `AuthenticationError`; any other is called without.
+    The address: ``base_url``, else the environment variable of the vendor that the model's name belongs to,
+    else ``OPENAI_BASE_URL`` (whoever sets it has one server for everything), else the vendor's own. The key:
+    ``api_key``, else the vendor's variable, and for an address that is no vendor's also ``OPENAI_API_KEY``.
+    Without a key a vendor's own address raises `AuthenticationError`; any other is called without.
     """
     env = os.environ if env is None else env
     vendor = _of_address(base_url) or _of_model(model)
@@ -97,8 +97,8 @@ def find_endpoint(
 
 
 def _of_address(base_url: str | None) -> Vendor | None:
-    host = urlsplit(base_url).hostname if base_url else None
-    return next((vendor for vendor in VENDORS if urlsplit(vendor.base_url).hostname == host), None)
+    host = _host(base_url or "")
+    return next((vendor for vendor in VENDORS if _host(vendor.base_url) == host), None)
 
 
 def _of_model(model: str) -> Vendor:
@@ -106,3 +106,10 @@ def _of_model(model: str) -> Vendor:
     name = model.lower()
     known = ((len(start), vendor) for vendor in VENDORS for start in vendor.models if name.startswith(start))
     return max(known, key=lambda pair: pair[0], default=(0, OPENAI))[1]
+
+
+def _host(url: str) -> str | None:
+    try:
+        return urlsplit(url).hostname
+    except ValueError:  # the HTTP client explains what is wrong with it
+        return None
