@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from neuromem.errors import ConfigurationError
 from neuromem.plugin import EmbeddingProvider, LLMProvider, ProviderSpec, hookimpl
 
 if TYPE_CHECKING:
     from neuromem.plugin import Context
+
+_OPTIONS = ("api_key", "base_url", "dims", "max_inputs", "timeout")
 
 
 @hookimpl
@@ -25,15 +28,21 @@ def neuromem_llms() -> list[ProviderSpec[LLMProvider]]:
 def _embedding(ctx: Context) -> EmbeddingProvider:
     from neuromem_openai.embedding import OpenAIEmbedding
 
-    return OpenAIEmbedding(**_arguments(ctx))
+    return OpenAIEmbedding(**_arguments(ctx, *_OPTIONS))
 
 
 def _llm(ctx: Context) -> LLMProvider:
     from neuromem_openai.llm import OpenAILLM
 
-    return OpenAILLM(**_arguments(ctx))
+    return OpenAILLM(**_arguments(ctx, "api_key", "base_url", "timeout"))
 
 
-def _arguments(ctx: Context) -> dict[str, Any]:
-    """Options are the arguments of the constructor; the name's model comes before them."""
-    return {"env": ctx.env, **ctx.options, **({"model": ctx.model} if ctx.model else {})}
+def _arguments(ctx: Context, *names: str) -> dict[str, Any]:
+    """Options are arguments of the constructors; what is offered shares one set, so each takes its own."""
+    unknown = sorted(set(ctx.options) - set(_OPTIONS))
+    if unknown:
+        raise ConfigurationError(
+            f"The plugin 'openai' has no option {unknown[0]!r}; it knows {', '.join(_OPTIONS)}."
+        )
+    chosen = {name: ctx.options[name] for name in names if name in ctx.options}
+    return {"env": ctx.env, **chosen, **({"model": ctx.model} if ctx.model else {})}

@@ -1,0 +1,47 @@
+"""Embeddings of SiliconFlow."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from neuromem.plugin.http import HttpEmbedding
+from neuromem_siliconflow.account import open_client
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from neuromem.plugin.http import Retry
+
+_MAX_INPUTS = 32  # SiliconFlow's limit for one call
+
+
+class SiliconFlowEmbedding(HttpEmbedding):
+    """Embeds with SiliconFlow's API.
+
+    ::
+
+        embedding = SiliconFlowEmbedding(model="Qwen/Qwen3-Embedding-0.6B", dims=512)
+
+    ``dims`` is the length of the vectors; the Qwen3 models are asked for it, the others have to have it. The
+    key falls back to ``SILICONFLOW_API_KEY``, the address to ``SILICONFLOW_BASE_URL``; ``timeout`` is in
+    seconds of silence.
+    """
+
+    def __init__(
+        self,
+        api_key: str | None = None,
+        model: str = "BAAI/bge-m3",
+        base_url: str | None = None,
+        dims: int = 1024,
+        *,
+        timeout: float = 60.0,
+        retry: Retry | None = None,
+        env: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(
+            open_client(api_key, base_url, timeout=timeout, retry=retry, env=env),
+            model=model,
+            dims=dims,
+            max_inputs=_MAX_INPUTS,
+            parameters={"dimensions": dims} if "qwen3-" in model.lower() else {},
+        )
