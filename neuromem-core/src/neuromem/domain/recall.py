@@ -34,8 +34,11 @@ class Filters:
     include_extracted: bool = False
 
 
-def _no_reader() -> Reader:
-    raise TypeError("This Query was made without a reader; recall() hands one to every retriever.")
+class _NoReader:
+    """Stands in the place of a reader in questions that were made by hand."""
+
+    def __getattr__(self, name: str) -> Any:
+        raise TypeError(f"This Query has no reader to call {name}() on; recall() hands one to every retriever.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +56,7 @@ class Query:
     depth: int = 100
     language: str | None = None
     filters: Filters = field(default_factory=Filters)
-    reader: Reader = field(default_factory=_no_reader, repr=False, compare=False)
+    reader: Reader = field(default_factory=_NoReader, repr=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

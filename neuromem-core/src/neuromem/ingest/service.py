@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from neuromem.domain.memories import Memory, NewMemory
     from neuromem.store.engine import Database
 
-FIELDS = MessageDict.__required_keys__ | MessageDict.__optional_keys__
+FIELDS = frozenset(MessageDict.__annotations__)
+REQUIRED = frozenset({"role", "content"})
 
 
 class IngestService:
@@ -61,7 +62,7 @@ class IngestService:
             raise InputError(
                 f"Message {place} of user {user_id!r} has unknown keys {unknown}; known are {sorted(FIELDS)}."
             )
-        missing = sorted(MessageDict.__required_keys__ - set(given))
+        missing = sorted(REQUIRED - set(given))
         if missing:
             raise InputError(f"Message {place} of user {user_id!r} lacks {missing}.")
         extract = given.get("auto_extract")

@@ -29,7 +29,7 @@ NOW = """
         JOIN {s}.postings p ON p.user_id = :user AND p.kind = ANY(CAST(CAST(:kinds AS text[]) AS "char"[]))
                            AND p.term = q.term AND p.current
     ), corpus AS (
-        SELECT kind, entries AS n, tokens::float8 / greatest(entries, 1) AS average
+        SELECT kind, entries::float8 AS n, tokens::float8 / greatest(entries, 1) AS average
         FROM {s}.corpora WHERE user_id = :user
     )
 """
@@ -46,7 +46,7 @@ THEN = """
                            AND p.term = q.term
         JOIN seen ON seen.entry = p.entry
     ), corpus AS (
-        SELECT kind, count(*) AS n, avg(length)::float8 AS average FROM seen GROUP BY kind
+        SELECT kind, count(*)::float8 AS n, avg(length)::float8 AS average FROM seen GROUP BY kind
     )
 """
 

@@ -1,0 +1,47 @@
+"""The core's own stages, offered through the same hooks as everybody else's."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from neuromem.plugin.markers import hookimpl
+from neuromem.plugin.specs import StageSpec
+
+if TYPE_CHECKING:
+    from neuromem.plugin.stages import Fusion, Retriever, Scorer
+
+
+@hookimpl
+def neuromem_retrievers() -> list[StageSpec[Retriever]]:
+    """Offer retrieval by vectors and by words."""
+    from neuromem.recall.retrievers import LexicalRetriever, VectorRetriever
+
+    return [
+        StageSpec("bm25", lambda ctx: LexicalRetriever(), "Finds by words: exact BM25", 10, default=True),
+        StageSpec("vector", lambda ctx: VectorRetriever(), "Finds by meaning: cosine", 20, default=True),
+    ]
+
+
+@hookimpl
+def neuromem_fusions() -> list[StageSpec[Fusion]]:
+    """Offer the fusion of normalized scores, and of ranks."""
+    from neuromem.recall.fusion import NormalizedFusion, ReciprocalRankFusion
+
+    return [
+        StageSpec(
+            "normalized", lambda ctx: NormalizedFusion(**ctx.options), "Adds normalized scores", default=True
+        ),
+        StageSpec("rrf", lambda ctx: ReciprocalRankFusion(**ctx.options), "Reciprocal rank fusion"),
+    ]
+
+
+@hookimpl
+def neuromem_scorers() -> list[StageSpec[Scorer]]:
+    """Offer the signals beside relevance."""
+    from neuromem.recall.scoring import EmotionScorer, ImportanceScorer, RecencyScorer
+
+    return [
+        StageSpec("recency", lambda ctx: RecencyScorer(**ctx.options), "How fresh it is", 10, default=True),
+        StageSpec("importance", lambda ctx: ImportanceScorer(), "How much it matters", 20, default=True),
+        StageSpec("emotion", lambda ctx: EmotionScorer(), "How strong the emotion is", 30, default=True),
+    ]

@@ -1,0 +1,323 @@
+"""NeuroMemory: the composition root and the lifecycle; the only place that wires rooms together."""
+
+from __future__ import annotations
+
+import logging
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Literal, Self
+
+from neuromem.config import Settings
+from neuromem.domain import checks
+from neuromem.domain.memories import NewMemory
+from neuromem.domain.recall import Filters, Query
+from neuromem.errors import ClosedError, InputError
+from neuromem.facades.conversations import Conversations
+from neuromem.ingest.embedding import Embedder
+from neuromem.ingest.service import IngestService
+from neuromem.observe import Observers
+from neuromem.plugin.context import SystemClock
+from neuromem.recall.assemble import assemble
+from neuromem.recall.render import result
+from neuromem.recall.service import QueryEmbeddings, RecallService
+from neuromem.registry import PluginRegistry
+from neuromem.store import jobs, schema, url, vectors
+from neuromem.store.engine import Database
+from neuromem.store.reader import Search
+from neuromem.work.worker import Worker
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from types import TracebackType
+
+    from neuromem.domain.memories import Memory
+    from neuromem.domain.messages import Message
+    from neuromem.domain.recall import Kind, RecallResult
+    from neuromem.plugin.providers import DatabaseProvider, EmbeddingProvider, LLMProvider, ObjectStorage
+
+logger = logging.getLogger("neuromem")
+
+MAX_LIMIT = 10_000
+MAX_QUERY = 100_000
+SEARCHABLE: tuple[str, ...] = ("fact", "episodic", "insight", "general", "message", "document")
+
+
+class NeuroMemory:
+    """Memory for AI agents, in your own process and one PostgreSQL.
+
+    ::
+
+        async with NeuroMemory() as nm:
+            await nm.ingest(user_id="alice", role="user", content="I work at Google as a backend engineer")
+            result = await nm.recall(user_id="alice", query="Where does Alice work?")
+
+    A provider is an instance, a name such as ``"openai:text-embedding-3-small"``, or None: then
+    ``NEUROMEM_EMBEDDING`` / ``_LLM`` / ``_STORAGE`` / ``_DATABASE_URL``, then the one installed plugin that offers
+    a default. Entering the context connects, migrates and starts the background work; leaving it waits for that
+    work (bounded) and closes what was opened. What is not finished is done at the next start.
+    """
+
+    def __init__(
+        self,
+        database_url: str | None = None,
+        embedding: EmbeddingProvider | str | None = None,
+        llm: LLMProvider | str | None = None,
+        storage: ObjectStorage | str | None = None,
+        *,
+        extraction: Any = None,
+        auto_extract: bool = True,
+        graph_enabled: bool = False,
+        reflection_interval: int = 20,
+        pool_size: int = 10,
+        echo: bool = False,
+        on_extraction: Callable[[Any], object] | None = None,
+        on_llm_call: Callable[[Any], object] | None = None,
+        on_embedding_call: Callable[[Any], object] | None = None,
+        schema: str = "neuromem",
+        auto_migrate: bool = True,
+        worker: bool = True,
+        pooler: Literal["transaction"] | None = None,
+        plugins: Iterable[object] | None = None,
+        settings: Settings | Mapping[str, Any] | None = None,
+    ) -> None:
+        self.settings = settings if isinstance(settings, Settings) else Settings.load(settings)
+        self.auto_extract = auto_extract
+        self.graph_enabled = graph_enabled
+        self.reflection_interval = reflection_interval
+        self._extraction = extraction
+        self._database_url = database_url or self.settings.database_url
+        self._pool_size = checks.count("pool_size", pool_size, most=1_000)
+        self._echo = echo
+        self._schema = schema
+        self._auto_migrate = auto_migrate
+        self._works = worker
+        self._pooler = pooler
+        self._clock = SystemClock()
+        self.registry = PluginRegistry.discover(plugins or (), options=self.settings.plugins)
+        self._embedding = self.registry.choose_embedding(embedding or self.settings.embedding).value
+        chosen_llm = self.registry.choose_llm(llm or self.settings.llm)
+        self._llm = chosen_llm.value if chosen_llm else None
+        chosen_storage = self.registry.choose_storage(storage or self.settings.storage)
+        self._storage = chosen_storage.value if chosen_storage else None
+        self._database_provider: DatabaseProvider | None = (
+            None if self._database_url else self.registry.choose_database().value
+        )
+        stages = self.registry.stages(
+            enable=self.settings.enable, disable=self.settings.disable, fusion=self.settings.recall.fusion,
+            rerankers=self.settings.recall.rerankers,
+        )  # fmt: skip
+        self._pipeline = assemble(self.registry, stages, self.settings, self._clock)
+        self._observers = Observers({o.spec.name: self.registry.build(o) for o in stages.observers})
+        self.on_extraction = on_extraction
+        self.on_llm_call = on_llm_call
+        self.on_embedding_call = on_embedding_call
+        self._rooms: _Rooms | None = None
+
+    # Lifecycle
+
+    async def init(self) -> Self:
+        """Connect, bring the schema up to date and start the background work; does nothing when it is open."""
+        if self._rooms is not None:
+            return self
+        address = self._database_url
+        if address is None and self._database_provider is not None:
+            address = await self._database_provider.open()
+        assert address is not None  # noqa: S101  the constructor made sure of one or the other
+        try:
+            self._rooms = await self._open(address)
+        except BaseException:
+            await self._close_providers()
+            raise
+        if self._llm is None:
+            logger.info("No LLM was chosen: messages are stored, indexed and recalled, nothing is extracted.")
+        return self
+
+    async def _open(self, address: str) -> _Rooms:
+        database = Database(
+            url.parse(address), schema=self._schema, pool_size=self._pool_size, echo=self._echo,
+            pooler=self._pooler,
+        )  # fmt: skip
+        try:
+            await schema.prepare(database, migrate=self._auto_migrate)
+            space = await vectors.open_space(database, self._embedding)
+        except BaseException:
+            await database.close()
+            raise
+        rooms = _Rooms(self, database, space)
+        if self._works:
+            rooms.worker.start()
+        return rooms
+
+    async def close(self) -> None:
+        """Stop the background work and close what was opened; what is not finished stays queued."""
+        rooms, self._rooms = self._rooms, None
+        if rooms is not None:
+            await rooms.worker.stop()
+            await rooms.database.close()
+            await self._close_providers()
+
+    async def _close_providers(self) -> None:
+        for provider in (self._embedding, self._llm, self._storage, self._database_provider):
+            if provider is not None:
+                await provider.close()
+
+    async def __aenter__(self) -> Self:
+        """Open; see `init`."""
+        return await self.init()
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Wait for background work, unless something went wrong, and close."""
+        try:
+            if kind is None and self._rooms is not None and self._rooms.worker.running:
+                left = await self.drain(timeout=self.settings.work.drain_timeout)
+                if left:
+                    logger.warning("%d jobs were not finished; they are done at the next start.", left)
+        finally:
+            await self.close()
+
+    async def drain(self, user_id: str | None = None, timeout: float | None = None) -> int:
+        """Wait for background work, of one user or of all; returns how many jobs were left when time ran out."""
+        if user_id is not None:
+            checks.user_id(user_id)
+        return await self._open_rooms.worker.drain(user_id, timeout)
+
+    # Facades
+
+    @property
+    def conversations(self) -> Conversations:
+        """Messages and sessions."""
+        return self._open_rooms.conversations
+
+    # Operations
+
+    async def ingest(
+        self, user_id: str, role: str, content: str, session_id: str | None = None, *, name: str | None = None,
+        metadata: Mapping[str, Any] | None = None, occurred_at: datetime | None = None,
+        auto_extract: bool | None = None, language: str | None = None, idempotency_key: str | None = None,
+    ) -> Message:  # fmt: skip
+        """Store a message and return it; see `Conversations.ingest`."""
+        return await self.conversations.ingest(
+            user_id, role, content, session_id, name=name, metadata=metadata, occurred_at=occurred_at,
+            auto_extract=auto_extract, language=language, idempotency_key=idempotency_key,
+        )  # fmt: skip
+
+    async def add_memory(
+        self, user_id: str, content: str, memory_type: str = "general",
+        metadata: Mapping[str, Any] | None = None, occurred_at: datetime | None = None,
+        importance: float | None = None,
+    ) -> Memory:  # fmt: skip
+        """Store a memory directly, without an LLM; the same statement again returns the stored one.
+
+        ``importance`` lies in 1-10. Raises `InputError` before anything is stored.
+        """
+        checks.user_id(user_id)
+        new = NewMemory(
+            content=checks.content(content, most=self.settings.max_content, whose=user_id),
+            memory_type=checks.memory_type(memory_type),
+            metadata=checks.metadata(metadata),
+            occurred_at=checks.moment("occurred_at", occurred_at),
+            importance=checks.number("importance", importance, 1, 10),
+            origin={"by": "user"},
+        )
+        return await self._open_rooms.ingest.memory(user_id, new)
+
+    async def recall(
+        self, user_id: str, query: str, limit: int = 20, memory_type: str | None = None,
+        created_after: datetime | None = None, as_of: datetime | None = None, *,
+        created_before: datetime | None = None, event_after: datetime | None = None,
+        event_before: datetime | None = None, include_conversations: bool | None = None,
+        min_score: float | None = None, explain: bool = False, metadata: Mapping[str, Any] | None = None,
+        language: str | None = None, on_arm_error: Literal["raise", "skip"] = "raise",
+    ) -> RecallResult:  # fmt: skip
+        """Find what matters for a question: vector and BM25 candidates, fused and scored.
+
+        Raises `InputError` for what cannot be asked, `RecallError` naming the retriever that failed or was late;
+        with ``on_arm_error="skip"`` it is listed under ``skipped`` instead.
+        """
+        rooms = self._open_rooms
+        checks.user_id(user_id)
+        if on_arm_error not in ("raise", "skip"):
+            raise InputError(f"on_arm_error must be 'raise' or 'skip', not {on_arm_error!r}.")
+        question = Query(
+            user_id=user_id,
+            text=checks.content(query, most=MAX_QUERY, whose=user_id, name="query"),
+            now=checks.moment("as_of", as_of) or self._clock.now().astimezone(UTC),
+            limit=checks.count("limit", limit, most=MAX_LIMIT),
+            depth=max(self.settings.recall.depth, limit),
+            language=checks.optional_text("language", language),
+            filters=Filters(
+                kinds=_kinds(memory_type, include_conversations),
+                memory_types=_memory_types(memory_type),
+                created_after=checks.moment("created_after", created_after),
+                created_before=checks.moment("created_before", created_before),
+                event_after=checks.moment("event_after", event_after),
+                event_before=checks.moment("event_before", event_before),
+                metadata=checks.metadata(metadata) or None,
+                as_of=as_of,
+                include_extracted=include_conversations is True,
+            ),
+        )
+        outcome = await rooms.recall.run(question, skip_errors=on_arm_error == "skip")
+        waiting = await jobs.backlog(rooms.database, (), user_id)
+        return result(
+            outcome, limit=limit, min_score=checks.number("min_score", min_score, 0, 1), explain=explain,
+            pending=waiting.open, profile={},
+        )  # fmt: skip
+
+    @property
+    def _open_rooms(self) -> _Rooms:
+        if self._rooms is None:
+            raise ClosedError(
+                "This NeuroMemory is not open. Use `async with NeuroMemory(...) as nm:`, or call `await nm.init()`."
+            )
+        return self._rooms
+
+
+class _Rooms:
+    """Everything that exists only while a NeuroMemory is open."""
+
+    def __init__(self, owner: NeuroMemory, database: Database, space: vectors.Space) -> None:
+        settings, observers, embedding = owner.settings, owner._observers, owner._embedding
+        for event in observers.callbacks:
+            observers.callbacks[event] = _late(owner, event)
+        self.database = database
+        self.space = space
+        self.worker = Worker(
+            database, settings.work, {space.needs: Embedder(database, embedding, space, observers)}
+        )
+        self.ingest = IngestService(database, settings, needs=space.needs, wake=self.worker.wake)
+        self.conversations = Conversations(self.ingest)
+
+        async def embed_query(text: str) -> Sequence[float]:
+            return await observers.embedding(embedding.model, 1, lambda: embedding.embed_query(text))
+
+        self.recall = RecallService(
+            Search(database, settings, space), owner._pipeline, QueryEmbeddings(embed_query)
+        )
+
+
+def _late(owner: NeuroMemory, event: str) -> Callable[[Any], object]:
+    """Return a callback that looks up the owner's at the moment of the event: it can be set at any time."""
+
+    def call(payload: Any) -> object:
+        callback = getattr(owner, event)
+        return None if callback is None else callback(payload)
+
+    return call
+
+
+def _kinds(memory_type: str | None, include_conversations: bool | None) -> tuple[Kind, ...]:
+    if memory_type is None:
+        return ("memory",) if include_conversations is False else ("message", "memory")
+    if memory_type not in SEARCHABLE:
+        raise InputError(
+            f"The memory type {memory_type!r} is not known; use one of {', '.join(SEARCHABLE)}, or None for all."
+        )
+    if memory_type == "message":
+        return ("message",)
+    return ("document",) if memory_type == "document" else ("memory",)
+
+
+def _memory_types(memory_type: str | None) -> tuple[str, ...] | None:
+    return None if memory_type in (None, "message", "document") else (str(memory_type),)

@@ -1,0 +1,31 @@
+"""Builds the pipeline from what the registry has discovered."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from neuromem.recall.pipeline import Pipeline, Weighted
+
+if TYPE_CHECKING:
+    from neuromem.config import Settings
+    from neuromem.plugin.context import Clock
+    from neuromem.registry import PluginRegistry, Stages
+
+# How far each built-in signal may lower a score; a plugin's signal without a weight in settings gets OTHER.
+WEIGHTS = {"recency": 0.02, "importance": 0.05, "emotion": 0.02}
+OTHER = 0.05
+
+
+def assemble(registry: PluginRegistry, stages: Stages, settings: Settings, clock: Clock) -> Pipeline:
+    """Return the pipeline of the active stages."""
+    weights = {**WEIGHTS, **settings.recall.scorer_weights}
+    return Pipeline(
+        retrievers={offer.spec.name: registry.build(offer, clock=clock) for offer in stages.retrievers},
+        fusion=registry.build(stages.fusion, clock=clock),
+        scorers={
+            offer.spec.name: Weighted(registry.build(offer, clock=clock), weights.get(offer.spec.name, OTHER))
+            for offer in stages.scorers
+        },
+        rerankers={offer.spec.name: registry.build(offer, clock=clock) for offer in stages.rerankers},
+        timeout=settings.recall.timeout,
+    )
