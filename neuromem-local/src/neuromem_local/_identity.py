@@ -1,7 +1,7 @@
 """Who the server runs as, and what that user can reach.
 
-PostgreSQL refuses to run as root. Then the server runs as the owner of its data; new data gets a numeric user id of
-its own that no account has, so nothing is added to the machine and no other service shares it.
+PostgreSQL refuses to run as root. Then the server runs as the owner of its data; new data gets a numeric user
+id of its own that no account has, so nothing is added to the machine and no other service shares it.
 
 Standard library only: the supervisor runs without site-packages.
 """
@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from pathlib import Path
 
-# Outside the ranges of accounts, of Debian's and of systemd's dynamic users, yet small enough to be mapped in containers.
+# Outside the ranges of accounts, of Debian's and of systemd's dynamic users, yet small enough to be mapped in
+# containers.
 RESERVED_IDS = range(65533, 65519, -1)
 # Accounts that every Linux has and that run nothing: initdb, unlike the server, wants an account.
 IDLE_ACCOUNTS = ("bin", "daemon", "nobody")
@@ -63,8 +64,8 @@ def choose(home: Path, data: Path) -> Identity:
             )
         if data.exists() and data.stat().st_uid != here:
             raise SetupError(
-                f"{data} belongs to user id {data.stat().st_uid}, and this process runs as {here}. Run as that user, "
-                "or choose another folder with NEUROMEM_HOME."
+                f"{data} belongs to user id {data.stat().st_uid}, and this process runs as {here}. Run as "
+                "that user, or choose another folder with NEUROMEM_HOME."
             )
         return identity
     for folder in (data, home):
@@ -129,8 +130,8 @@ def can_enter(identity: Identity, folder: Path) -> bool:
 def address(identity: Identity, folder: Path) -> tuple[str, tuple[int, ...]]:
     """Return a path by which the identity reaches its own ``folder``, and descriptors the child must inherit.
 
-    Where a folder above is closed to it (root's home), Linux lets it in through a descriptor that root opened:
-    no permission of any existing folder has to change.
+    Where a folder above is closed to it (root's home), Linux lets it in through a descriptor that root
+    opened: no permission of any existing folder has to change.
     """
     if can_enter(identity, folder):
         return str(folder), ()
@@ -152,8 +153,8 @@ def give(tree: Path, identity: Identity) -> None:
                 os.lchown(os.path.join(folder, name), identity.uid, identity.gid)
     except OSError as error:
         raise SetupError(
-            f"Cannot give {tree} to user id {identity.uid}, as whom PostgreSQL must run because it refuses to run as "
-            f"root ({error.strerror}). Run as an ordinary user, or give a database_url."
+            f"Cannot give {tree} to user id {identity.uid}, as whom PostgreSQL must run because it refuses "
+            f"to run as root ({error.strerror}). Run as an ordinary user, or give a database_url."
         ) from error
 
 

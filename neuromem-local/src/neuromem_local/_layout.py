@@ -25,9 +25,9 @@ class Layout:
     """Names of everything under ``home``.
 
     Four locks tell who is there. ``opening``: one process at a time looks for the server or starts it.
-    ``users``: shared by every process that uses the server; the supervisor that gets it exclusively knows that
-    nobody is left. ``supervisor``: held by the supervisor. ``cluster``: held by the server's own processes, so
-    whoever gets it knows that nothing touches the data, whatever a stale pid file says.
+    ``users``: shared by every process that uses the server; the supervisor that gets it exclusively knows
+    that nobody is left. ``supervisor``: held by the supervisor. ``cluster``: held by the server's own
+    processes, so whoever gets it knows that nothing touches the data, whatever a stale pid file says.
     """
 
     home: Path
@@ -71,8 +71,9 @@ class Layout:
         """Make the folders that are missing; those that exist stay as they are."""
         as_root = os.geteuid() == 0
         if not self.home.is_dir():
-            # as root the server runs as another user, who must pass through the home but not look around
-            self.home.mkdir(mode=0o711 if as_root else 0o700, parents=True, exist_ok=True)
+            self.home.mkdir(mode=0o700, parents=True, exist_ok=True)
+            if as_root:  # the server runs as another user, who must pass through the home but not look around
+                self.home.chmod(0o711)
         if not self.run.is_dir():
             self.run.mkdir(mode=0o700, exist_ok=True)
             if as_root:
@@ -80,7 +81,7 @@ class Layout:
                 os.chown(self.run, owner.st_uid, owner.st_gid)
 
     def read_state(self) -> dict[str, Any]:
-        """Return what the supervisor last said: ``socket`` when the server is ready, ``failed`` when it is not."""
+        """Return what the supervisor last said: ``socket`` once the server is ready, or ``failed``."""
         try:
             state = json.loads((self.run / "state.json").read_bytes())
         except (FileNotFoundError, ValueError):

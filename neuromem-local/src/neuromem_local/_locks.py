@@ -73,5 +73,10 @@ _live: weakref.WeakSet[FileLock] = weakref.WeakSet()
 
 
 def drop_in_forked_children() -> None:
-    """Let no child that this process forks keep a lock alive: it did not ask for it, and may outlive its parent."""
-    os.register_at_fork(after_in_child=lambda: [lock.drop() for lock in list(_live)])
+    """Let no child that this process forks keep a lock alive: it did not ask for it, and may outlive us."""
+    os.register_at_fork(after_in_child=_drop_all)
+
+
+def _drop_all() -> None:
+    for lock in list(_live):
+        lock.drop()

@@ -1,8 +1,8 @@
 """The process that owns the server: starts it, mends it, and stops it when nobody is left.
 
-Run by `neuromem_local.server` as a process of its own, detached from whoever came first. Its only signals go to its
-own children, whose ids cannot be reused before it has waited for them, and to processes that the kernel shows to be
-running in our data folder.
+Run by `neuromem_local.server` as a process of its own, detached from whoever came first. Its only signals go
+to its own children, whose ids cannot be reused before it has waited for them, and to processes that the
+kernel shows to be running in our data folder.
 
 Standard library only, without site-packages: it starts in a few milliseconds and holds nothing of its user's.
 """
@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import fcntl
 import json
 import os
 import select
@@ -33,7 +34,9 @@ from neuromem_local._locks import POLL, FileLock, open_private
 LONGEST_SOCKET_FOLDER = 85  # the system allows 103 to 107 bytes for the whole name of a socket
 LARGEST_LOG = 4 * 2**20
 RESTARTS, RESTART_WINDOW = 5, 60.0  # a server that dies more often than this is not restarted
-STOP_PATIENCE = 300.0  # the last checkpoint of a fast shutdown; after that PostgreSQL recovers at the next start
+STOP_PATIENCE = (
+    300.0  # the last checkpoint of a fast shutdown; after that PostgreSQL recovers at the next start
+)
 
 _PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36
 _prctl = ctypes.CDLL(None).prctl if sys.platform.startswith("linux") else None
@@ -78,27 +81,30 @@ class Supervisor:
         threading.Thread(target=self._wait_until_alone, daemon=True).start()
         starts: list[float] = []
         try:
-            while not self.alone.is_set() and not self.told_to_stop:
+            while not self._is_over():
                 starts = [*(t for t in starts if time.monotonic() - t < RESTART_WINDOW), time.monotonic()]
                 if len(starts) > RESTARTS:
                     raise SetupError(
-                        f"The PostgreSQL of {self.layout.home} died {RESTARTS} times within {RESTART_WINDOW:.0f} "
-                        f"seconds; the end of {self.layout.log}:\n{self.layout.log_tail()}"
+                        f"The PostgreSQL of {self.layout.home} died {RESTARTS} times within "
+                        f"{RESTART_WINDOW:.0f} seconds; the end of "
+                        f"{self.layout.log}:\n{self.layout.log_tail()}"
                     )
                 self._start()
                 self.layout.write_state(socket=str(self.socket))
                 self._watch()
+                self.layout.write_state()
         finally:
             self.layout.write_state()
             self._stop()
+
+    def _is_over(self) -> bool:
+        return self.alone.is_set() or self.told_to_stop
 
     def _on_terminate(self, *_: object) -> None:
         self.told_to_stop = True
 
     def _wait_until_alone(self) -> None:
         # Held until this process ends: whoever comes now waits for the end, then starts a new server.
-        import fcntl
-
         self.users.fd = open_private(self.users.path)
         fcntl.flock(self.users.fd, fcntl.LOCK_EX)
         self.alone.set()
@@ -106,7 +112,7 @@ class Supervisor:
 
     def _watch(self) -> None:
         assert self.server is not None
-        while self.server.poll() is None and not self.alone.is_set() and not self.told_to_stop:
+        while self.server.poll() is None and not self._is_over():
             if select.select([self.wakeup], [], [], 60)[0]:
                 os.read(self.wakeup, 4096)
             self._trim_log()
@@ -132,19 +138,26 @@ class Supervisor:
         begin = os.fstat(log).st_size
         try:
             self.server = subprocess.Popen(
-                [str(self.engine.postgres), "-D", path, *(f"--{name}={value}" for name, value in settings.items())],
-                stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd="/", env=_cluster.ENVIRONMENT,
-                pass_fds=(held.fd, *fds), preexec_fn=_die_with_parent, **self.identity.popen,
-            )  # fmt: skip
+                [str(self.engine.postgres), "-D", path, *(f"--{k}={v}" for k, v in settings.items())],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                cwd="/",
+                env=_cluster.ENVIRONMENT,
+                pass_fds=(held.fd, *fds),
+                preexec_fn=_die_with_parent,
+                **self.identity.popen,
+            )
         finally:
             for fd in (log, *fds):
                 os.close(fd)
             held.drop()  # the server's processes keep it
-        while not self._ready():  # however long a recovery takes
+        while not self._ready() and not self._is_over():  # however long a recovery takes
             if self.server.poll() is not None:
                 tail = self.layout.log_tail(begin)
                 raise SetupError(
-                    f"PostgreSQL did not start on {data}.{_cluster.advice(tail)} The end of {self.layout.log}:\n{tail}"
+                    f"PostgreSQL did not start on {data}.{_cluster.advice(tail)} The end of "
+                    f"{self.layout.log}:\n{tail}"
                 )
             time.sleep(POLL)
 
@@ -170,7 +183,7 @@ class Supervisor:
         lock.acquire(check=hurry)
 
     def _clear_children(self) -> None:
-        """Kill the backends that a killed server left; what they had not committed is undone by the recovery."""
+        """Kill the backends that a killed server left; recovery undoes what they had not committed."""
         listing = Path(f"/proc/self/task/{os.getpid()}/children")
         with contextlib.suppress(OSError):
             for pid in listing.read_text().split():
@@ -206,8 +219,10 @@ class Supervisor:
         for base in (Path("/run") if self.identity.drop else Path(tempfile.gettempdir()), Path("/tmp")):
             if os.access(base, os.W_OK) and len(os.fsencode(base)) < LONGEST_SOCKET_FOLDER - 20:
                 return Path(tempfile.mkdtemp(prefix="neuromem-", dir=base))
-        raise SetupError("There is no folder with a short name for PostgreSQL's socket: neither the temporary folder "
-                         "nor /tmp can be written to.")
+        raise SetupError(
+            "There is no folder with a short name for PostgreSQL's socket: neither the temporary folder "
+            "nor /tmp can be written to."
+        )
 
     def _trim_log(self) -> None:
         log = self.layout.log
@@ -217,7 +232,11 @@ class Supervisor:
                 os.truncate(log, 0)  # the server appends, so it goes on at the beginning
 
     def _stop(self) -> None:
-        for number, patience in ((signal.SIGINT, STOP_PATIENCE), (signal.SIGQUIT, 30.0), (signal.SIGKILL, None)):
+        for number, patience in (
+            (signal.SIGINT, STOP_PATIENCE),
+            (signal.SIGQUIT, 30.0),
+            (signal.SIGKILL, None),
+        ):
             if self.server is None or self.server.poll() is not None:
                 break
             self.server.send_signal(number)
@@ -232,8 +251,8 @@ class Supervisor:
 def _interrupt_leftovers(data: Path) -> None:
     """Ask every process that runs PostgreSQL in ``data`` to come to an end.
 
-    To a server the signal means a fast shutdown; to a backend without one that its statement is cancelled, upon which
-    it notices that it is alone and exits.
+    To a server the signal means a fast shutdown; to a backend without one that its statement is cancelled,
+    upon which it notices that it is alone and exits.
     """
     if not Path("/proc/self/cwd").exists():
         _interrupt_by_command_line(data)
@@ -249,7 +268,9 @@ def _interrupt_leftovers(data: Path) -> None:
 
 
 def _interrupt_by_command_line(data: Path) -> None:
-    listing = subprocess.run(["ps", "-axww", "-o", "pid=,command="], capture_output=True, text=True, check=False).stdout
+    listing = subprocess.run(
+        ["ps", "-axww", "-o", "pid=,command="], capture_output=True, text=True, check=False
+    ).stdout
     for line in listing.splitlines():
         pid, _, command = line.strip().partition(" ")
         if f"bin/postgres -D {data} " in command:

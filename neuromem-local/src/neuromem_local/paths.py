@@ -17,7 +17,8 @@ ROOT_HOME = Path("/var/lib/neuromem")
 def default_home(env: Mapping[str, str] = os.environ) -> Path:
     """Return the folder of everything local.
 
-    ``NEUROMEM_HOME`` when it is set, else ``/var/lib/neuromem`` for root, else the platform's user data folder.
+    ``NEUROMEM_HOME`` when it is set, else ``/var/lib/neuromem`` for root, else the platform's user data
+    folder.
     """
     if chosen := env.get("NEUROMEM_HOME"):
         return Path(chosen).expanduser().absolute()

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from neuromem.plugin import Context, DatabaseProvider, ProviderSpec, hookimpl
+from neuromem.errors import ConfigurationError
+from neuromem.plugin import (
+    Context,
+    DatabaseProvider,
+    EmbeddingProvider,
+    ObjectStorage,
+    ProviderSpec,
+    hookimpl,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -14,12 +22,50 @@ def _database(ctx: Context) -> DatabaseProvider:
     from neuromem_local.paths import default_home
     from neuromem_local.server import EmbeddedPostgres
 
-    return EmbeddedPostgres(default_home(ctx.env), **ctx.options)
+    return EmbeddedPostgres(**{"home": default_home(ctx.env), **ctx.options.get("database", {})})
+
+
+def _embedding(ctx: Context) -> EmbeddingProvider:
+    from neuromem_local.embedding import LightEmbedding, LocalEmbedding
+
+    if ctx.model in (None, "multilingual-e5-small"):
+        return LocalEmbedding(**ctx.options.get("embedding", {}))
+    if ctx.model == "light":
+        return LightEmbedding()
+    raise ConfigurationError(
+        f"There is no local embedding model {ctx.model!r}. Choose 'local' (multilingual-e5-small) or "
+        "'local:light'."
+    )
+
+
+def _storage(ctx: Context) -> ObjectStorage:
+    from neuromem_local.folder import FolderStorage
+    from neuromem_local.paths import default_home
+
+    return FolderStorage(**{"root": default_home(ctx.env) / "objects", **ctx.options.get("storage", {})})
 
 
 @hookimpl
 def neuromem_databases() -> Iterable[ProviderSpec[DatabaseProvider]]:
     """Offer the embedded PostgreSQL."""
     return [
-        ProviderSpec("local", _database, "PostgreSQL from a wheel, shared by the machine's processes", default=True)
+        ProviderSpec(
+            "local", _database, "PostgreSQL from a wheel, shared by the machine's processes", default=True
+        )
     ]
+
+
+@hookimpl
+def neuromem_embeddings() -> Iterable[ProviderSpec[EmbeddingProvider]]:
+    """Offer multilingual-e5-small, and a lighter model as ``local:light``."""
+    return [
+        ProviderSpec(
+            "local", _embedding, "multilingual-e5-small on the CPU; light: a 16 MB word table", default=True
+        )
+    ]
+
+
+@hookimpl
+def neuromem_storages() -> Iterable[ProviderSpec[ObjectStorage]]:
+    """Offer a folder."""
+    return [ProviderSpec("local", _storage, "a folder of files", default=True)]
