@@ -107,7 +107,8 @@ class Loader:
             self.manager.register(plugin, origin.plugin)
         except (pluggy.PluginValidationError, ValueError) as cause:
             # A signature that differs from the hook's, or one object under two names.
-            self.fault(origin, PluginError(f"{capital(origin)} cannot be registered: {cause}"), cause)
+            why = " ".join(str(cause).split())
+            self.fault(origin, PluginError(f"{capital(origin)} cannot be registered: {why}"), cause)
             return
         problem = self._pending(plugin)
         if problem is None:

@@ -1,0 +1,147 @@
+"""Which stages are active and in which order they run."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from neuromem._entry_points import entry_points
+from neuromem.errors import ConfigurationError, PluginError
+from neuromem.plugin import Context, Fusion, Observer, Reranker, Retriever, Scorer, StageSpec, hookimpl
+from neuromem.registry import PluginRegistry
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from neuromem.domain.recall import Hit, Query
+
+ENV = {"NEUROMEM_DISABLE_PLUGINS": ",".join(sorted({point.name for point in entry_points("neuromem")}))}
+
+
+class Half:
+    def score(self, query: Query, candidate: Hit) -> float:
+        return 0.5
+
+
+class Slow:
+    async def score(self, query: Query, candidate: Hit) -> float:
+        return 0.5
+
+
+class Same:
+    async def rerank(self, query: Query, hits: Sequence[Hit]) -> Sequence[float]:
+        return [hit.relevance for hit in hits]
+
+
+def stage(name: str, order: int = 0, *, default: bool = False, product: Any = None) -> StageSpec[Any]:
+    return StageSpec(name, lambda ctx: product, "made for a test", order, default)
+
+
+class Pipeline:
+    """Enough stages to choose from."""
+
+    def __init__(self, *fusions: StageSpec[Any]) -> None:
+        self._fusions = fusions or (stage("sum", default=True),)
+
+    @hookimpl
+    def neuromem_retrievers(self) -> list[StageSpec[Retriever]]:
+        return [stage("late", 9, default=True), stage("early", 1, default=True), stage("spare", 5)]
+
+    @hookimpl
+    def neuromem_fusions(self) -> list[StageSpec[Fusion]]:
+        return list(self._fusions)
+
+    @hookimpl
+    def neuromem_scorers(self) -> list[StageSpec[Scorer]]:
+        return [stage("half", default=True, product=Half()), stage("slow", product=Slow()), stage("empty")]
+
+    @hookimpl
+    def neuromem_rerankers(self) -> list[StageSpec[Reranker]]:
+        return [stage("alpha", 2, product=Same()), stage("beta", 1), stage("gamma", 3, default=True)]
+
+    @hookimpl
+    def neuromem_observers(self) -> list[StageSpec[Observer]]:
+        return [stage("deaf", product=SimpleNamespace()), stage("ear", product=Observer())]
+
+
+@pytest.fixture
+def registry() -> PluginRegistry:
+    return PluginRegistry.discover([Pipeline()], env=ENV)
+
+
+def names(offers: Sequence[Any]) -> list[str]:
+    return [offer.spec.name for offer in offers]
+
+
+def test_active_is_default_plus_enabled_minus_disabled(registry: PluginRegistry) -> None:
+    assert names(registry.stages().retrievers) == ["early", "late"]
+    assert names(registry.stages(enable=["spare"]).retrievers) == ["early", "spare", "late"]
+    assert names(registry.stages(enable=["spare"], disable=["early"]).retrievers) == ["spare", "late"]
+
+
+def test_named_rerankers_run_in_the_order_of_the_names(registry: PluginRegistry) -> None:
+    assert names(registry.stages().rerankers) == ["gamma"]
+    assert names(registry.stages(rerankers=["alpha", "beta", "alpha"]).rerankers) == ["alpha", "beta"]
+
+
+@pytest.mark.parametrize("setting", ["enable", "disable"])
+def test_a_name_that_nobody_offers_is_an_error(setting: str, registry: PluginRegistry) -> None:
+    with pytest.raises(ConfigurationError, match=rf"'{setting}' names 'spar', .*did you mean 'spare'\?"):
+        registry.stages(enable=["spar"] if setting == "enable" else [], disable=["spar"])
+
+
+def test_a_reranker_that_nobody_offers_is_an_error(registry: PluginRegistry) -> None:
+    with pytest.raises(
+        ConfigurationError, match=r"No plugin offers the reranker 'alpa'; did you mean 'alpha'\?"
+    ):
+        registry.stages(rerankers=["alpa"])
+
+
+def test_to_want_and_not_to_want_is_an_error(registry: PluginRegistry) -> None:
+    with pytest.raises(ConfigurationError, match="both enable and disable 'spare'"):
+        registry.stages(enable=["spare"], disable=["spare"])
+    with pytest.raises(ConfigurationError, match="both name and disable the reranker 'alpha'"):
+        registry.stages(rerankers=["alpha"], disable=["alpha"])
+
+
+def test_exactly_one_fusion_is_active() -> None:
+    two = PluginRegistry.discover([Pipeline(stage("a", default=True), stage("b", default=True))], env=ENV)
+    with pytest.raises(ConfigurationError, match=r"2 fusions are active, 'a' of .* and 'b' of"):
+        two.stages()
+    assert two.stages(fusion="b").fusion.spec.name == "b"
+    assert two.stages(disable=["b"]).fusion.spec.name == "a"
+    with pytest.raises(ConfigurationError, match="No fusion is active"):
+        two.stages(disable=["a", "b"])
+
+
+def test_a_stage_is_built_with_its_options(registry: PluginRegistry) -> None:
+    seen: list[Context] = []
+
+    class One:
+        @hookimpl
+        def neuromem_scorers(self) -> list[StageSpec[Scorer]]:
+            def build(ctx: Context) -> Half:
+                seen.append(ctx)
+                return Half()
+
+            return [StageSpec("half", build, "made for a test")]
+
+    registry = PluginRegistry.discover([One()], env=ENV, options={"half": {"weight": 2}})
+    assert isinstance(registry.build(registry.scorers()[0]), Half)
+    assert seen[0].options == {"weight": 2}
+
+
+def test_what_cannot_do_a_stages_work_is_refused_when_it_is_built(registry: PluginRegistry) -> None:
+    scorers = {offer.spec.name: offer for offer in registry.scorers()}
+    with pytest.raises(
+        PluginError, match=r"scorer 'slow' of plugin 'Pipeline'.*score\(\) must be a plain def"
+    ):
+        registry.build(scorers["slow"])
+    with pytest.raises(PluginError, match=r"'empty' .*object of NoneType: it has no method score\(\)"):
+        registry.build(scorers["empty"])
+    observers = {offer.spec.name: offer for offer in registry.observers()}
+    with pytest.raises(PluginError, match=r"'deaf' .*it is no Observer"):
+        registry.build(observers["deaf"])
+    assert isinstance(registry.build(observers["ear"]), Observer)
