@@ -1,0 +1,144 @@
+#!/usr/bin/env python3
+"""The chores of this repository, one verb each. Needs Python 3.11 or newer, and nothing else.
+
+    python3 dev.py demo           set up and run the demo
+    python3 dev.py test [...]     set up and run the tests; what follows goes to pytest
+    python3 dev.py lint           ruff, mypy --strict and import-linter
+    python3 dev.py build          wheels and sdists of every distribution into dist/, checked by twine
+
+Everything is installed into .venv; nothing outside of this folder is touched.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent
+VENV = ROOT / ".venv"
+BIN = VENV / ("Scripts" if os.name == "nt" else "bin")
+STAMP = VENV / "neuromem-dev-stamp"
+DISTRIBUTIONS = ("neuromem-core", "neuromem-openai", "neuromem-siliconflow", "neuromem-s3", "neuromem-local")
+DEMO = ("neuromem-core[cli]", "neuromem-local")
+
+
+def demo(arguments: list[str]) -> int:
+    """Set up what a user of the local plugin has, and run the demo."""
+    set_up("demo")
+    return run("neuromem", "demo", *arguments)
+
+
+def test(arguments: list[str]) -> int:
+    """Set up everything and run the tests, two at a time."""
+    set_up("dev")
+    return run("pytest", "-n", "2", "--dist", "loadgroup", *arguments)
+
+
+def lint(arguments: list[str]) -> int:
+    """Run every check of the source, also after one has failed."""
+    no_arguments("lint", arguments)
+    set_up("dev")
+    sources = [f"{name}/src" for name in DISTRIBUTIONS]
+    sources += [name for name in ("tests", "benchmarks", "dev.py") if (ROOT / name).exists()]
+    checks = (
+        ("ruff", "check", "."),
+        ("ruff", "format", "--check", "."),
+        ("mypy", "--strict", *sources),
+        ("lint-imports",),
+    )
+    return max(run(*check) for check in checks)
+
+
+def build(arguments: list[str]) -> int:
+    """Build every distribution into dist/ and check what an index would show of it."""
+    no_arguments("build", arguments)
+    set_up("dev")
+    dist = ROOT / "dist"
+    shutil.rmtree(dist, ignore_errors=True)
+    for name in DISTRIBUTIONS:
+        code = run("pyproject-build", "--no-isolation", "--outdir", str(dist), name)
+        if code:
+            return code
+    return run("twine", "check", "--strict", *sorted(str(path) for path in dist.iterdir()))
+
+
+def set_up(what: str) -> None:
+    """Make .venv hold what is needed; done again only when a pyproject.toml or the Python changed."""
+    wanted = [what, fingerprint()]
+    if STAMP.exists():
+        have, state = STAMP.read_text().split()
+        if state == wanted[1] and have in {what, "dev"}:  # "dev" holds all that "demo" does
+            return
+    print(f"Setting up {VENV.relative_to(ROOT)} for {what}; the first time takes a few minutes.", flush=True)
+    for module in ("venv", "ensurepip"):
+        if importlib.util.find_spec(module) is None:
+            raise SystemExit(
+                f"This Python has no module {module!r}, so it cannot make a virtual environment. On "
+                f"Debian and Ubuntu: apt-get install python{sys.version_info[0]}.{sys.version_info[1]}-venv"
+            )
+    step("make the virtual environment", sys.executable, "-m", "venv", "--clear", str(VENV))
+    pip = (str(BIN / "python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check")
+    step("upgrade pip", *pip, "--upgrade", "pip>=25.1")
+    step("install what is needed", *pip, *requirements(what))
+    STAMP.write_text(" ".join(wanted))
+
+
+def requirements(what: str) -> list[str]:
+    """Return pip's arguments: the folders, editable, and for development all extras and the group ``dev``."""
+    names = DEMO if what == "demo" else [name + all_extras(name) for name in DISTRIBUTIONS]
+    editable = [argument for name in names for argument in ("--editable", f"./{name}")]
+    return editable if what == "demo" else [*editable, "--group", "dev"]
+
+
+def all_extras(name: str) -> str:
+    """Return the extras of a distribution as they follow its name, in brackets."""
+    import tomllib
+
+    project = tomllib.loads((ROOT / name / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    extras = project.get("optional-dependencies", {})
+    return f"[{','.join(extras)}]" if extras else ""
+
+
+def fingerprint() -> str:
+    """Return a hash of everything that decides what is installed."""
+    parts = [sys.version, sys.base_prefix]
+    parts += [(ROOT / name / "pyproject.toml").read_text(encoding="utf-8") for name in (".", *DISTRIBUTIONS)]
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()
+
+
+def step(purpose: str, *command: str) -> None:
+    """Run one step of the set-up, and stop when it fails."""
+    code = subprocess.run(command, cwd=ROOT, check=False).returncode
+    if code:
+        raise SystemExit(f"Could not {purpose}: {' '.join(command)} ended with code {code}; see above.")
+
+
+def run(tool: str, *arguments: str) -> int:
+    """Run a command of the virtual environment in the root folder and return how it ended."""
+    return subprocess.run([str(BIN / tool), *arguments], cwd=ROOT, check=False).returncode
+
+
+def no_arguments(verb: str, arguments: list[str]) -> None:
+    """Refuse arguments that would be ignored."""
+    if arguments:
+        raise SystemExit(f"'{verb}' takes no arguments, but was given: {' '.join(arguments)}")
+
+
+def main() -> int:
+    """Run the verb."""
+    if sys.version_info < (3, 11):  # noqa: UP036 - this file is what an older Python is shown
+        raise SystemExit(f"neuromem needs Python 3.11 or newer; this is {sys.version.split()[0]}.")
+    verbs = {"demo": demo, "test": test, "lint": lint, "build": build}
+    verb = sys.argv[1] if len(sys.argv) > 1 else ""
+    if verb not in verbs:
+        raise SystemExit(__doc__)
+    return verbs[verb](sys.argv[2:])
+
+
+if __name__ == "__main__":
+    sys.exit(main())
