@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import socket
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -57,14 +58,15 @@ Answer = Reply | Callable[[Request], Reply]
 class HttpServer:
     """Answers with the scripted replies in their order, then with ``always``; keeps what arrived."""
 
-    def __init__(self) -> None:
+    def __init__(self, port: int = 0) -> None:
         self.requests: list[Request] = []
         self.connections = 0
         self.always: Answer = Reply({"error": {"message": "the test scripted no more replies"}}, status=418)
         self.arrived = threading.Condition()
         self._script: deque[Answer] = deque()
         self._closing = threading.Event()
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
+        self._sockets: set[socket.socket] = set()
+        self._server = ThreadingHTTPServer(("127.0.0.1", port), self._handler())
         self._server.daemon_threads = True
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
         self._thread.start()
@@ -89,6 +91,9 @@ class HttpServer:
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()
+        for connection in tuple(self._sockets):  # those that are kept alive, too
+            with contextlib.suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
 
     def answer(self, request: Request) -> Reply:
         """Note the request and return its reply."""
@@ -110,7 +115,12 @@ class HttpServer:
 
             def setup(self) -> None:
                 owner.connections += 1
+                owner._sockets.add(self.request)
                 super().setup()
+
+            def finish(self) -> None:
+                super().finish()
+                owner._sockets.discard(self.request)
 
             def handle(self) -> None:
                 try:
@@ -151,10 +161,10 @@ class HttpServer:
         return Handler
 
 
-@contextmanager
-def running_server() -> Iterator[HttpServer]:
+@contextlib.contextmanager
+def running_server(port: int = 0) -> Iterator[HttpServer]:
     """Run a server for the length of a ``with`` block."""
-    server = HttpServer()
+    server = HttpServer(port)
     try:
         yield server
     finally:

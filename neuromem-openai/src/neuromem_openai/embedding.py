@@ -24,7 +24,7 @@ class OpenAIEmbedding(HttpEmbedding):
 
         embedding = OpenAIEmbedding(model="text-embedding-3-large", dims=1024)
 
-    ``dims`` is the length of the vectors; models that can shorten theirs are asked to, others have to have it.
+    ``dims`` is the length of the vectors; models that can shorten theirs are asked to, others must have it.
     Address and key: see `find_endpoint`. ``max_inputs`` is the number of texts in one call: OpenAI allows
     2,048, whose answer would have 70 MB; some compatible servers allow only 10. ``timeout`` is in seconds of
     silence.

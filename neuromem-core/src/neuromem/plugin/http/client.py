@@ -166,7 +166,7 @@ class HttpClient:
             ) from error
 
     def _url(self, path: str) -> httpx.URL:
-        return self._base.copy_with(path=self._base.path.rstrip("/") + path)
+        return self._base.copy_with(path=self._base.path.rstrip("/") + path) if path else self._base
 
     def _call(self, method: str, path: str) -> str:
         return f"{method} {_shown(self._url(path))}"

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 _EXCERPT = 300
 _NOT_PRINTABLE = re.compile(r"[\s\x00-\x1f\x7f-\x9f]+")
-_PASSING = frozenset({408, 409, 425, 500, 502, 503, 504, 507, 509, 520, 521, 522, 523, 524, 529})
+_PASSING = frozenset({408, 425, 500, 502, 503, 504, 507, 509, 520, 521, 522, 523, 524, 529})
 _EMPTY_ACCOUNT = re.compile(r"insufficient[_ ](quota|balance|funds)|billing|arrears", re.IGNORECASE)
 
 

@@ -1,0 +1,107 @@
+"""Where the bucket is, and who may use it."""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from neuromem.errors import AuthenticationError, ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+PROVIDER = "s3"
+KEY_HINT = (
+    "Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or pass access_key=... and secret_key=..., to keys "
+    "of somebody who may use this bucket."
+)
+_BUCKET = re.compile(r"[A-Za-z0-9][\w.-]{1,254}", re.ASCII)
+_ENDPOINTS = ("S3_ENDPOINT", "AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL")
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """A pair of keys; never shown."""
+
+    access_key: str = field(repr=False)
+    secret_key: str = field(repr=False)
+    session_token: str | None = field(default=None, repr=False)
+
+    def leaks_in(self, text: str) -> bool:
+        """Whether the text gives one of the secrets away; the access key is a name, not a secret."""
+        return self.secret_key in text or bool(self.session_token and self.session_token in text)
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """A bucket at an endpoint.
+
+    ``endpoint`` has the bucket in its host already when ``virtual_host`` is true; None is Amazon. Without
+    ``credentials`` the machine's own role counts (of the instance or container), which only Amazon has.
+    """
+
+    bucket: str
+    region: str
+    endpoint: str | None
+    virtual_host: bool
+    credentials: Credentials | None
+
+
+def find_account(
+    endpoint: str | None,
+    access_key: str | None,
+    secret_key: str | None,
+    session_token: str | None,
+    bucket: str,
+    region: str,
+    *,
+    virtual_host: bool | None,
+    env: Mapping[str, str] | None,
+) -> Account:
+    """Complete what was given from the environment and check it."""
+    env = os.environ if env is None else env
+    if not _BUCKET.fullmatch(bucket):
+        raise ConfigurationError(f"{bucket!r} cannot name a bucket: use letters, digits, '.' and '-'.")
+    endpoint = endpoint or next((env[name] for name in _ENDPOINTS if env.get(name)), None)
+    if not access_key and not secret_key:
+        access_key, secret_key = env.get("AWS_ACCESS_KEY_ID"), env.get("AWS_SECRET_ACCESS_KEY")
+        session_token = session_token or env.get("AWS_SESSION_TOKEN") or None
+    credentials = Credentials(access_key, secret_key, session_token) if access_key and secret_key else None
+    if credentials is None and (endpoint or access_key or secret_key):
+        raise AuthenticationError(
+            f"There is no pair of keys for bucket {bucket!r} at {host_of(endpoint)}. {KEY_HINT}",
+            provider=PROVIDER,
+        )
+    if endpoint is None:  # a dot in the bucket's name would not match Amazon's certificate
+        virtual_host = "." not in bucket if virtual_host is None else virtual_host
+    else:
+        endpoint = _address(endpoint, bucket, bool(virtual_host))
+    return Account(bucket, region, endpoint, bool(virtual_host), credentials)
+
+
+def host_of(endpoint: str | None) -> str:
+    """Return the host and port of an endpoint: all of it that may be shown."""
+    if endpoint is None:
+        return "Amazon S3"
+    return endpoint.rpartition("://")[2].partition("/")[0].rpartition("@")[2]
+
+
+def _address(endpoint: str, bucket: str, virtual_host: bool) -> str:
+    endpoint = endpoint.strip()
+    try:
+        url = urlsplit(endpoint if "://" in endpoint else f"https://{endpoint}")
+        fits = url.scheme in ("http", "https") and url.hostname and url.username is None and not url.query
+    except ValueError:
+        fits = False
+    if not fits:
+        raise ConfigurationError(
+            f"The endpoint {host_of(endpoint)!r} of bucket {bucket!r} is not an address: pass one like "
+            "'https://minio.example.com:9000', without keys in it."
+        )
+    host = url.netloc
+    if virtual_host and not host.startswith(f"{bucket}."):
+        host = f"{bucket}.{host}"
+    return f"{url.scheme}://{host}{url.path.rstrip('/')}"
