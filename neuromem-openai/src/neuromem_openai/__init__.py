@@ -2,7 +2,24 @@
 
 from __future__ import annotations
 
-from neuromem_openai.embedding import OpenAIEmbedding
-from neuromem_openai.llm import OpenAILLM
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from neuromem_openai.embedding import OpenAIEmbedding
+    from neuromem_openai.llm import OpenAILLM
 
 __all__ = ["OpenAIEmbedding", "OpenAILLM"]
+
+_MODULES = {"OpenAIEmbedding": "embedding", "OpenAILLM": "llm"}
+
+
+def __getattr__(name: str) -> Any:
+    """Load what is asked for: the hooks are in this package too, and have to stay quick to import."""
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
