@@ -14,11 +14,12 @@ if TYPE_CHECKING:
 @hookimpl
 def neuromem_retrievers() -> list[StageSpec[Retriever]]:
     """Offer retrieval by vectors and by words."""
-    from neuromem.recall.retrievers import LexicalRetriever, VectorRetriever
+    from neuromem.recall.retrievers import ConversationRetriever, LexicalRetriever, VectorRetriever
 
     return [
         StageSpec("bm25", lambda ctx: LexicalRetriever(), "Finds by words: exact BM25", 10, default=True),
         StageSpec("vector", lambda ctx: VectorRetriever(), "Finds by meaning: cosine", 20, default=True),
+        StageSpec("conversation", lambda ctx: ConversationRetriever(), "Adds the turns around", 30, default=True),
     ]
 
 
@@ -38,10 +39,11 @@ def neuromem_fusions() -> list[StageSpec[Fusion]]:
 @hookimpl
 def neuromem_scorers() -> list[StageSpec[Scorer]]:
     """Offer the signals beside relevance."""
-    from neuromem.recall.scoring import EmotionScorer, ImportanceScorer, RecencyScorer
+    from neuromem.recall.scoring import EmotionScorer, ImportanceScorer, RecencyScorer, SpeakerScorer
 
     return [
         StageSpec("recency", lambda ctx: RecencyScorer(**ctx.options), "How fresh it is", 10, default=True),
+        StageSpec("speaker", lambda ctx: SpeakerScorer(), "Whether the question names who said it", 15, default=True),
         StageSpec("importance", lambda ctx: ImportanceScorer(), "How much it matters", 20, default=True),
         StageSpec("emotion", lambda ctx: EmotionScorer(), "How strong the emotion is", 30, default=True),
     ]

@@ -20,7 +20,7 @@ from neuromem.recall.assemble import assemble
 from neuromem.recall.render import result
 from neuromem.recall.service import QueryEmbeddings, RecallService
 from neuromem.registry import PluginRegistry
-from neuromem.store import jobs, schema, url, vectors
+from neuromem.store import schema, url, vectors
 from neuromem.store.engine import Database
 from neuromem.store.reader import Search
 from neuromem.work.worker import Worker
@@ -258,11 +258,10 @@ class NeuroMemory:
                 include_extracted=include_conversations is True,
             ),
         )
-        outcome = await rooms.recall.run(question, skip_errors=on_arm_error == "skip")
-        waiting = await jobs.backlog(rooms.database, (), user_id)
+        outcome, about = await rooms.recall.run(question, skip_errors=on_arm_error == "skip")
         return result(
             outcome, limit=limit, min_score=checks.number("min_score", min_score, 0, 1), explain=explain,
-            pending=waiting.open, profile={},
+            pending=about.pending, profile={},
         )  # fmt: skip
 
     @property
@@ -293,7 +292,8 @@ class _Rooms:
             return await observers.embedding(embedding.model, 1, lambda: embedding.embed_query(text))
 
         self.recall = RecallService(
-            Search(database, settings, space), owner._pipeline, QueryEmbeddings(embed_query)
+            Search(database, settings, space), owner._pipeline, QueryEmbeddings(embed_query),
+            budget=settings.recall.timeout,
         )
 
 

@@ -42,11 +42,26 @@ class _NoReader:
 
 
 @dataclass(frozen=True, slots=True)
+class About:
+    """What recall knows of a user before it looks for anything.
+
+    ``speakers`` are the names that messages carry, the most frequent first; ``pending`` counts the background
+    work that is not done; ``last_entry`` is the number of the newest index entry.
+    """
+
+    speakers: tuple[str, ...] = ()
+    language: str | None = None
+    pending: int = 0
+    last_entry: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Query:
     """One question of one user; ``depth`` is how many candidates each retriever should offer.
 
-    ``now`` is the moment the answer speaks from: ``as_of`` when it was given, else the present. ``reader`` reads
-    what this question may see, in one transaction that all retrievers of the core share.
+    ``topic`` is the text without the names of speakers, ``named`` are the speakers it names. ``now`` is the moment
+    the answer speaks from: ``as_of`` when it was given, else the present. ``reader`` reads what this question may
+    see, in one transaction that all retrievers of the core share.
     """
 
     user_id: str
@@ -55,7 +70,10 @@ class Query:
     limit: int = 20
     depth: int = 100
     language: str | None = None
+    topic: str = ""
+    named: tuple[str, ...] = ()
     filters: Filters = field(default_factory=Filters)
+    about: About = field(default_factory=About)
     reader: Reader = field(default_factory=_NoReader, repr=False, compare=False)
 
 
@@ -64,12 +82,17 @@ class Candidate:
     """What a retriever found; ``score`` orders this retriever's list, higher is better.
 
     ``relevance`` is absolute, in [0, 1] and comparable between queries; None when the retriever cannot say.
+    ``evidence`` is what fusion adds up, where that is not the score itself. ``session_id`` and ``position`` place a
+    message in its conversation.
     """
 
     id: str
     kind: Kind
     score: float
     relevance: float | None = None
+    evidence: float | None = None
+    session_id: str | None = None
+    position: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
     from contextlib import AbstractAsyncContextManager
 
-    from neuromem.domain.recall import Candidate, Hit, Query
+    from neuromem.domain.recall import About, Candidate, Hit, Query
 
 
 class Reader(Protocol):
@@ -22,6 +22,10 @@ class Reader(Protocol):
         """Return the entries nearest to the question's embedding, best cosine first."""
         ...
 
+    async def around(self, query: Query) -> Sequence[Candidate]:
+        """Return the turns before and after what words and meaning found, in the order of the conversation."""
+        ...
+
     async def load(self, query: Query, candidates: Sequence[Candidate]) -> Sequence[Hit]:
         """Return what is stored about the candidates; those that the question may not see are left out."""
         ...
@@ -30,8 +34,15 @@ class Reader(Protocol):
 class Search(Protocol):
     """Opens readers."""
 
+    async def about(self, user_id: str) -> About:
+        """Return what is known of a user before anything is looked for."""
+        ...
+
     def open(
-        self, user_id: str, embed: Callable[[], Awaitable[Sequence[float]]]
+        self, user_id: str, embed: Callable[[], Awaitable[Sequence[float]]], *, by_meaning: bool
     ) -> AbstractAsyncContextManager[Reader]:
-        """Open a reader for one question; ``embed`` gives the question's vector when it is wanted."""
+        """Open a reader for one question.
+
+        ``embed`` gives the question's vector when it is wanted; ``by_meaning`` says that it surely will be.
+        """
         ...

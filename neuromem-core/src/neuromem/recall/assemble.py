@@ -11,8 +11,8 @@ if TYPE_CHECKING:
     from neuromem.plugin.context import Clock
     from neuromem.registry import PluginRegistry, Stages
 
-# How far each built-in signal may lower a score; a plugin's signal without a weight in settings gets OTHER.
-WEIGHTS = {"recency": 0.02, "importance": 0.05, "emotion": 0.02}
+# What each built-in signal adds to a fused score in [0, 1]; a plugin's without a weight in settings gets OTHER.
+WEIGHTS = {"speaker": 0.2, "recency": 0.01, "importance": 0.05, "emotion": 0.01}
 OTHER = 0.05
 
 

@@ -20,7 +20,7 @@ GRACE = 1.0  # seconds beyond the budget: a statement of our own is ended by Pos
 
 @dataclass(frozen=True, slots=True)
 class Weighted:
-    """A scorer and how far it may lower a score: 0.1 takes at most a tenth."""
+    """A scorer and what its signal of 1 adds to a fused score, which lies in [0, 1]."""
 
     scorer: Scorer
     weight: float
@@ -63,6 +63,7 @@ class Pipeline:
         arms, skipped = await self._candidates(query, skip_errors=skip_errors)
         fused = self.fusion.fuse(arms)
         wanted = self._contenders(fused, query.limit)
+        arms = _ordered(arms, fused)
         shown = [candidate for arm in arms.values() for candidate in arm[: query.limit]]
         hits = await _load(query, wanted, shown)
         merged = [self._scored(query, item, hits[key]) for item in wanted if (key := (item.kind, item.id)) in hits]
@@ -110,19 +111,18 @@ class Pipeline:
             ) from error
 
     def _contenders(self, fused: Sequence[Fused], limit: int) -> Sequence[Fused]:
-        """Return those that can still be among the first ``limit`` after scoring: it only lowers, within bounds."""
-        if len(fused) <= limit:
+        """Return those that can still be among the first ``limit`` after scoring, which adds within bounds."""
+        most = limit * 2 if self.rerankers else limit
+        if len(fused) <= most:
             return fused
-        floor = fused[limit - 1].score
-        for weighted in self.scorers.values():
-            floor *= 1.0 - weighted.weight
-        extra = limit if self.rerankers else 0
-        return [item for i, item in enumerate(fused) if item.score >= floor or i < limit + extra]
+        floor = fused[most - 1].score - sum(weighted.weight for weighted in self.scorers.values())
+        return [item for i, item in enumerate(fused) if item.score >= floor or i < most]
 
     def _scored(self, query: Query, item: Fused, stored: Hit) -> Found:
+        """Add the weighted signals to the fused score; the sum is scaled back to [0, 1]."""
         hit = replace(stored, score=item.score, relevance=item.relevance, ranks=item.ranks)
-        score = item.score
         signals: dict[str, float] = {}
+        score, most = item.score, 1.0
         for name, weighted in self.scorers.items():
             signal = weighted.scorer.score(query, hit)
             if not 0.0 <= signal <= 1.0:
@@ -130,8 +130,20 @@ class Pipeline:
                     f"The scorer {name!r} returned {signal!r}; a signal lies in [0, 1].", arm=name
                 )
             signals[name] = signal
-            score *= 1.0 - weighted.weight * (1.0 - signal)
-        return Found(hit, min(1.0, max(0.0, score)), signals)
+            score += weighted.weight * signal
+            most += weighted.weight
+        return Found(hit, min(1.0, max(0.0, score / most)), signals)
+
+
+def _ordered(
+    arms: Mapping[str, Sequence[Candidate]], fused: Sequence[Fused]
+) -> dict[str, Sequence[Candidate]]:
+    """Return the arms, each best first; a score of its own orders an arm, fusion decides among equals."""
+    place = {(item.kind, item.id): i for i, item in enumerate(fused)}
+    return {
+        name: sorted(arm, key=lambda c: (-c.score, place.get((c.kind, c.id), len(place))))
+        for name, arm in arms.items()
+    }
 
 
 async def _load(

@@ -9,7 +9,7 @@ from neuromem.domain.recall import RecallItem, RecallResult
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from neuromem.domain.recall import Candidate, Hit
+    from neuromem.domain.recall import Candidate, Hit, Kind
     from neuromem.recall.pipeline import Found, Outcome
 
 ARM_SHOWN_AS = {"vector": "vector_results", "bm25": "bm25_results", "conversation": "conversation_results"}
@@ -44,12 +44,16 @@ def _merged_item(found: Found, outcome: Outcome, *, explain: bool) -> RecallItem
     item = _item(found.hit, source, found.score, found.hit.relevance)
     if explain:
         key = (found.hit.kind, found.hit.id)
-        arms = {
-            name: {"rank": rank, "score": outcome.arms[name][rank - 1].score}
-            for name, rank in sorted(ranks.items())
-        }
+        arms = {name: _in_arm(outcome.arms[name], key) for name in sorted(ranks)}
         item["explain"] = {"fused": found.hit.score, "arms": arms, "signals": dict(found.signals), "kind": key[0]}
     return item
+
+
+def _in_arm(arm: Sequence[Candidate], key: tuple[Kind, str]) -> dict[str, float | None]:
+    """Return a candidate's rank in an arm, its score there, and what it gave to fusion."""
+    rank, candidate = next((i, c) for i, c in enumerate(arm, start=1) if (c.kind, c.id) == key)
+    evidence = candidate.score if candidate.evidence is None else candidate.evidence
+    return {"rank": rank, "score": candidate.score, "evidence": evidence}
 
 
 def _arm_items(name: str, outcome: Outcome, limit: int) -> list[RecallItem]:

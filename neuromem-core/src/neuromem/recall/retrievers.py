@@ -24,3 +24,14 @@ class LexicalRetriever:
     async def candidates(self, query: Query) -> Sequence[Candidate]:
         """Return the entries that share words with the question."""
         return await query.reader.lexical(query)
+
+
+class ConversationRetriever:
+    """The turns around what was found: the answer to a matching question, or what it refers to.
+
+    They carry no score of their own; fusion gives them what their neighbors in the session are worth.
+    """
+
+    async def candidates(self, query: Query) -> Sequence[Candidate]:
+        """Return the turns around the found ones."""
+        return await query.reader.around(query)

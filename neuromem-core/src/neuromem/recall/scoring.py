@@ -27,6 +27,16 @@ class RecencyScorer:
         return half_life / (half_life + days)
 
 
+class SpeakerScorer:
+    """Whether the question names the one who said it; a question that names nobody, or several, is neutral to all."""
+
+    def score(self, query: Query, candidate: Hit) -> float:
+        """Return the signal."""
+        if len(query.named) != 1:
+            return 0.0
+        return 1.0 if candidate.speaker == query.named[0] else 0.0
+
+
 class ImportanceScorer:
     """How much a memory matters: importance 1-10 mapped to [0, 1]; unknown is neutral."""
 

@@ -7,10 +7,12 @@ from collections import OrderedDict
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from neuromem.recall import question
+
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
-    from neuromem.domain.recall import Query
+    from neuromem.domain.recall import About, Query
     from neuromem.plugin.ports import Search
     from neuromem.recall.pipeline import Outcome, Pipeline
 
@@ -38,20 +40,35 @@ class QueryEmbeddings:
 class RecallService:
     """Answers questions through the pipeline."""
 
-    def __init__(self, search: Search, pipeline: Pipeline, embeddings: QueryEmbeddings) -> None:
+    def __init__(self, search: Search, pipeline: Pipeline, embeddings: QueryEmbeddings, budget: float) -> None:
         self._search = search
         self.pipeline = pipeline
         self._embeddings = embeddings
+        self._budget = budget
 
-    async def run(self, query: Query, *, skip_errors: bool) -> Outcome:
+    async def run(self, query: Query, *, skip_errors: bool) -> tuple[Outcome, About]:
         """Run the pipeline on one connection, the question's embedding beside it."""
-        embedding = asyncio.create_task(self._vector(query.text))
+        about = await self._search.about(query.user_id)
+        named, topic = question.read(query.text, about.speakers)
+        embedding = asyncio.create_task(self._vector(topic))
+
+        async def embed() -> Sequence[float]:
+            return await asyncio.shield(embedding)
+
         try:
-            async with self._search.open(query.user_id, lambda: asyncio.shield(embedding)) as reader:
-                return await self.pipeline.run(replace(query, reader=reader), skip_errors=skip_errors)
+            opened = self._search.open(
+                query.user_id, embed, by_meaning="vector" in self.pipeline.retrievers
+            )
+            async with opened as reader:
+                query = replace(
+                    query, named=named, topic=topic, language=query.language or about.language, about=about,
+                    reader=reader,
+                )  # fmt: skip
+                return await self.pipeline.run(query, skip_errors=skip_errors), about
         finally:
             embedding.cancel()
             await asyncio.gather(embedding, return_exceptions=True)
 
     async def _vector(self, text: str) -> Sequence[float]:
-        return await self._embeddings.get(text)
+        async with asyncio.timeout(self._budget):
+            return await self._embeddings.get(text)

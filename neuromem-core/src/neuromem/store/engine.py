@@ -15,7 +15,7 @@ from neuromem.errors import ConfigurationError, DatabaseError, DatabaseUnavailab
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping, Sequence
 
-    from sqlalchemy import Row, TextClause
+    from sqlalchemy import CursorResult, Row, TextClause
     from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
     from neuromem.store.url import Target
@@ -32,20 +32,25 @@ class Transaction:
 
     async def all(self, sql: str, params: Mapping[str, Any] | None = None, /) -> Sequence[Row[Any]]:
         """Run a statement and return its rows."""
-        return (await self._connection.execute(self._database.clause(sql), params or {})).all()
+        return (await self._execute(sql, params)).all()
 
     async def first(self, sql: str, params: Mapping[str, Any] | None = None, /) -> Row[Any] | None:
         """Run a statement and return its first row, or None."""
-        return (await self._connection.execute(self._database.clause(sql), params or {})).first()
+        return (await self._execute(sql, params)).first()
 
     async def value(self, sql: str, params: Mapping[str, Any] | None = None, /) -> Any:
         """Run a statement and return the first column of its first row, or None."""
-        return (await self._connection.execute(self._database.clause(sql), params or {})).scalar()
+        return (await self._execute(sql, params)).scalar()
 
     async def run(self, sql: str, params: Mapping[str, Any] | None = None, /) -> int:
         """Run a statement and return how many rows it touched."""
-        result = await self._connection.execute(self._database.clause(sql), params or {})
-        return int(getattr(result, "rowcount", 0))
+        return (await self._execute(sql, params)).rowcount
+
+    async def _execute(self, sql: str, params: Mapping[str, Any] | None) -> CursorResult[Any]:
+        try:
+            return await self._connection.execute(self._database.clause(sql), params or {})
+        except (exc.SQLAlchemyError, asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
+            raise self._database.translate(error) from error
 
 
 class Database:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
@@ -37,6 +38,12 @@ INSERT = """
                 CAST(:metadata AS text[]), CAST(:language AS text[]), CAST(:occurred_at AS timestamptz[]),
                 CAST(:key AS text[]))
          AS n(message_id, position, entry, role, name, content, metadata, language, occurred_at, key)
+"""
+
+SPEAKERS = """
+    INSERT INTO {s}.speakers AS s (user_id, name, messages)
+    SELECT :user, n.name, n.messages FROM unnest(CAST(:name AS text[]), CAST(:messages AS int[])) AS n(name, messages)
+    ON CONFLICT (user_id, name) DO UPDATE SET messages = s.messages + excluded.messages
 """
 
 COLUMNS = """
@@ -122,6 +129,11 @@ async def _insert(
             "key": [message.idempotency_key for message in stored],
         },
     )  # fmt: skip
+    names = Counter(message.name for message in stored if message.name is not None)
+    if names:
+        await transaction.run(
+            SPEAKERS, {"user": user_id, "name": list(names), "messages": list(names.values())}
+        )
 
 
 async def _known(

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
-from neuromem.domain.recall import Candidate, Hit
+from neuromem.domain.recall import About, Candidate, Hit
 from neuromem.domain.tokens import tokenize
-from neuromem.store import lexical, vectors, visible
+from neuromem.store import probe, vectors, visible
 from neuromem.store.index import NAME_OF
 
 if TYPE_CHECKING:
@@ -19,6 +19,17 @@ if TYPE_CHECKING:
     from neuromem.config import Settings
     from neuromem.domain.recall import Kind, Query
     from neuromem.store.engine import Database, Transaction
+    from neuromem.store.probe import Probed
+
+SPEAKERS = 50  # names that a question is searched for
+
+ABOUT = """
+    SELECT u.language, coalesce(u.last_entry, 0) AS last_entry,
+           ARRAY(SELECT name FROM {s}.speakers WHERE user_id = :user
+                 ORDER BY messages DESC, name LIMIT :speakers) AS speakers,
+           (SELECT count(*) FROM {s}.jobs WHERE user_id = :user AND NOT dead) AS pending
+    FROM (SELECT) AS one LEFT JOIN {s}.users u ON u.user_id = :user
+"""
 
 LOAD = """
     SELECT 'message' AS kind, m.message_id AS item, m.content, 'message' AS memory_type, m.created_at,
@@ -36,62 +47,115 @@ LOAD = """
 
 
 class StoreReader:
-    """Reads for one question, in one transaction; its statements take turns on the one connection."""
+    """Reads for one question; its transaction begins with the first statement, so none waits for an embedding."""
 
     def __init__(
-        self, transaction: Transaction, settings: Settings, space: vectors.Space | None,
-        embed: Callable[[], Awaitable[str | None]],
+        self, database: Database, settings: Settings, space: vectors.Space | None, user_id: str,
+        embed: Callable[[], Awaitable[Sequence[float]]], *, by_meaning: bool,
     ) -> None:  # fmt: skip
-        self._transaction = transaction
+        self._database = database
         self._settings = settings
         self._space = space
+        self._user_id = user_id
         self._embed = embed
+        self._by_meaning = by_meaning and space is not None
         self._turn = asyncio.Lock()
+        self._stack = AsyncExitStack()
+        self._transaction: Transaction | None = None
+        self._probes: dict[bool, asyncio.Task[list[Probed]]] = {}
 
     async def lexical(self, query: Query) -> Sequence[Candidate]:
         """Return the entries that share words with the question, best BM25 score first."""
-        tokens = tokenize(query.text, query.language or self._settings.language)
-        async with self._turn:
-            found = await lexical.search(
-                self._transaction, query.user_id, tokens, query.filters, query.depth, self._settings.bm25
-            )
-        return [Candidate(match.item, NAME_OF[match.kind], match.score, match.share) for match in found]
+        probed = await self._probed(query, by_meaning=self._by_meaning)
+        found = [
+            _candidate(entry, entry.score, relevance=entry.share)
+            for entry in probed
+            if entry.score is not None
+        ]
+        found.sort(key=lambda candidate: -candidate.score)
+        return found
 
     async def vector(self, query: Query) -> Sequence[Candidate]:
         """Return the entries nearest to the question's embedding, best cosine first."""
         if self._space is None:
             return []
-        vector = await self._embed()
-        if vector is None:
-            return []
-        async with self._turn:
-            found = await vectors.search(
-                self._transaction, query.user_id, self._space, vector, query.filters, query.depth
-            )
+        await self._vector()  # an embedding that failed is this retriever's failure alone
+        probed = await self._probed(query, by_meaning=True)
         background = self._space.background or 0.0
-        return [
-            Candidate(
-                near.item, NAME_OF[near.kind], near.cosine,
-                min(1.0, max(0.0, (near.cosine - background) / (1.0 - background))),
+        found = [
+            _candidate(
+                entry, entry.cosine, evidence=entry.contrast,
+                relevance=min(1.0, max(0.0, (entry.cosine - background) / (1.0 - background))),
             )
-            for near in found
+            for entry in probed
+            if entry.cosine is not None
         ]  # fmt: skip
+        found.sort(key=lambda candidate: -candidate.score)
+        return found
+
+    async def around(self, query: Query) -> Sequence[Candidate]:
+        """Return the turns before and after what words and meaning found, in the order of the conversation."""
+        probed = await self._probed(query, by_meaning=self._by_meaning)
+        return [_candidate(entry, 0.0) for entry in probed if entry.session_id is not None]
 
     async def load(self, query: Query, candidates: Sequence[Candidate]) -> Sequence[Hit]:
         """Return what is stored about the candidates; those that the question may not see are left out."""
         if not candidates:
             return []
-        as_of = query.filters.as_of
-        params: dict[str, Any] = {"user": query.user_id}
+        params: dict[str, Any] = {"user": query.user_id, "as_of": query.filters.as_of}
         for kind, name in (("message", "messages"), ("memory", "memories")):
             params[name] = [candidate.id for candidate in candidates if candidate.kind == kind]
-        when = "m.superseded_at IS NULL"
-        if as_of is not None:
-            params["as_of"] = as_of
-            when = visible.visible_at("m")
-        async with self._turn:
-            rows = await self._transaction.all(LOAD.replace("{visible}", when), params)
+        when = "m.superseded_at IS NULL" if query.filters.as_of is None else visible.visible_at("m")
+        async with self._statement() as transaction:
+            rows = await transaction.all(LOAD.replace("{visible}", when), params)
         return [_hit(row) for row in rows]
+
+    async def _probed(self, query: Query, *, by_meaning: bool) -> list[Probed]:
+        """Run the probe once for all retrievers that need it."""
+        if by_meaning not in self._probes:
+            self._probes[by_meaning] = asyncio.create_task(self._probe(query, by_meaning=by_meaning))
+        return await asyncio.shield(self._probes[by_meaning])
+
+    async def _probe(self, query: Query, *, by_meaning: bool) -> list[Probed]:
+        vector: str | None = None
+        if by_meaning:
+            try:
+                vector = await self._vector()
+            except Exception:  # noqa: BLE001  the vector retriever raises it; words are found all the same
+                vector = None
+        tokens = tokenize(query.text, query.language or self._settings.language)
+        async with self._statement() as transaction:
+            return await probe.run(
+                transaction, query, tokens=tokens, space=self._space.space if self._space else None,
+                vector=vector, last_entry=query.about.last_entry, bm25=self._settings.bm25,
+            )  # fmt: skip
+
+    async def _vector(self) -> str | None:
+        if self._space is None:
+            return None
+        return vectors.literal(await self._embed(), self._space, self._space.provider)
+
+    @asynccontextmanager
+    async def _statement(self) -> AsyncIterator[Transaction]:
+        """Take the turn on the connection; a statement that fails takes its transaction with it."""
+        async with self._turn:
+            if self._transaction is None:
+                self._transaction = await self._stack.enter_async_context(
+                    self._database.reader(self._user_id, self._settings.recall.timeout)
+                )
+            try:
+                yield self._transaction
+            except BaseException:
+                self._transaction = None
+                await self._stack.aclose()
+                raise
+
+    async def close(self) -> None:
+        """End what is still running and give the connection back."""
+        for task in self._probes.values():
+            task.cancel()
+        await asyncio.gather(*self._probes.values(), return_exceptions=True)
+        await self._stack.aclose()
 
 
 class Search:
@@ -102,18 +166,33 @@ class Search:
         self._settings = settings
         self._space = space
 
+    async def about(self, user_id: str) -> About:
+        """Return what is known of a user before anything is looked for."""
+        async with self._database.reader(user_id) as transaction:
+            row = await transaction.first(ABOUT, {"user": user_id, "speakers": SPEAKERS})
+        assert row is not None  # noqa: S101  a SELECT without FROM gives its row
+        return About(tuple(row.speakers), row.language, row.pending, row.last_entry)
+
     @asynccontextmanager
     async def open(
-        self, user_id: str, embed: Callable[[], Awaitable[Sequence[float]]]
+        self, user_id: str, embed: Callable[[], Awaitable[Sequence[float]]], *, by_meaning: bool
     ) -> AsyncIterator[StoreReader]:
-        """Open a reader for one question; ``embed`` gives the question's vector when it is wanted."""
+        """Open a reader for one question; see the port."""
+        reader = StoreReader(
+            self._database, self._settings, self._space, user_id, embed, by_meaning=by_meaning
+        )
+        try:
+            yield reader
+        finally:
+            await reader.close()
 
-        async def vector() -> str | None:
-            assert self._space is not None  # noqa: S101  asked for only when there is a space
-            return vectors.literal(await embed(), self._space, self._space.provider)
 
-        async with self._database.reader(user_id, self._settings.recall.timeout) as transaction:
-            yield StoreReader(transaction, self._settings, self._space, vector)
+def _candidate(
+    entry: Probed, score: float, *, relevance: float | None = None, evidence: float | None = None
+) -> Candidate:
+    return Candidate(
+        entry.item, NAME_OF[entry.kind], score, relevance, evidence, entry.session_id, entry.position
+    )
 
 
 def _hit(row: Row[Any]) -> Hit:

@@ -7,12 +7,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from neuromem.errors import EmbeddingSpaceError, ProviderResponseError
-from neuromem.store import visible
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from neuromem.domain.recall import Filters
     from neuromem.plugin.providers import EmbeddingProvider
     from neuromem.store.engine import Database, Transaction
 
@@ -33,18 +31,34 @@ INSERT = """
 """
 
 # "+ 0" keeps every index out of the ordering: this scan is exact whatever the planner thinks.
-EXACT = """
-    SELECT v.kind::text AS kind, v.entry, -v.distance AS cosine, e.item, e.session_id, e.position
-    FROM (
-        SELECT v.entry, v.kind, (v.v <#> CAST(:vector AS halfvec)) + 0 AS distance
+NEAR = """
+    near AS MATERIALIZED (
+        SELECT v.entry, (v.v <#> CAST(:vector AS halfvec)) + 0 AS distance
         FROM {s}.vectors v {join}
         WHERE v.user_id = :user AND v.space = :space
           AND v.kind = ANY(CAST(CAST(:kinds AS text[]) AS "char"[])) AND {condition}
-        ORDER BY distance, v.entry
-        LIMIT :depth
-    ) v
-    JOIN {s}.entries e ON e.user_id = :user AND e.entry = v.entry
-    ORDER BY v.distance, v.entry
+    )
+"""
+
+# The middle of what the user's vectors have in common, from a sample spread over the entries; few vectors count
+# little, so that the only one is not its own middle.
+MIDDLE = """
+    sample AS MATERIALIZED (
+        SELECT v.v FROM unnest(CAST(:sample AS int[])) AS n(entry) CROSS JOIN LATERAL (
+            SELECT v.v FROM {s}.vectors v
+            WHERE v.user_id = :user AND v.space = :space AND v.entry = n.entry AND v.part = 0
+            OFFSET 0
+        ) AS v
+    ), middle AS MATERIALIZED (
+        SELECT (l2_normalize(avg(v::vector)))::halfvec AS direction,
+               l2_norm(avg(v::vector)::halfvec) * count(*) / (count(*) + CAST(:shrink AS int)) AS size
+        FROM sample HAVING count(*) > 0
+    )
+"""
+
+NOTHING = """
+    near AS (SELECT 0 AS entry, 0::float8 AS distance WHERE false),
+    middle AS (SELECT NULL::halfvec AS direction, 0::float8 AS size WHERE false)
 """
 
 
@@ -67,18 +81,6 @@ class Space:
     def __str__(self) -> str:
         revision = f", revision {self.revision!r}" if self.revision else ""
         return f"{self.provider}:{self.model} ({self.dims} dimensions{revision})"
-
-
-@dataclass(frozen=True, slots=True)
-class Neighbor:
-    """An entry near the question; ``cosine`` lies in [-1, 1]."""
-
-    kind: str
-    entry: int
-    item: str
-    cosine: float
-    session_id: str | None
-    position: int | None
 
 
 async def open_space(database: Database, embedding: EmbeddingProvider) -> Space:
@@ -139,22 +141,11 @@ async def insert(
     )
 
 
-async def search(
-    transaction: Transaction, user_id: str, space: Space, vector: str, filters: Filters, depth: int
-) -> list[Neighbor]:
-    """Return the ``depth`` entries with the highest cosine, exactly, best first."""
-    condition, params = visible.condition(filters)
-    terms = [condition] if condition else []
-    if filters.as_of is None:
-        terms.append("v.current")
+def expressions(*, vector: bool, condition: str, past: bool) -> str:
+    """Return the expressions that give ``near (entry, distance)`` and ``middle (direction, size)``."""
+    if not vector:
+        return NOTHING
     join = "JOIN {s}.entries e ON e.user_id = v.user_id AND e.entry = v.entry" if condition else ""
-    rows = await transaction.all(
-        EXACT.replace("{join}", join).replace("{condition}", " AND ".join(terms) or "true"),
-        {
-            "user": user_id, "space": space.space, "vector": vector, "kinds": visible.kinds(filters),
-            "depth": depth, **params,
-        },
-    )  # fmt: skip
-    return [
-        Neighbor(row.kind, row.entry, str(row.item), row.cosine, row.session_id, row.position) for row in rows
-    ]
+    terms = [term for term in ("" if past else "v.current", condition) if term]
+    near = NEAR.replace("{join}", join).replace("{condition}", " AND ".join(terms) or "true")
+    return ",".join((near, MIDDLE))

@@ -37,6 +37,13 @@ TABLES = {
         next_position integer NOT NULL DEFAULT 0,
         PRIMARY KEY (user_id, session_id)
     """,
+    # The names that messages carry: a question that names one is asked about that speaker.
+    "speakers": f"""
+        {USER},
+        name text NOT NULL,
+        messages integer NOT NULL,
+        PRIMARY KEY (user_id, name)
+    """,
     # What was said: the truth from which everything else is derived.
     "messages": f"""
         {USER},
