@@ -23,8 +23,8 @@ class _Section(BaseModel):
 class BM25Settings(_Section):
     """Lexical retrieval; the variant is bm25s' ``lucene``."""
 
-    k1: float = Field(default=1.5, ge=0, le=10, description="how fast repeated words stop counting")
-    b: float = Field(default=0.75, ge=0, le=1, description="how much long texts are discounted")
+    k1: float = Field(default=0.6, ge=0, le=10, description="how fast repeated words stop counting")
+    b: float = Field(default=0.4, ge=0, le=1, description="how much long texts are discounted")
 
 
 class VectorSettings(_Section):
@@ -52,7 +52,8 @@ class WorkSettings(_Section):
     concurrency: int = Field(default=2, ge=1, le=64, description="jobs that run at the same time")
     lease: float = Field(default=60.0, gt=0, description="seconds after which a silent worker's job is free")
     poll: float = Field(default=1.0, gt=0, description="seconds between looks at an idle queue")
-    max_attempts: int = Field(default=8, ge=1, description="failures after which a job is dead")
+    retry_delay: float = Field(default=1.0, gt=0, description="seconds before a first retry, then doubled")
+    max_attempts: int = Field(default=8, ge=1, description="own failures after which a job is dead")
     embed_batch: int = Field(default=64, ge=1, le=4096, description="texts embedded in one call")
     drain_timeout: float = Field(default=30.0, ge=0, description="seconds that leaving the context waits")
 
@@ -100,7 +101,7 @@ class Settings(_Section):
 
 
 def _parse(text: str) -> Any:
-    """Read JSON lists and objects; anything else is a plain string, which pydantic turns into what it needs."""
+    """Read JSON lists and objects; anything else is a plain string, which pydantic turns into what it is."""
     try:
         return json.loads(text) if text[:1] in {"[", "{"} else text
     except ValueError:

@@ -1,4 +1,4 @@
-"""What a text is found by: its words, its speaker and its date."""
+"""What a text is found by: its words and its date."""
 
 from __future__ import annotations
 
@@ -15,20 +15,17 @@ MONTHS = (
 )  # fmt: skip
 
 
-def searchable_tokens(
-    content: str, language: str, *, speaker: str | None = None, occurred_at: datetime | None = None
-) -> list[str]:
-    """Return the tokens that BM25 indexes: content, speaker, and the date in words and digits."""
-    del speaker
-    text = content if occurred_at is None else f"{content}\n{date_words(occurred_at)}"
+def searchable_tokens(content: str, language: str, *, occurred_at: datetime | None = None) -> list[str]:
+    """Return the tokens that BM25 indexes: those of the content and of its date in words and digits.
+
+    The speaker is not among them: in a dialogue every turn is by or to somebody whom the question names.
+    """
+    text = content if occurred_at is None else f"{content}\n{date_words(occurred_at, language)}"
     return tokenize(text, language)
 
 
-def embedded_text(content: str, *, speaker: str | None = None) -> str:
-    """Return the text that is embedded."""
-    return content if speaker is None else f"{speaker}: {content}"
-
-
-def date_words(moment: datetime) -> str:
+def date_words(moment: datetime, language: str) -> str:
     """Return a date in the forms in which questions name it."""
+    if language.startswith(("zh", "ja")):
+        return f"{moment.year}年{moment.month}月{moment.day}日 {moment.day}号"
     return f"{moment.day} {MONTHS[moment.month - 1]} {moment.year}"

@@ -79,7 +79,7 @@ class IngestService:
 
     def _message_tokens(self, new: NewMessage, language: str | None) -> Sequence[str]:
         return searchable_tokens(
-            new.content, language or self._settings.language, speaker=new.name, occurred_at=new.occurred_at
+            new.content, language or self._settings.language, occurred_at=new.occurred_at
         )
 
     def _memory_tokens(self, new: NewMemory, language: str | None) -> Sequence[str]:

@@ -67,7 +67,7 @@ SCORED = """
         SELECT kind, sum(idf) AS idf FROM weight GROUP BY kind
     ), scored AS MATERIALIZED (
         SELECT h.kind, h.entry,
-               sum(h.n * w.idf * h.tf / (h.tf + :k1 * (1 - :b + :b * h.length / w.average))) AS score,
+               sum(h.n * w.idf * h.tf / (h.tf + CAST(:k1 AS float8) * (1 - CAST(:b AS float8) + CAST(:b AS float8) * h.length / w.average))) AS score,
                sum(w.idf) / min(t.idf) AS share
         FROM hits h JOIN weight w USING (kind, term) JOIN total t USING (kind)
         GROUP BY h.kind, h.entry

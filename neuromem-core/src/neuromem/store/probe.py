@@ -29,10 +29,10 @@ FIND = """
     , best AS (
         SELECT entry FROM (
             SELECT s.entry FROM scored s {join} WHERE {condition}
-            ORDER BY s.score DESC, s.entry LIMIT :depth
+            ORDER BY s.score DESC, s.entry LIMIT CAST(:depth AS int)
         ) AS by_words
         UNION
-        SELECT entry FROM (SELECT entry FROM near ORDER BY distance, entry LIMIT :depth) AS by_meaning
+        SELECT entry FROM (SELECT entry FROM near ORDER BY distance, entry LIMIT CAST(:depth AS int)) AS by_meaning
     ), found AS MATERIALIZED (
         SELECT e.* FROM best CROSS JOIN LATERAL (
             SELECT e.entry, e.kind, e.item, e.session_id, e.position FROM {s}.entries e
