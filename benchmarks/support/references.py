@@ -1,0 +1,139 @@
+"""Reference implementations over what the index holds: bm25s, and exact cosine in numpy.
+
+An arm is compared with a foreign implementation on the same tokens and vectors, so both are read from the store's
+own tables; the arms' raw candidates come through the door for plugins.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import bm25s
+import numpy as np
+
+from neuromem.domain.tokens import tokenize
+from neuromem.plugin import StageSpec, hookimpl
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from benchmarks.support.server import Place
+    from neuromem.config import BM25Settings
+    from neuromem.domain.recall import Candidate, Query
+    from neuromem.plugin.stages import Retriever
+
+POSTINGS = """
+    SELECT e.entry, e.item::text AS item, array_agg(p.term) FILTER (WHERE p.term IS NOT NULL) AS terms,
+           array_agg(p.tf::int) FILTER (WHERE p.term IS NOT NULL) AS counts
+    FROM {s}.entries e LEFT JOIN {s}.postings p ON p.user_id = e.user_id AND p.entry = e.entry
+    WHERE e.user_id = $1 AND e.superseded_at IS NULL GROUP BY e.entry, e.item ORDER BY e.entry
+"""
+VECTORS = """
+    SELECT v.entry, v.v::text AS v FROM {s}.vectors v JOIN {s}.spaces s ON s.space = v.space AND s.active
+    WHERE v.user_id = $1 AND v.current AND v.part = 0 ORDER BY v.entry
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Ranked:
+    """One list: the ids, best first, and their raw scores."""
+
+    ids: list[str]
+    scores: list[float]
+
+
+class Tap:
+    """A retriever that finds nothing, and remembers what the store's own arms found for the last question."""
+
+    def __init__(self) -> None:
+        self.bm25 = Ranked([], [])
+        self.vector = Ranked([], [])
+
+    @hookimpl
+    def neuromem_retrievers(self) -> list[StageSpec[Retriever]]:
+        """Offer itself."""
+        return [StageSpec("tap", lambda ctx: self, "Shows the raw candidates of words and of meaning")]
+
+    async def candidates(self, query: Query) -> Sequence[Candidate]:
+        """Ask both arms and return nothing."""
+        self.bm25 = _ranked(await query.reader.lexical(query))
+        self.vector = _ranked(await query.reader.vector(query))
+        return []
+
+
+class References:
+    """What a user's index holds, searched by others' code."""
+
+    def __init__(self, language: str, settings: BM25Settings) -> None:
+        self._language = language
+        self._bm25: Any = bm25s.BM25(method="lucene", k1=settings.k1, b=settings.b, dtype="float64")
+        self._items: list[str] = []
+        self._near: list[str] = []
+        self._matrix: NDArray[np.float32] = np.empty((0, 0), dtype=np.float32)
+
+    async def load(self, where: Place, user_id: str) -> None:
+        """Fetch tokens and vectors from the index."""
+        connection = await where.connect()
+        try:
+            await connection.execute("SELECT set_config('neuromem.user_id', $1, false)", user_id)
+            rows = await connection.fetch(POSTINGS.replace("{s}", where.schema), user_id)
+            stored = await connection.fetch(VECTORS.replace("{s}", where.schema), user_id)
+        finally:
+            await connection.close()
+        items = {row["entry"]: row["item"] for row in rows}
+        self._items = list(items.values())
+        tokens = [
+            [term for term, n in zip(row["terms"] or (), row["counts"] or (), strict=True) for _ in range(n)]
+            for row in rows
+        ]
+        self._bm25.index(tokens, show_progress=False)
+        self._near = [items[row["entry"]] for row in stored]
+        self._matrix = np.array([_numbers(row["v"]) for row in stored], dtype=np.float32)
+
+    def bm25s(self, question: str, depth: int) -> Ranked:
+        """Return the best by bm25s, those that share no word left out."""
+        known = [t for t in tokenize(question, self._language) if t in self._bm25.vocab_dict]
+        if not known:
+            return Ranked([], [])
+        scores = np.asarray(self._bm25.get_scores(known), dtype=np.float64)
+        best = [i for i in np.argsort(-scores, kind="stable")[:depth] if scores[i] > 0]
+        return Ranked([self._items[i] for i in best], [float(scores[i]) for i in best])
+
+    def numpy(self, vector: Sequence[float], depth: int) -> Ranked:
+        """Return the nearest by cosine, computed over the stored half vectors."""
+        query = np.asarray(vector, dtype=np.float64)
+        norm = float(np.linalg.norm(query))
+        if norm == 0 or not self._near:
+            return Ranked([], [])
+        cosines = self._matrix @ (query / norm).astype(np.float16).astype(np.float32)
+        best = np.argsort(-cosines, kind="stable")[:depth]
+        return Ranked([self._near[i] for i in best], [float(cosines[i]) for i in best])
+
+
+def difference(arm: Ranked, reference: Ranked, depth: int) -> float:
+    """Return the largest difference of scores among the first ``depth``, place by place and item by item.
+
+    Ties may stand in any order. A list that is shorter differs by the first score that it lacks.
+    """
+    ours = np.zeros(depth)
+    theirs = np.zeros(depth)
+    ours[: len(arm.scores)] = arm.scores[:depth]
+    theirs[: len(reference.scores)] = reference.scores[:depth]
+    known = dict(zip(reference.ids, reference.scores, strict=True))
+    shared = [
+        abs(score - known[key])
+        for key, score in zip(arm.ids[:depth], arm.scores, strict=False)
+        if key in known
+    ]
+    return max([float(np.abs(ours - theirs).max()), *shared])
+
+
+def _ranked(candidates: Sequence[Candidate]) -> Ranked:
+    return Ranked([c.id for c in candidates], [c.score for c in candidates])
+
+
+def _numbers(text: str) -> NDArray[np.float32]:
+    return np.fromstring(text[1:-1], dtype=np.float32, sep=",")
