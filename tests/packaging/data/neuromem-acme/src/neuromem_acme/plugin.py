@@ -1,0 +1,30 @@
+"""What neuromem finds of this distribution."""
+
+from __future__ import annotations
+
+from neuromem.plugin import Context, EmbeddingProvider, ProviderSpec, Retriever, Scorer, StageSpec, hookimpl
+from neuromem_acme.embedding import AcmeEmbedding
+from neuromem_acme.stages import Abbreviations, Statements
+
+
+def build_embedding(ctx: Context) -> AcmeEmbedding:
+    """Return the embedding; ``acme:other`` names another model."""
+    return AcmeEmbedding(ctx.model or "pairs")
+
+
+@hookimpl
+def neuromem_embeddings() -> list[ProviderSpec[EmbeddingProvider]]:
+    """Offer the embedding."""
+    return [ProviderSpec("acme", build_embedding, "Pairs of letters, counted")]
+
+
+@hookimpl
+def neuromem_retrievers() -> list[StageSpec[Retriever]]:
+    """Offer the retriever, active where it is installed."""
+    return [StageSpec("abbreviations", lambda ctx: Abbreviations(), "Spells them out", 30, default=True)]
+
+
+@hookimpl
+def neuromem_scorers() -> list[StageSpec[Scorer]]:
+    """Offer the scorer, active where it is installed."""
+    return [StageSpec("statements", lambda ctx: Statements(), "Prefers statements", default=True)]
