@@ -41,8 +41,8 @@ LIMIT = 50
 PIPELINE = "pipeline"
 TOLERANCE = 1e-4  # by which an arm's scores may differ from the reference's
 
-# What `--ablation` compares: a label, and the settings that differ. All variants share one database, so only what
-# is read when a question is asked can be switched here.
+# What `--ablation` compares: a label, and the settings that differ. All variants share one database, so only
+# what is read when a question is asked can be switched here.
 ABLATION: list[tuple[str, Mapping[str, Any]]] = [
     ("rank fusion", {"recall": {"fusion": "rrf"}}),
     ("no recency", {"disable": ["recency"]}),

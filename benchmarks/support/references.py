@@ -1,7 +1,7 @@
 """Reference implementations over what the index holds: bm25s, and exact cosine in numpy.
 
-An arm is compared with a foreign implementation on the same tokens and vectors, so both are read from the store's
-own tables; the arms' raw candidates come through the door for plugins.
+An arm is compared with a foreign implementation on the same tokens and vectors, so both are read from the
+store's own tables; the arms' raw candidates come through the door for plugins.
 """
 
 from __future__ import annotations
