@@ -1,15 +1,14 @@
-"""Serves the ``embed`` jobs: fetches texts, embeds them outside any transaction, stores vectors and result."""
+"""Serves the ``embed`` jobs: fetches texts, embeds them outside any transaction, stores the vectors."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from neuromem.domain.searchable import embedded_text
 from neuromem.errors import ProviderResponseError
 from neuromem.store import jobs, memories, messages, vectors
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from neuromem.observe import Observers
     from neuromem.plugin.providers import EmbeddingProvider
@@ -27,22 +26,22 @@ class Embedder:
         self._space = space
         self._observers = observers
 
-    async def __call__(self, claim: jobs.Claim) -> None:
-        """Embed what the claim's jobs name; vectors and acknowledgement commit together."""
-        texts = await self._texts(claim)
-        embedded = await self._embed([text for _, text in texts])
-        found = []
-        for (entry, _), vector in zip(texts, embedded, strict=True):
-            literal = vectors.literal(vector, self._space, self._embedding.provider)
-            if literal is not None:
-                found.append((entry, literal))
+    async def __call__(self, claim: jobs.Claim) -> Mapping[int, Exception]:
+        """Embed what the claim's jobs name; vectors and acknowledgement commit together.
+
+        Returns the jobs whose texts the provider could not embed, each with the reason.
+        """
+        outcome = await self._embed(await self._texts(claim))
+        job_of = {job.entry: job.job for job in claim.jobs}
+        failed = {job_of[entry]: o for entry, o in outcome.items() if isinstance(o, ProviderResponseError)}
+        found = [(entry, o) for entry, o in outcome.items() if isinstance(o, str)]
         async with self._database.user(claim.user_id) as transaction:
             held = await jobs.held(transaction, claim)
-            mine = {job.entry for job in claim.jobs if job.job in held}
             await vectors.insert(
-                transaction, claim.user_id, self._space, [(e, v) for e, v in found if e in mine]
+                transaction, claim.user_id, self._space, [(e, v) for e, v in found if job_of[e] in held]
             )
-            await jobs.done(transaction, claim)
+            await jobs.done(transaction, claim.only(held - failed.keys()))
+        return failed
 
     async def _texts(self, claim: jobs.Claim) -> list[tuple[int, str]]:
         wanted = {"user": claim.user_id, "entry": [job.entry for job in claim.jobs]}
@@ -51,14 +50,36 @@ class Embedder:
                 *await transaction.all(messages.BY_ENTRY, wanted),
                 *await transaction.all(memories.BY_ENTRY, wanted),
             ]
-        return [(row.entry, embedded_text(row.content, speaker=row.name)) for row in rows]
+        return [(row.entry, row.content) for row in rows]
 
-    async def _embed(self, texts: Sequence[str]) -> Sequence[Sequence[float]]:
+    async def _embed(
+        self, texts: Sequence[tuple[int, str]]
+    ) -> dict[int, str | ProviderResponseError | None]:
+        """Return for each entry its vector as a literal, None when it has no direction, or what went wrong.
+
+        A batch that the provider refuses is halved until the texts that it cannot take are alone.
+        """
         if not texts:
-            return []
+            return {}
+        try:
+            embedded = await self._call([text for _, text in texts])
+        except ProviderResponseError as error:
+            if len(texts) == 1:
+                return {texts[0][0]: error}
+            middle = len(texts) // 2
+            return await self._embed(texts[:middle]) | await self._embed(texts[middle:])
+        return {entry: self._literal(vector) for (entry, _), vector in zip(texts, embedded, strict=True)}
+
+    def _literal(self, vector: Sequence[float]) -> str | ProviderResponseError | None:
+        try:
+            return vectors.literal(vector, self._space, self._embedding.provider)
+        except ProviderResponseError as error:
+            return error
+
+    async def _call(self, texts: list[str]) -> Sequence[Sequence[float]]:
         provider = self._embedding
         result = await self._observers.embedding(
-            provider.model, len(texts), lambda: provider.embed_batch(list(texts))
+            provider.model, len(texts), lambda: provider.embed_batch(texts)
         )
         if len(result) != len(texts):
             raise ProviderResponseError(

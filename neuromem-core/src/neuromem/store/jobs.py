@@ -2,32 +2,33 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-    from datetime import datetime
+    from collections.abc import Collection, Mapping, Sequence
 
     from neuromem.store.engine import Database, Transaction
 
-# Users take turns in the order of their ids, from where this worker left off: nobody starves, and no index over
-# all users is needed.
+# Users take turns in the order of their ids, from where this worker left off: nobody starves, and no index
+# over all users is needed.
 NEXT = """
-    SELECT j.user_id, j.kind, j.needs FROM {s}.jobs j
+    SELECT j.user_id, j.kind, j.needs, j.attempts FROM {s}.jobs j
     WHERE j.user_id > :after AND NOT j.dead AND j.run_after <= now()
       AND (j.lease_until IS NULL OR j.lease_until < now()) AND j.needs = ANY(CAST(:serves AS text[]))
     ORDER BY j.user_id, j.job LIMIT 1
 """
 
+# Only jobs that were tried equally often are taken together, and the fewer of them the oftener they failed:
+# what fails again and again ends up alone and takes no other with it.
 CLAIM = """
     UPDATE {s}.jobs j SET lease = :lease, lease_until = now() + make_interval(secs => :seconds),
-                          attempts = j.attempts + 1
+                          attempts = least(j.attempts + 1, 30000)
     WHERE j.user_id = :user AND j.job IN (
         SELECT c.job FROM {s}.jobs c
-        WHERE c.user_id = :user AND c.kind = :kind AND c.needs = :needs AND NOT c.dead AND c.run_after <= now()
-          AND (c.lease_until IS NULL OR c.lease_until < now())
+        WHERE c.user_id = :user AND c.kind = :kind AND c.needs = :needs AND c.attempts = :attempts
+          AND NOT c.dead AND c.run_after <= now() AND (c.lease_until IS NULL OR c.lease_until < now())
         ORDER BY c.job LIMIT :most FOR UPDATE SKIP LOCKED
     )
     RETURNING j.job, j.entry, j.payload, j.attempts
@@ -48,9 +49,8 @@ DONE = "DELETE FROM {s}.jobs WHERE user_id = :user AND job = ANY(CAST(:jobs AS b
 
 RETRY = """
     UPDATE {s}.jobs SET lease = NULL, lease_until = NULL, error = :error,
-        dead = attempts >= :most, run_after = now() + make_interval(secs => :delay)
+        dead = :dead, run_after = now() + make_interval(secs => :delay)
     WHERE user_id = :user AND job = ANY(CAST(:jobs AS bigint[])) AND lease = :lease
-    RETURNING dead
 """
 
 RELEASE = """
@@ -59,12 +59,18 @@ RELEASE = """
 """
 
 COUNT_USER = """
-    SELECT count(*) AS open, count(*) FILTER (WHERE needs = ANY(CAST(:serves AS text[]))) AS servable,
-           min(greatest(run_after, coalesce(lease_until, run_after))) AS due, now() AS now
+    SELECT count(*) AS open, count(*) FILTER (WHERE needs = ANY(CAST(:serves AS text[]))) AS servable
     FROM {s}.jobs WHERE user_id = :user AND NOT dead
 """
 
 COUNT_ALL = COUNT_USER.replace("user_id = :user AND ", "")
+
+WAITING_USER = """
+    SELECT EXISTS (SELECT FROM {s}.jobs
+                   WHERE user_id = :user AND NOT dead AND needs = ANY(CAST(:serves AS text[])))
+"""
+
+WAITING_ALL = WAITING_USER.replace("user_id = :user AND ", "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,15 +98,22 @@ class Claim:
         """The numbers of the jobs."""
         return [job.job for job in self.jobs]
 
+    @property
+    def attempts(self) -> int:
+        """How often these jobs were tried, this time included."""
+        return max(job.attempts for job in self.jobs)
+
+    def only(self, ids: Collection[int]) -> Claim:
+        """Return the part of the claim with these numbers."""
+        return replace(self, jobs=tuple(job for job in self.jobs if job.job in ids))
+
 
 @dataclass(frozen=True, slots=True)
 class Backlog:
-    """What is waiting: jobs that are not dead, those of them that were asked about, and when the first is due."""
+    """What is waiting: jobs that are not dead, and those of them that were asked about."""
 
     open: int
     servable: int
-    due: datetime | None
-    now: datetime
 
 
 async def claim(
@@ -117,8 +130,8 @@ async def claim(
         rows = await transaction.all(
             CLAIM,
             {
-                "user": row.user_id, "kind": row.kind, "needs": row.needs, "lease": lease, "most": most,
-                "seconds": seconds,
+                "user": row.user_id, "kind": row.kind, "needs": row.needs, "lease": lease,
+                "most": max(1, most >> row.attempts), "attempts": row.attempts, "seconds": seconds,
             },
         )  # fmt: skip
     jobs = sorted((Job(r.job, r.entry, r.payload, r.attempts) for r in rows), key=lambda job: job.job)
@@ -148,17 +161,16 @@ async def done(transaction: Transaction, claim: Claim) -> None:
     await transaction.run(DONE, {"user": claim.user_id, "jobs": claim.ids, "lease": claim.lease})
 
 
-async def fail(database: Database, claim: Claim, error: str, *, delay: float, most: int) -> bool:
-    """Put the jobs back for another try after ``delay`` seconds; True when that was the last one."""
+async def fail(database: Database, claim: Claim, error: str, *, delay: float, dead: bool) -> None:
+    """Put the jobs back for another try after ``delay`` seconds, or with ``dead`` for none."""
     async with database.user(claim.user_id) as transaction:
-        rows = await transaction.all(
+        await transaction.run(
             RETRY,
             {
                 "user": claim.user_id, "jobs": claim.ids, "lease": claim.lease, "error": error[:2000],
-                "delay": delay, "most": most,
+                "delay": delay, "dead": dead,
             },
         )  # fmt: skip
-    return any(row.dead for row in rows)
 
 
 async def release(database: Database, claim: Claim) -> None:
@@ -174,5 +186,16 @@ async def backlog(database: Database, serves: Sequence[str], user_id: str | None
         row = await transaction.first(
             COUNT_ALL if user_id is None else COUNT_USER, {"user": user_id, "serves": list(serves)}
         )
-    assert row is not None  # noqa: S101  an aggregate gives its row
-    return Backlog(row.open, row.servable, row.due, row.now)
+    assert row is not None
+    return Backlog(row.open, row.servable)
+
+
+async def waiting(database: Database, serves: Sequence[str], user_id: str | None = None) -> bool:
+    """Tell whether there are jobs that need one of ``serves`` and are not dead, of one user or of all."""
+    scope = database.worker() if user_id is None else database.user(user_id)
+    async with scope as transaction:
+        return bool(
+            await transaction.value(
+                WAITING_ALL if user_id is None else WAITING_USER, {"user": user_id, "serves": list(serves)}
+            )
+        )

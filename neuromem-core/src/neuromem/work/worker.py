@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import random
 from typing import TYPE_CHECKING, Protocol
 
-from neuromem.errors import DatabaseError, ProviderError, RateLimitError
+from neuromem.errors import DatabaseError, ProviderError
 from neuromem.store import jobs
+from neuromem.work.retry import Pauses, delay, outage
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -18,27 +18,29 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("neuromem")
 
-MAX_DELAY = 300.0  # seconds between two tries, at most
-
 
 class Handler(Protocol):
     """Serves the jobs of a claim; result and acknowledgement commit in one transaction."""
 
-    async def __call__(self, claim: jobs.Claim) -> None:
-        """Serve the claim."""
+    async def __call__(self, claim: jobs.Claim) -> Mapping[int, Exception]:
+        """Serve the claim; returns the jobs that failed by themselves, with the reason of each.
+
+        An exception fails the whole claim.
+        """
         ...
 
 
 class Worker:
-    """Runs ``settings.concurrency`` loops that serve jobs; ``handlers`` maps what jobs need to who serves them."""
+    """Runs loops that serve jobs; ``handlers`` maps what jobs need to who serves them."""
 
     def __init__(self, database: Database, settings: WorkSettings, handlers: Mapping[str, Handler]) -> None:
         self._database = database
         self._settings = settings
         self._handlers = dict(handlers)
         self._tasks: list[asyncio.Task[None]] = []
+        self._pauses = Pauses(settings.retry_delay)
         self._work = asyncio.Event()
-        self._progress = asyncio.Condition()
+        self._progress = asyncio.Event()
 
     @property
     def serves(self) -> list[str]:
@@ -73,61 +75,69 @@ class Worker:
 
         Jobs that no worker of this process can serve are not waited for.
         """
+        self.wake()
         try:
             async with asyncio.timeout(timeout):
                 while True:
-                    self.wake()
-                    left = await jobs.backlog(self._database, self.serves, user_id)
-                    if not left.servable:
+                    progress = self._progress  # taken before looking, so that nothing is missed in between
+                    if not await jobs.waiting(self._database, self.serves, user_id):
                         return 0
-                    await self._wait_for_progress()
+                    await _set_within(self._settings.poll, progress)  # another process may serve it
         except TimeoutError:
             return (await jobs.backlog(self._database, self.serves, user_id)).servable
-
-    async def _wait_for_progress(self) -> None:
-        try:
-            async with asyncio.timeout(self._settings.poll), self._progress:
-                await self._progress.wait()
-        except TimeoutError:
-            return  # another process may have served it
 
     async def _loop(self) -> None:
         after = ""
         while True:
             self._work.clear()
-            try:
-                claim = await jobs.claim(
-                    self._database, self.serves, after=after, most=self._settings.embed_batch,
-                    seconds=self._settings.lease,
-                )  # fmt: skip
-            except DatabaseError:
-                logger.exception("The queue cannot be read; trying again in %s s.", self._settings.poll)
-                await asyncio.sleep(self._settings.poll)
-                continue
+            claim = await self._claim(after)
             if claim is None:
-                await self._idle()
+                await _set_within(self._settings.poll, self._work)
             elif claim.jobs:
                 after = claim.user_id
                 await self._serve(claim)
-                async with self._progress:
-                    self._progress.notify_all()
+                progress, self._progress = self._progress, asyncio.Event()
+                progress.set()
 
-    async def _idle(self) -> None:
+    async def _claim(self, after: str) -> jobs.Claim | None:
+        """Take work; what is taken while this worker is told to stop is given back."""
+        serves = self._pauses.without(self.serves)
+        if not serves:
+            return None
+        claiming = asyncio.create_task(
+            jobs.claim(
+                self._database, serves, after=after, most=self._settings.embed_batch,
+                seconds=self._settings.lease,
+            )
+        )  # fmt: skip
         try:
-            async with asyncio.timeout(self._settings.poll):
-                await self._work.wait()
-        except TimeoutError:
-            return
+            return await asyncio.shield(claiming)
+        except asyncio.CancelledError:
+            await asyncio.wait([claiming])
+            if not claiming.cancelled() and claiming.exception() is None and (claim := claiming.result()):
+                await self._give_back(claim)
+            raise
+        except Exception:
+            logger.exception("The queue cannot be read; trying again in %s s.", self._settings.poll)
+            return None
 
     async def _serve(self, claim: jobs.Claim) -> None:
         beat = asyncio.create_task(self._keep(claim))
         try:
-            await self._handlers[claim.needs](claim)
+            failed = await self._handlers[claim.needs](claim)
         except asyncio.CancelledError:
             await asyncio.shield(self._give_back(claim))
             raise
-        except Exception as error:
-            await self._put_back(claim, error)
+        except Exception as error:  # noqa: BLE001  whatever it is, the jobs go back and say why
+            self._pauses.failed(claim.needs, error)
+            await self._put_back(claim, error, alone=len(claim.jobs) == 1)
+        else:
+            if len(failed) < len(claim.jobs):
+                self._pauses.succeeded(claim.needs)
+            else:
+                self._pauses.failed(claim.needs, *failed.values())
+            for job, reason in failed.items():
+                await self._put_back(claim.only({job}), reason, alone=True)
         finally:
             beat.cancel()
 
@@ -146,20 +156,35 @@ class Worker:
         except DatabaseError:
             logger.warning("Jobs could not be given back; their lease will run out.", exc_info=True)
 
-    async def _put_back(self, claim: jobs.Claim, error: Exception) -> None:
-        attempts = max(job.attempts for job in claim.jobs)
-        delay = min(MAX_DELAY, 2.0 ** (attempts - 1)) * random.uniform(0.5, 1.0)  # noqa: S311
-        if isinstance(error, RateLimitError) and error.retry_after is not None:
-            delay = max(delay, error.retry_after)
+    async def _put_back(self, claim: jobs.Claim, error: Exception, *, alone: bool) -> None:
+        """Put failed jobs back for another try; those that failed ``alone`` and too often are dead.
+
+        While the database cannot be reached there is nothing else to do, so this goes on until it can.
+        """
+        dead = alone and not outage(error) and claim.attempts >= self._settings.max_attempts
+        wait = delay(self._settings.retry_delay, claim.attempts, error)
         level = logging.WARNING if isinstance(error, ProviderError | DatabaseError) else logging.ERROR
         logger.log(
-            level, "%d %r jobs of user %r failed (attempt %d); next try in %.1f s.",
-            len(claim.jobs), claim.kind, claim.user_id, attempts, delay, exc_info=error,
+            level, "%d %r jobs of user %r failed (attempt %d); %s.",
+            len(claim.jobs), claim.kind, claim.user_id, claim.attempts,
+            "there will be no other" if dead else f"next try in {wait:.1f} s", exc_info=error,
         )  # fmt: skip
-        try:
-            await jobs.fail(
-                self._database, claim, f"{type(error).__name__}: {error}", delay=delay,
-                most=self._settings.max_attempts,
-            )  # fmt: skip
-        except DatabaseError:
-            logger.warning("Failed jobs could not be put back; their lease will run out.", exc_info=True)
+        while True:
+            try:
+                await jobs.fail(
+                    self._database, claim, f"{type(error).__name__}: {error}", delay=wait, dead=dead
+                )
+            except DatabaseError:
+                logger.warning("Failed jobs cannot be put back yet.", exc_info=True)
+                await asyncio.sleep(self._settings.poll)
+            else:
+                return
+
+
+async def _set_within(seconds: float, event: asyncio.Event) -> None:
+    """Wait for the event, but not for long."""
+    try:
+        async with asyncio.timeout(seconds):
+            await event.wait()
+    except TimeoutError:
+        return
