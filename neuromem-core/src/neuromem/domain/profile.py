@@ -60,6 +60,6 @@ def _check(value: object, whose: str, depth: int) -> None:
             raise InputError(f"{whose} contains {value!r}, which JSON cannot hold; use None or a string.")
     elif not isinstance(value, str | int | None):
         raise InputError(
-            f"{whose} contains a {type(value).__name__}, which JSON cannot hold; use dict, list, str, int, float, "
-            "bool and None."
+            f"{whose} contains a {type(value).__name__}, which JSON cannot hold; use dict, list, str, "
+            "int, float, bool and None."
         )

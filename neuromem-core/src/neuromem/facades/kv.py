@@ -26,8 +26,8 @@ class KeyValue:
     """JSON values of one user by namespace and key.
 
     Namespace ``profile`` keeps its past: there a change adds a version, and reads take ``as_of``. Elsewhere a
-    change overwrites, and ``as_of`` raises `InputError`. Keys have at most 1,024 bytes, namespaces 256, values
-    1,000,000 as JSON.
+    change overwrites, and ``as_of`` raises `InputError`. Keys have at most 1,024 bytes, namespaces 256,
+    values 1,000,000 as JSON.
     """
 
     def __init__(self, database: Database) -> None:
@@ -46,7 +46,9 @@ class KeyValue:
         _scope(user_id, namespace)
         _size(user_id, len(values))
         pairs = {
-            _key(key): json_text(value, whose=f"the value of {key!r} in namespace {namespace!r} of {user_id!r}")
+            _key(key): json_text(
+                value, whose=f"the value of {key!r} in namespace {namespace!r} of {user_id!r}"
+            )
             for key, value in values.items()
         }
         lifetime = _lifetime(ttl)
@@ -144,5 +146,7 @@ def _lifetime(ttl: float | None) -> float | None:
     if ttl is None:
         return None
     if isinstance(ttl, bool) or not isinstance(ttl, int | float) or not 0 < ttl <= MAX_LIFETIME:
-        raise InputError(f"ttl must be a number of seconds above 0 and at most {MAX_LIFETIME:,.0f}, not {ttl!r}.")
+        raise InputError(
+            f"ttl must be a number of seconds above 0 and at most {MAX_LIFETIME:,.0f}, not {ttl!r}."
+        )
     return float(ttl)

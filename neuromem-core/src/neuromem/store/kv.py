@@ -30,7 +30,8 @@ GET = """
 
 LIST = """
     SELECT key, value FROM {s}.kv
-    WHERE user_id = :user AND namespace = :namespace AND starts_with(key, :prefix) AND key > :after AND {visible}
+    WHERE user_id = :user AND namespace = :namespace AND starts_with(key, :prefix) AND key > :after
+      AND {visible}
     ORDER BY key LIMIT :limit
 """
 
@@ -48,7 +49,7 @@ OVERWRITE = """
         sources = excluded.sources
 """
 
-# What is there already in the same words is no change. Counting the closed rows makes their closing come first.
+# What is there in the same words is no change. Counting the closed rows makes their closing come first.
 ADD_VERSION = """
     WITH n AS MATERIALIZED (
         SELECT n.key, n.value FROM unnest(CAST(:keys AS text[]), CAST(:values AS text[])) AS n(key, value)
@@ -81,7 +82,8 @@ DELETE = """
 """
 
 EXPIRED = """
-    DELETE FROM {s}.kv WHERE user_id = :user AND expires_at <= :now AND NOT namespace = ANY(CAST(:kept AS text[]))
+    DELETE FROM {s}.kv
+    WHERE user_id = :user AND expires_at <= :now AND NOT namespace = ANY(CAST(:kept AS text[]))
 """
 
 HELD = """
@@ -125,8 +127,8 @@ async def page(
         rows = await transaction.all(
             LIST.replace("{visible}", visible),
             {
-                "user": user_id, "namespace": namespace, "prefix": prefix, "after": after or "", "limit": limit,
-                **params,
+                "user": user_id, "namespace": namespace, "prefix": prefix, "after": after or "",
+                "limit": limit, **params,
             },
         )  # fmt: skip
     return [(row.key, row.value) for row in rows]

@@ -10,8 +10,8 @@ revision = "0002"
 down_revision = "0001"
 
 # One design for both kinds of namespaces: a key's current row has no superseded_at. Where the past is kept, a
-# change closes that row and adds another; elsewhere it overwrites it. `value` is json, not jsonb: what was stored
-# comes back as it was, key order, large numbers and NUL characters included. `sources` are messages.
+# change closes that row and adds another; elsewhere it overwrites it. `value` is json, not jsonb: what was
+# stored comes back as it was, key order, large numbers and NUL included. `sources` are messages.
 KV = """
     CREATE TABLE {s}.kv (
         user_id text COLLATE "C" NOT NULL,

@@ -40,7 +40,7 @@ TABLES = {
         {LEARNED},
         PRIMARY KEY (user_id, key, node_type, created_at)
     """,
-    # `relation` is the edge's type, or for custom ones the normalized name; `name` is a custom one's own name.
+    # `relation` is the edge's type, or a custom one's normalized name, and `name` its own.
     # valid_from/valid_until say when it was true in the world; `closed_by` is the edge that ended it.
     "edges": f"""
         {USER},
@@ -82,20 +82,21 @@ TABLES = {
 }
 
 # Covering, so that traversal reads indexes alone; what is superseded lies apart and costs nothing now.
+CURRENT, PAST = "WHERE superseded_at IS NULL", "WHERE superseded_at IS NOT NULL"
+ENDS = "INCLUDE ({end}, relation, valid_from, valid_until)"
 INDEXES = (
-    "CREATE UNIQUE INDEX nodes_current ON {s}.nodes (user_id, node) WHERE superseded_at IS NULL",
-    "CREATE UNIQUE INDEX node_names_current ON {s}.node_names (user_id, key, node_type) "
-    "WHERE superseded_at IS NULL",
+    f"CREATE UNIQUE INDEX nodes_current ON {{s}}.nodes (user_id, node) {CURRENT}",
+    f"CREATE UNIQUE INDEX node_names_current ON {{s}}.node_names (user_id, key, node_type) {CURRENT}",
     "CREATE INDEX node_names_node ON {s}.node_names (user_id, node)",
-    "CREATE UNIQUE INDEX edges_current ON {s}.edges (user_id, edge_id) WHERE superseded_at IS NULL",
-    "CREATE UNIQUE INDEX edges_statement ON {s}.edges (user_id, source, relation, target, valid_from) "
-    "NULLS NOT DISTINCT WHERE superseded_at IS NULL",
-    "CREATE INDEX edges_out ON {s}.edges (user_id, source) "
-    "INCLUDE (target, relation, valid_from, valid_until) WHERE superseded_at IS NULL",
-    "CREATE INDEX edges_in ON {s}.edges (user_id, target) "
-    "INCLUDE (source, relation, valid_from, valid_until) WHERE superseded_at IS NULL",
-    "CREATE INDEX edges_out_past ON {s}.edges (user_id, source) WHERE superseded_at IS NOT NULL",
-    "CREATE INDEX edges_in_past ON {s}.edges (user_id, target) WHERE superseded_at IS NOT NULL",
+    f"CREATE UNIQUE INDEX edges_current ON {{s}}.edges (user_id, edge_id) {CURRENT}",
+    f"""
+        CREATE UNIQUE INDEX edges_statement ON {{s}}.edges (user_id, source, relation, target, valid_from)
+        NULLS NOT DISTINCT {CURRENT}
+    """,
+    f"CREATE INDEX edges_out ON {{s}}.edges (user_id, source) {ENDS.format(end='target')} {CURRENT}",
+    f"CREATE INDEX edges_in ON {{s}}.edges (user_id, target) {ENDS.format(end='source')} {CURRENT}",
+    f"CREATE INDEX edges_out_past ON {{s}}.edges (user_id, source) {PAST}",
+    f"CREATE INDEX edges_in_past ON {{s}}.edges (user_id, target) {PAST}",
     "CREATE INDEX edge_sources_message ON {s}.edge_sources (user_id, message_id)",
 )
 
