@@ -169,7 +169,7 @@ async def _measure(
                 await references[user].load(where, user)
             answer = await nm.recall(user, question.text, LIMIT, language=language)
             await watched.recall(user, question.text, LIMIT, language=language)
-            vector = await embedding.embed_query(question.text)
+            vector = await embedding.embed_query(tap.embedded)
             words = references[user].bm25s(question.text, LIMIT)
             near = references[user].numpy(vector, LIMIT)
             lists = {

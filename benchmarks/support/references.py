@@ -46,11 +46,15 @@ class Ranked:
 
 
 class Tap:
-    """A retriever that finds nothing, and remembers what the store's own arms found for the last question."""
+    """A retriever that finds nothing, and remembers what the store's own arms found for the last question.
+
+    ``embedded`` is the text whose vector they searched with.
+    """
 
     def __init__(self) -> None:
         self.bm25 = Ranked([], [])
         self.vector = Ranked([], [])
+        self.embedded = ""
 
     @hookimpl
     def neuromem_retrievers(self) -> list[StageSpec[Retriever]]:
@@ -59,6 +63,7 @@ class Tap:
 
     async def candidates(self, query: Query) -> Sequence[Candidate]:
         """Ask both arms and return nothing."""
+        self.embedded = query.topic or query.text
         self.bm25 = _ranked(await query.reader.lexical(query))
         self.vector = _ranked(await query.reader.vector(query))
         return []
