@@ -1,0 +1,1 @@
+"""The ``neuromem`` command: one module per subcommand, and what they share."""

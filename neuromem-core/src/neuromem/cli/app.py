@@ -1,0 +1,108 @@
+"""The command's root: the built-in subcommands, those that plugins offer, and how errors are shown."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from neuromem.cli.demo import demo
+from neuromem.cli.doctor import doctor
+from neuromem.cli.ingest import ingest
+from neuromem.cli.migrate import migrate
+from neuromem.cli.plugins import plugins
+from neuromem.cli.recall import recall
+from neuromem.cli.screen import Failure, log_to_screen
+from neuromem.errors import NeuroMemError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from neuromem.plugin import CommandSpec
+    from neuromem.registry import Offer
+
+logger = logging.getLogger("neuromem")
+
+
+class Interrupted(Failure):
+    """Ctrl-C."""
+
+    exit_code = 130  # as shells report it
+
+
+class Root(click.Group):
+    """The group; plugins are only looked for when somebody asks for what is not built in."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names of all commands, the plugins' ones last."""
+        return [*super().list_commands(ctx), *_offers(self.commands)]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Return a command; a plugin's is built now."""
+        own = super().get_command(ctx, cmd_name)
+        if own is not None:
+            return own
+        offer = _offers(self.commands).get(cmd_name)
+        return None if offer is None else _foreign(offer)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command; an error of ours is one sentence, unless ``--debug`` asks for the whole story."""
+        try:
+            return super().invoke(ctx)
+        except NeuroMemError as error:
+            if ctx.params["debug"]:
+                raise
+            raise Failure(str(error)) from error
+        except KeyboardInterrupt as error:
+            raise Interrupted("Interrupted; what was stored is kept.") from error
+
+
+def _offers(own: Mapping[str, click.Command]) -> dict[str, Offer[CommandSpec]]:
+    """Return the commands of plugins; a broken plugin is logged and does not hide the others."""
+    from neuromem.registry import PluginRegistry
+
+    found = {offer.spec.name: offer for offer in PluginRegistry.discover(strict=False).commands()}
+    for name in sorted(found.keys() & own.keys()):
+        logger.warning("The command %s is not used: neuromem has one of that name.", found.pop(name))
+    return found
+
+
+def _foreign(offer: Offer[CommandSpec]) -> click.Command:
+    """Build a plugin's command; when that fails, return one that says so."""
+    try:
+        command = offer.spec.factory()
+        if not isinstance(command, click.Command):
+            raise TypeError(
+                f"its factory returned an object of {type(command).__name__}, not a click.Command"
+            )
+    except Exception as error:  # noqa: BLE001  whatever a stranger's code raises, the other commands stay
+        return _broken(offer, f"The command {offer} cannot be used: {type(error).__name__}: {error}")
+    if not command.short_help and not command.help:
+        command.short_help = offer.spec.summary
+    return command
+
+
+def _broken(offer: Offer[CommandSpec], reason: str) -> click.Command:
+    @click.command(
+        offer.spec.name, short_help=f"(broken: see `neuromem {offer.spec.name}`)", add_help_option=False,
+        context_settings={"ignore_unknown_options": True},
+    )  # fmt: skip
+    @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+    def explain(arguments: tuple[str, ...]) -> None:
+        del arguments
+        raise Failure(reason)
+
+    return explain
+
+
+@click.group(cls=Root, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="neuromem")
+@click.option("--debug", is_flag=True, help="Show the whole log and the traceback of an error.")
+def neuromem(*, debug: bool) -> None:
+    """Memory for AI agents: try it, fill it, ask it, and see how it is."""
+    log_to_screen(debug=debug)
+
+
+for command in (demo, ingest, recall, plugins, doctor, migrate):
+    neuromem.add_command(command)

@@ -1,0 +1,103 @@
+"""``neuromem ingest``: import a history of messages."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+import click
+
+from neuromem.cli.history import History, batches, seekable
+from neuromem.cli.place import place_options
+from neuromem.cli.screen import err, note, progress, tell
+from neuromem.domain import checks
+from neuromem.errors import InputError
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
+
+    from neuromem.cli.history import Line
+    from neuromem.cli.place import Place
+    from neuromem.memory import NeuroMemory
+
+
+@click.command(short_help="Import a history of messages.")
+@click.argument("file", type=click.File("rb"))
+@click.option("--user", required=True, help="Whose memory.")
+@click.option(
+    "--no-wait", is_flag=True, help="Leave the embedding to the next process that opens this memory."
+)
+@place_options(embedding=True)
+def ingest(place: Place, file: IO[bytes], *, user: str, no_wait: bool) -> None:
+    """Import FILE, JSON Lines with one message each; "-" reads stdin.
+
+    \b
+    role      user, assistant, system or tool           (required)
+    content   what was said                             (required)
+    session   the conversation it belongs to            (default: the name of the file)
+    speaker   who said it; "name" does as well
+    date      when; "occurred_at" does as well          (default: now)
+    id        what makes the message unique in its session
+    metadata  an object, to be kept and filtered by
+    language  such as "en" or "zh"
+
+    Dates are ISO 8601, such as 2023-05-08T13:56:00+02:00; one without a zone is taken as UTC. Everything is
+    checked before anything is stored. Running it again, also after it was killed or when lines were appended,
+    stores nothing twice.
+    """
+    from neuromem.config import Settings
+
+    checks.user_id(user)
+    name = "stdin" if file.name == "<stdin>" or not file.seekable() else file.name
+    most = Settings.load().max_content
+    history = History(seekable(file), user, name=name, session=Path(name).stem, most=most)
+    with err().status("Checking", spinner_style="dim"):
+        count = history.check()
+    asyncio.run(_ingest(place, history, user, count, wait=not no_wait))
+    waiting = " Their embedding is left to the next process that opens this memory." if no_wait else ""
+    tell(f"{count} messages are stored for user {user!r}.{waiting}")
+
+
+async def _ingest(place: Place, history: History, user: str, count: int, *, wait: bool) -> None:
+    failures: list[str] = []
+
+    def watch(event: dict[str, Any]) -> None:
+        if not event["success"]:
+            failures.append(event["error"])
+
+    async with place.memory(worker=wait, on_embedding_call=watch) as memory:
+        with progress() as bars:
+            stored = bars.add_task("Storing  ", total=count)
+            for batch in batches(history.lines()):
+                for session, lines in batch.items():
+                    await _store(memory, user, session, lines)
+                    bars.advance(stored, len(lines))
+            if wait:
+                await _wait_for_embedding(memory, user, bars)
+    if failures:
+        note(
+            f"{len(failures)} embedding calls failed and were tried again, the last one with: {failures[-1]} "
+            "`neuromem doctor` shows what was given up.",
+            "yellow",
+        )
+
+
+async def _store(memory: NeuroMemory, user: str, session: str, lines: list[Line]) -> None:
+    try:
+        await memory.conversations.add_messages_batch(user, [line.message for line in lines], session)
+    except InputError as error:
+        where = f"lines {lines[0].number} to {lines[-1].number}, session {session!r}"
+        raise InputError(f"{where}: {error} What came before them is stored.") from error
+
+
+async def _wait_for_embedding(memory: NeuroMemory, user: str, bars: Progress) -> None:
+    left = await memory.drain(user, timeout=1.0)
+    if not left:
+        return
+    task = bars.add_task("Embedding", total=left)
+    while left:
+        total = max(left, int(bars.tasks[task].total or 0))
+        bars.update(task, total=total, completed=total - left)
+        left = await memory.drain(user, timeout=1.0)
+    bars.update(task, completed=bars.tasks[task].total)
