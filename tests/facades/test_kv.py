@@ -200,3 +200,13 @@ async def test_the_longest_keys_are_stored(nm: NeuroMemory) -> None:
 async def test_a_lifetime_is_a_positive_number(nm: NeuroMemory, ttl: Any) -> None:
     with pytest.raises(InputError, match="ttl"):
         await nm.kv.set("alice", "notes", "k", 1, ttl=ttl)
+
+
+async def test_recall_tells_the_profile_now_and_as_it_was(nm: NeuroMemory, database: Database) -> None:
+    await nm.kv.set("alice", "profile", "occupation", "student")
+    then = await now(database)
+    await nm.kv.set("alice", "profile", "occupation", "engineer")
+    await nm.kv.set("alice", "notes", "occupation", "not the profile")
+    assert (await nm.recall("alice", "work"))["user_profile"] == {"occupation": "engineer"}
+    assert (await nm.recall("alice", "work", as_of=then))["user_profile"] == {"occupation": "student"}
+    assert (await nm.recall("bob", "work"))["user_profile"] == {}

@@ -12,6 +12,7 @@ from neuromem.domain.memories import NewMemory
 from neuromem.domain.recall import Filters, Query
 from neuromem.errors import ClosedError, InputError
 from neuromem.facades.conversations import Conversations
+from neuromem.facades.kv import KeyValue
 from neuromem.ingest.embedding import Embedder
 from neuromem.ingest.service import IngestService
 from neuromem.observe import Observers
@@ -189,6 +190,11 @@ class NeuroMemory:
         """Messages and sessions."""
         return self._open_rooms.conversations
 
+    @property
+    def kv(self) -> KeyValue:
+        """JSON values by namespace and key."""
+        return self._open_rooms.kv
+
     # Operations
 
     async def ingest(
@@ -261,7 +267,7 @@ class NeuroMemory:
         outcome, about = await rooms.recall.run(question, skip_errors=on_arm_error == "skip")
         return result(
             outcome, limit=limit, min_score=checks.number("min_score", min_score, 0, 1), explain=explain,
-            pending=about.pending, profile={},
+            pending=about.pending, profile=about.profile,
         )  # fmt: skip
 
     @property
@@ -287,6 +293,7 @@ class _Rooms:
         )
         self.ingest = IngestService(database, settings, needs=space.needs, wake=self.worker.wake)
         self.conversations = Conversations(self.ingest)
+        self.kv = KeyValue(database)
 
         async def embed_query(text: str) -> Sequence[float]:
             return await observers.embedding(embedding.model, 1, lambda: embedding.embed_query(text))

@@ -46,13 +46,15 @@ class About:
     """What recall knows of a user before it looks for anything.
 
     ``speakers`` are the names that messages carry, the most frequent first; ``pending`` counts the background
-    work that is not done; ``last_entry`` is the number of the newest index entry.
+    work that is not done; ``last_entry`` is the number of the newest index entry; ``profile`` is namespace
+    ``profile`` at the moment that the answer speaks from.
     """
 
     speakers: tuple[str, ...] = ()
     language: str | None = None
     pending: int = 0
     last_entry: int = 0
+    profile: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

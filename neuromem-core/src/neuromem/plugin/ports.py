@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
     from contextlib import AbstractAsyncContextManager
+    from datetime import datetime
 
     from neuromem.domain.recall import About, Candidate, Hit, Query
 
@@ -34,8 +35,8 @@ class Reader(Protocol):
 class Search(Protocol):
     """Opens readers."""
 
-    async def about(self, user_id: str) -> About:
-        """Return what is known of a user before anything is looked for."""
+    async def about(self, user_id: str, as_of: datetime | None) -> About:
+        """Return what is known of a user before anything is looked for; the profile as it was ``as_of``."""
         ...
 
     def open(

@@ -48,7 +48,7 @@ class RecallService:
 
     async def run(self, query: Query, *, skip_errors: bool) -> tuple[Outcome, About]:
         """Run the pipeline on one connection, the question's embedding beside it."""
-        about = await self._search.about(query.user_id)
+        about = await self._search.about(query.user_id, query.filters.as_of)
         named, topic = question.read(query.text, about.speakers)
         embedding = asyncio.create_task(self._vector(topic))
 

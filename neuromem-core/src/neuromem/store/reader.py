@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 from neuromem.domain.recall import About, Candidate, Hit
 from neuromem.domain.tokens import tokenize
-from neuromem.store import probe, vectors, visible
+from neuromem.store import kv, probe, vectors, visible
 from neuromem.store.index import NAME_OF
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+    from datetime import datetime
 
     from sqlalchemy import Row
 
@@ -166,12 +167,13 @@ class Search:
         self._settings = settings
         self._space = space
 
-    async def about(self, user_id: str) -> About:
-        """Return what is known of a user before anything is looked for."""
+    async def about(self, user_id: str, as_of: datetime | None) -> About:
+        """Return what is known of a user before anything is looked for; the profile as it was ``as_of``."""
         async with self._database.reader(user_id) as transaction:
             row = await transaction.first(ABOUT, {"user": user_id, "speakers": SPEAKERS})
+            profile = await kv.profile(transaction, user_id, as_of)
         assert row is not None  # noqa: S101  a SELECT without FROM gives its row
-        return About(tuple(row.speakers), row.language, row.pending, row.last_entry)
+        return About(tuple(row.speakers), row.language, row.pending, row.last_entry, profile)
 
     @asynccontextmanager
     async def open(
