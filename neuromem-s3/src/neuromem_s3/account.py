@@ -86,7 +86,7 @@ def host_of(endpoint: str | None) -> str:
     """Return the host and port of an endpoint: all of it that may be shown."""
     if endpoint is None:
         return "Amazon S3"
-    return endpoint.rpartition("://")[2].partition("/")[0].rpartition("@")[2]
+    return re.split("[/?#]", endpoint.rpartition("://")[2])[0].rpartition("@")[2]
 
 
 def _address(endpoint: str, bucket: str, virtual_host: bool) -> str:
