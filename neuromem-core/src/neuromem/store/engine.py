@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
     from neuromem.store.url import Target
+
+DRIVER_ERRORS = (exc.SQLAlchemyError, asyncpg.PostgresError, asyncpg.InterfaceError, OSError)
 
 _SCHEMA = re.compile(r"[a-z_][a-z0-9_]{0,62}")
 
@@ -49,15 +52,15 @@ class Transaction:
     async def _execute(self, sql: str, params: Mapping[str, Any] | None) -> CursorResult[Any]:
         try:
             return await self._connection.execute(self._database.clause(sql), params or {})
-        except (exc.SQLAlchemyError, asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
+        except DRIVER_ERRORS as error:
             raise self._database.translate(error) from error
 
 
 class Database:
     """A pool of connections to one schema.
 
-    The user is set transaction-locally when a transaction begins; row level security does the rest. The search
-    path holds nothing but the place of the ``vector`` extension: our own tables are always qualified.
+    The user is set transaction-locally when a transaction begins; row level security does the rest. The
+    search path holds nothing but the place of the ``vector`` extension: our own tables are always qualified.
     """
 
     def __init__(
@@ -119,8 +122,9 @@ class Database:
                 yield Transaction(connection, self)
                 await connection.commit()
             finally:
-                await connection.close()  # rolls back what was not committed
-        except (exc.SQLAlchemyError, asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
+                # Rolls back what was not committed; a second cancellation must not stop that half-way.
+                await asyncio.shield(connection.close())
+        except DRIVER_ERRORS as error:
             raise self.translate(error) from error
 
     async def _open(self, engine: AsyncEngine, settings: Mapping[str, str]) -> AsyncConnection:
@@ -149,7 +153,7 @@ class Database:
 
     def translate(self, error: BaseException) -> DatabaseError:
         """Return the error of ours that stands for a driver's."""
-        cause = _driver_error(error)
+        cause = driver_error(error)
         if isinstance(cause, exc.TimeoutError):
             return DatabaseUnavailableError(
                 f"No connection to {self.target.label} became free in time; raise pool_size or look for "
@@ -164,8 +168,9 @@ class Database:
         )  # fmt: skip
         if unreachable:
             return DatabaseUnavailableError(
-                f"PostgreSQL at {self.target.label} cannot be used: {cause}. Check that it runs and that the "
-                "user, password and database in the URL are right; `neuromem doctor` says more."
+                f"PostgreSQL at {self.target.label} cannot be used: {str(cause) or type(cause).__name__}. "
+                "Check that it runs and that the user, password and database in the URL are right; "
+                "`neuromem doctor` says more."
             )
         return DatabaseError(f"PostgreSQL at {self.target.label} refused a statement: {cause}")
 
@@ -174,7 +179,7 @@ class Database:
         await self.engine.dispose()
 
 
-def _driver_error(error: BaseException) -> BaseException:
+def driver_error(error: BaseException) -> BaseException:
     """Return asyncpg's own error from below SQLAlchemy's wrappers."""
     seen: BaseException | None = error
     while seen is not None:

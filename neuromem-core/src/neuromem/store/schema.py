@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
+import threading
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import asyncpg
 from alembic import command
 from alembic.config import Config
 from alembic.migration import MigrationContext
@@ -15,8 +19,11 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import exc, text
 
 from neuromem.errors import MigrationError
+from neuromem.store.engine import DRIVER_ERRORS, driver_error
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
     from sqlalchemy import Connection
     from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -24,6 +31,9 @@ if TYPE_CHECKING:
 
 MIN_POSTGRES = 16
 MIN_PGVECTOR = (0, 7)
+
+# Alembic hands `context` and `op` to migrations through globals of the process, so only one may run in it.
+_ALEMBIC = threading.Lock()
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +70,16 @@ async def prepare(database: Database, *, migrate: bool) -> None:
                     text("SELECT set_config('search_path', :path, true)"),
                     {"path": f'"{database.search_path}"'},
                 )
-                await connection.run_sync(_upgrade, database.schema)
-    except (exc.SQLAlchemyError, OSError) as error:
+                async with _only_one_here():
+                    await connection.run_sync(_upgrade, database.schema)
+    except DRIVER_ERRORS as error:
+        cause = driver_error(error)
+        if isinstance(cause, asyncpg.InsufficientPrivilegeError):
+            raise MigrationError(
+                f"The role may not use or change schema {database.schema!r} at {database.target.label}: "
+                f"{cause}. Open it with the role that owns the schema, or have an administrator run, once: "
+                f'ALTER SCHEMA "{database.schema}" OWNER TO <role>;'
+            ) from error
         raise database.translate(error) from error
 
 
@@ -70,8 +88,18 @@ async def plan(database: Database) -> Plan:
     try:
         async with database.engine.connect() as connection:
             return await connection.run_sync(_plan, database.schema)
-    except (exc.SQLAlchemyError, OSError) as error:
+    except DRIVER_ERRORS as error:
         raise database.translate(error) from error
+
+
+@asynccontextmanager
+async def _only_one_here() -> AsyncIterator[None]:
+    while not _ALEMBIC.acquire(blocking=False):  # noqa: ASYNC110  loops of other threads take it too
+        await asyncio.sleep(0.01)
+    try:
+        yield
+    finally:
+        _ALEMBIC.release()
 
 
 async def _check_server(connection: AsyncConnection) -> None:
@@ -89,10 +117,13 @@ async def _create_extension(connection: AsyncConnection) -> None:
         async with connection.begin_nested():
             await connection.execute(text("CREATE EXTENSION IF NOT EXISTS vector"))
     except exc.DBAPIError as error:
+        if await _installed(connection) is not None:  # somebody else was faster
+            return
         database = (await connection.execute(text("SELECT current_database()"))).scalar_one()
         raise MigrationError(
             f"Database {database!r} has no pgvector and this role may not create it. An administrator must "
-            f"run, once, in that database: CREATE EXTENSION vector;   (PostgreSQL said: {error.orig})"
+            "run, once, in that database: CREATE EXTENSION vector;   "
+            f"(PostgreSQL said: {driver_error(error)})"
         ) from error
 
 
@@ -134,9 +165,9 @@ async def _create_schema(connection: AsyncConnection, database: Database) -> Non
             await connection.execute(text(f'CREATE SCHEMA "{database.schema}"'))
     except exc.DBAPIError as error:
         raise MigrationError(
-            f"The role may not create schema {database.schema!r} at {database.target.label}. An administrator "
-            f'must run, once: CREATE SCHEMA "{database.schema}" AUTHORIZATION <role>;   '
-            f"(PostgreSQL said: {error.orig})"
+            f"The role may not create schema {database.schema!r} at {database.target.label}. An "
+            f'administrator must run, once: CREATE SCHEMA "{database.schema}" AUTHORIZATION <role>;   '
+            f"(PostgreSQL said: {driver_error(error)})"
         ) from error
 
 
@@ -159,8 +190,8 @@ def _plan(connection: Connection, schema: str) -> Plan:
     known = [revision for revision, _ in pending]
     if current is not None and current not in known:
         raise MigrationError(
-            f"Schema {schema!r} is at revision {current!r}, which this version of neuromem does not know; it was "
-            "made by a newer one. Upgrade neuromem."
+            f"Schema {schema!r} is at revision {current!r}, which this version of neuromem does not know; it "
+            "was made by a newer one. Upgrade neuromem."
         )
     done = known.index(current) + 1 if current is not None else 0
     return Plan(current, tuple(pending[done:]))

@@ -2,19 +2,31 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
-from urllib.parse import parse_qsl, unquote, urlencode, urlsplit, urlunsplit
+from urllib.parse import SplitResult, parse_qsl, quote, unquote, urlencode, urlsplit
 
 from neuromem.errors import ConfigurationError
 
 SCHEMES = ("postgresql+asyncpg", "postgresql", "postgres")
-# libpq parameters that asyncpg takes as arguments of its own or not at all.
-_IGNORED = frozenset({"channel_binding", "gssencmode", "client_encoding", "fallback_application_name"})
+# What asyncpg understands in the query of a DSN, and the settings of a session that are libpq parameters too.
+_PASSED = frozenset({
+    "host", "port", "user", "password", "passfile", "dbname", "service", "sslmode", "sslcert", "sslkey",
+    "sslrootcert", "sslcrl", "sslpassword", "sslnegotiation", "ssl_min_protocol_version",
+    "ssl_max_protocol_version", "target_session_attrs", "krbsrvname", "gsslib", "application_name", "options",
+})  # fmt: skip
+# Of no consequence here; the last is what hosts of poolers tell users to add.
+_IGNORED = frozenset({
+    "channel_binding", "gssencmode", "client_encoding", "fallback_application_name", "keepalives",
+    "keepalives_idle", "keepalives_interval", "keepalives_count", "tcp_user_timeout", "sslcompression",
+    "pgbouncer",
+})  # fmt: skip
+_HOSTS = re.compile(r"((\[[0-9A-Fa-f:.%]+\]|[^\[\]:,@]*)(:\d+)?)(,(\[[0-9A-Fa-f:.%]+\]|[^\[\]:,@]*)(:\d+)?)*")
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Where to connect: a DSN for asyncpg (with the password, so never shown) and a label that may be shown."""
+    """Where to connect: a DSN for asyncpg (it has the password, so it is never shown) and a label to show."""
 
     dsn: str
     label: str
@@ -28,29 +40,64 @@ def parse(url: str) -> Target:
     """Return the target of ``url``; libpq's query parameters are understood.
 
     ``sslmode``, ``sslrootcert``, ``sslcert``, ``sslkey``, ``host`` (also a socket folder), ``options``,
-    ``application_name``, ``connect_timeout`` and ``target_session_attrs`` work as they do in libpq.
+    ``application_name``, ``connect_timeout`` and ``target_session_attrs`` work as they do in libpq. Raises
+    `ConfigurationError`, which never shows more of the URL than its scheme or the name of a parameter.
     """
-    parts = urlsplit(url)
+    parts = _split(url)
+    login, _, hosts = parts.netloc.rpartition("@")
+    if not _HOSTS.fullmatch(hosts) or parts.fragment or ("@" in parts.path + parts.query and not login):
+        raise _unreadable()
+    query, timeout = _query(parts.query)
+    user, colon, password = login.partition(":")
+    netloc = _quoted(user) + colon + _quoted(password) + "@" * bool(login) + hosts
+    dsn = f"postgresql://{netloc}{parts.path}" + (f"?{urlencode(query)}" if query else "")
+    host = hosts or query.get("host", "") or "localhost"
+    port = f":{query['port']}" if not hosts and "port" in query else ""
+    database = unquote(parts.path.lstrip("/")) or query.get("dbname", "") or "(default)"
+    return Target(dsn, f"{host}{port}/{database}", timeout)
+
+
+def _split(url: str) -> SplitResult:
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        raise _unreadable() from None
     if parts.scheme not in SCHEMES:
         raise ConfigurationError(
             f"The database URL starts with {parts.scheme or 'no scheme'!r}; neuromem needs PostgreSQL: "
             "postgresql://user:password@host:5432/database"
         )
-    query: list[tuple[str, str]] = []
+    return parts
+
+
+def _query(text: str) -> tuple[dict[str, str], float]:
+    """Return the parameters for asyncpg and the seconds that connecting may take."""
+    query: dict[str, str] = {}
     timeout = 30.0
-    for key, value in parse_qsl(parts.query, keep_blank_values=True):
+    for key, value in parse_qsl(text, keep_blank_values=True):
         if key == "connect_timeout":
-            timeout = float(value) if value.replace(".", "", 1).isdigit() and float(value) > 0 else timeout
+            if not re.fullmatch(r"\d+(\.\d+)?", value):
+                raise ConfigurationError("connect_timeout in the database URL must be a number of seconds.")
+            timeout = float(value) or timeout
         elif key == "ssl":  # the name that SQLAlchemy's asyncpg users know
-            query.append(("sslmode", {"true": "require", "false": "disable"}.get(value.lower(), value)))
+            query["sslmode"] = {"true": "require", "false": "disable"}.get(value.lower(), value)
+        elif key in _PASSED:
+            query[key] = value
         elif key not in _IGNORED:
-            query.append((key, value))
-    # Without an authority urlunsplit would drop the two slashes that asyncpg's parser insists on.
-    dsn = urlunsplit(("postgresql", parts.netloc, parts.path, urlencode(query), ""))
-    if not parts.netloc:
-        dsn = dsn.replace("postgresql:", "postgresql://", 1) if not dsn.startswith("postgresql://") else dsn
-    names = dict(query)
-    host = parts.hostname or unquote(names.get("host", "")) or "localhost"
-    port = f":{parts.port}" if parts.port else ""
-    database = unquote(parts.path.lstrip("/")) or names.get("dbname", "") or "(default)"
-    return Target(dsn, f"{host}{port}/{database}", timeout)
+            raise ConfigurationError(
+                f"The database URL has the parameter {key!r}, which is not one of libpq's. A setting of the "
+                "session is given as options=-c%20name%3Dvalue, the size of the pool as pool_size."
+            )
+    return query, timeout
+
+
+def _quoted(part: str) -> str:
+    return quote(unquote(part), safe="")
+
+
+def _unreadable() -> ConfigurationError:
+    return ConfigurationError(
+        "The database URL cannot be read; it must look like postgresql://user:password@host:5432/database. "
+        "Characters such as @ : / ? # [ ] % in the user or password are written percent-encoded, for example "
+        "with urllib.parse.quote(password, safe='')."
+    )
