@@ -1,0 +1,117 @@
+"""Fills a database with memories in bulk, through the store's own statements."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from hashlib import blake2b
+from typing import TYPE_CHECKING
+from uuid import uuid4
+
+from neuromem.domain.searchable import searchable_tokens
+from neuromem.store import index, schema, vectors
+from neuromem.store import url as urls
+from neuromem.store.engine import Database
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from benchmarks.support.server import Place
+    from benchmarks.support.synthetic import Batch, Synthetic
+    from neuromem.plugin import EmbeddingProvider
+
+BATCH = 1_000
+
+MEMORIES = """
+    INSERT INTO {s}.memories (user_id, memory_id, version, entry, memory_type, content, content_hash,
+                              created_at, occurred_at, origin)
+    SELECT :user, n.id, 1, n.entry, 'fact', n.content, n.hash, :now, n.occurred_at, '{"by": "user"}'
+    FROM unnest(CAST(:id AS uuid[]), CAST(:entry AS int[]), CAST(:content AS text[]), CAST(:hash AS bytea[]),
+                CAST(:occurred_at AS timestamptz[])) AS n(id, entry, content, hash, occurred_at)
+"""
+HELD = "SELECT coalesce(sum(entries), 0) FROM {s}.corpora WHERE user_id = :user"
+
+
+@dataclass(frozen=True, slots=True)
+class _Ready:
+    """A batch with everything that can be computed before its transaction begins."""
+
+    batch: Batch
+    tokens: list[list[str]]
+    literals: list[str]
+
+
+async def load(
+    where: Place, embedding: EmbeddingProvider, sizes: Mapping[str, int], synthetic: Synthetic
+) -> int:
+    """Give each user so many memories, unless the user has some already; returns how many were stored."""
+    database = Database(urls.parse(where.url), schema=where.schema, pool_size=4)
+    stored = 0
+    try:
+        await schema.prepare(database, migrate=True)
+        space = await vectors.open_space(database, embedding)
+        waiting: asyncio.Task[None] | None = None
+        for user_id, size in sizes.items():
+            async with database.user(user_id) as transaction:
+                missing = size - int(await transaction.value(HELD, {"user": user_id}))
+            while missing > 0:
+                ready = _prepare(synthetic.memories(min(BATCH, missing)))
+                if waiting is not None:
+                    await waiting
+                waiting = asyncio.create_task(_store(database, space, user_id, ready))
+                await asyncio.sleep(0)  # the server works on this batch while the next is made
+                stored += len(ready.tokens)
+                missing -= len(ready.tokens)
+        if waiting is not None:
+            await waiting
+    finally:
+        await database.close()
+    if stored:
+        await _vacuum(where)
+    return stored
+
+
+def _prepare(batch: Batch) -> _Ready:
+    return _Ready(
+        batch,
+        [
+            searchable_tokens(text, "en", occurred_at=moment)
+            for text, moment in zip(batch.texts, batch.moments, strict=True)
+        ],
+        [str(row) for row in batch.vectors.astype(float).round(5).tolist()],
+    )
+
+
+async def _store(database: Database, space: vectors.Space, user_id: str, ready: _Ready) -> None:
+    batch = ready.batch
+    n = len(batch.texts)
+    ids = [str(uuid4()) for _ in range(n)]
+    async with database.user(user_id) as transaction:
+        moment = await index.begin(transaction, user_id, n)
+        numbers = [moment.first_entry + i for i in range(n)]
+        await transaction.run(
+            MEMORIES,
+            {
+                "user": user_id, "now": moment.now, "id": ids, "entry": numbers, "content": batch.texts,
+                "hash": [blake2b(key.encode(), digest_size=16).digest() for key in ids],
+                "occurred_at": batch.moments,
+            },
+        )  # fmt: skip
+        entries = [
+            index.Entry(entry=number, item=key, tokens=tokens, memory_type="fact", occurred_at=occurred_at)
+            for number, key, tokens, occurred_at in zip(
+                numbers, ids, ready.tokens, batch.moments, strict=True
+            )
+        ]
+        await index.add(transaction, user_id, index.MEMORY, entries, moment.now, needs="")
+        await vectors.insert(transaction, user_id, space, list(zip(numbers, ready.literals, strict=True)))
+
+
+async def _vacuum(where: Place) -> None:
+    """Do at once what autovacuum does within a minute: without it, index-only scans visit the table."""
+    connection = await where.connect()
+    try:
+        for table in ("entries", "postings", "corpora", "vectors", "memories", "users", "jobs"):
+            await connection.execute(f"VACUUM (ANALYZE) {where.schema}.{table}")
+    finally:
+        await connection.close()
