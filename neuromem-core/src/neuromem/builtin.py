@@ -39,11 +39,18 @@ def neuromem_fusions() -> list[StageSpec[Fusion]]:
 @hookimpl
 def neuromem_scorers() -> list[StageSpec[Scorer]]:
     """Offer the signals beside relevance."""
-    from neuromem.recall.scoring import EmotionScorer, ImportanceScorer, RecencyScorer, SpeakerScorer
+    from neuromem.recall.scoring import (
+        EmotionScorer,
+        ImportanceScorer,
+        RecencyScorer,
+        SpeakerScorer,
+        TimeScorer,
+    )
 
     return [
         StageSpec("recency", lambda ctx: RecencyScorer(**ctx.options), "How fresh it is", 10, default=True),
         StageSpec("speaker", lambda ctx: SpeakerScorer(), "Whether the question names who said it", 15, default=True),
+        StageSpec("time", lambda ctx: TimeScorer(), "How near to the times the question names", 17, default=True),
         StageSpec("importance", lambda ctx: ImportanceScorer(), "How much it matters", 20, default=True),
         StageSpec("emotion", lambda ctx: EmotionScorer(), "How strong the emotion is", 30, default=True),
     ]

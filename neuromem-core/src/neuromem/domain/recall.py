@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Literal, NotRequired, TypedDict
 
 if TYPE_CHECKING:
@@ -13,6 +14,22 @@ if TYPE_CHECKING:
 
 Kind = Literal["message", "memory", "document"]
 KINDS: tuple[Kind, ...] = ("message", "memory", "document")
+
+
+_DAY = timedelta(days=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A stretch of time, its end not included."""
+
+    start: datetime
+    end: datetime
+
+    def nearness(self, moment: datetime) -> float:
+        """Return 1 within the span, and less the more lengths of it (a day at least) the moment is away."""
+        gap = max(self.start - moment, moment - self.end, timedelta())
+        return 1.0 / (1.0 + 2.0 * gap / max(self.end - self.start, _DAY))
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +78,7 @@ class About:
 class Query:
     """One question of one user; ``depth`` is how many candidates each retriever should offer.
 
-    ``topic`` is the text without the names of speakers, ``named`` are the speakers it names. ``now`` is the moment
+    ``topic`` is the text without the names of speakers, ``named`` are the speakers and ``spans`` the times it names. ``now`` is the moment
     the answer speaks from: ``as_of`` when it was given, else the present. ``reader`` reads what this question may
     see, in one transaction that all retrievers of the core share.
     """
@@ -74,6 +91,7 @@ class Query:
     language: str | None = None
     topic: str = ""
     named: tuple[str, ...] = ()
+    spans: tuple[Span, ...] = ()
     filters: Filters = field(default_factory=Filters)
     about: About = field(default_factory=About)
     reader: Reader = field(default_factory=_NoReader, repr=False, compare=False)

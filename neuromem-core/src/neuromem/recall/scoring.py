@@ -37,6 +37,15 @@ class SpeakerScorer:
         return 1.0 if candidate.speaker == query.named[0] else 0.0
 
 
+class TimeScorer:
+    """How near a memory is to the times that the question names; a question without any is neutral to all."""
+
+    def score(self, query: Query, candidate: Hit) -> float:
+        """Return the signal."""
+        then = candidate.occurred_at or candidate.created_at
+        return max((span.nearness(then) for span in query.spans), default=0.0)
+
+
 class ImportanceScorer:
     """How much a memory matters: importance 1-10 mapped to [0, 1]; unknown is neutral."""
 

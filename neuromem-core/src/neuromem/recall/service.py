@@ -7,7 +7,7 @@ from collections import OrderedDict
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from neuromem.recall import question
+from neuromem.recall import moments, question
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -61,7 +61,8 @@ class RecallService:
             )
             async with opened as reader:
                 query = replace(
-                    query, named=named, topic=topic, language=query.language or about.language, about=about,
+                    query, named=named, topic=topic, spans=moments.read(query.text, query.now), about=about,
+                    language=query.language or about.language,
                     reader=reader,
                 )  # fmt: skip
                 return await self.pipeline.run(query, skip_errors=skip_errors), about
