@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from datetime import datetime
+import re
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from neuromem.domain.memories import MEMORY_TYPES, MemoryType
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 MAX_ID = 512
+MAX_ID_BYTES = 1_024
+_NUL = re.compile(r"(?<!\\)(\\\\)*\\u0000")  # as JSON writes it; an escaped backslash before u0000 is text
 
 
 def user_id(value: object) -> str:
@@ -22,12 +25,18 @@ def user_id(value: object) -> str:
 
 
 def identifier(name: str, value: object) -> str:
-    """Return an id: a non-empty string without NUL, at most `MAX_ID` characters."""
+    """Return an id: a non-empty string without NUL, at most `MAX_ID` characters and `MAX_ID_BYTES` in UTF-8.
+
+    Two ids and a number fit into the 2,704 bytes that a key of a PostgreSQL index may have.
+    """
     if not isinstance(value, str) or not value.strip():
-        raise InputError(f"{name} must be a non-empty string, not {value!r}.")
+        raise InputError(f"{name} must be a non-empty string, not {value!r:.200}.")
     if len(value) > MAX_ID:
-        raise InputError(f"{name} has {len(value)} characters; at most {MAX_ID} are possible.")
-    return characters(name, value)
+        raise InputError(f"{name} has {len(value):,} characters; at most {MAX_ID} are possible.")
+    characters(name, value)
+    if (size := len(value.encode())) > MAX_ID_BYTES:
+        raise InputError(f"{name} has {size:,} bytes in UTF-8; at most {MAX_ID_BYTES:,} are possible.")
+    return value
 
 
 def characters(name: str, value: str) -> str:
@@ -85,6 +94,10 @@ def moment(name: str, value: object) -> datetime | None:
             f"{name} is the naive datetime {value.isoformat()}; give it a time zone, for example "
             "value.replace(tzinfo=datetime.UTC)."
         )
+    try:
+        value.astimezone(UTC)
+    except OverflowError:
+        raise InputError(f"{name} is {value.isoformat()}, which in UTC is outside of the calendar.") from None
     return value
 
 
@@ -98,13 +111,13 @@ def metadata(value: object) -> Mapping[str, Any]:
     if value is None:
         return {}
     if not isinstance(value, dict) or not all(isinstance(key, str) for key in value):
-        raise InputError(f"metadata must be a dict with string keys, not {value!r}.")
+        raise InputError(f"metadata must be a dict with string keys, not {value!r:.200}.")
     try:
         text = json.dumps(value, allow_nan=False, ensure_ascii=False)
     except (TypeError, ValueError, RecursionError) as error:
         raise InputError(f"metadata cannot be stored as JSON: {error}.") from error
     characters("metadata", text)
-    if "\\u0000" in text:
+    if _NUL.search(text):
         raise InputError("metadata contains a NUL character, which PostgreSQL cannot hold; remove it.")
     return value
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from neuromem.domain import checks
@@ -11,7 +12,7 @@ from neuromem.errors import InputError
 from neuromem.store import memories, messages
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
 
     from neuromem.config import Settings
     from neuromem.domain.memories import Memory, NewMemory
@@ -39,6 +40,8 @@ class IngestService:
         checks.user_id(user_id)
         if session_id is not None:
             checks.identifier("session_id", session_id)
+        if isinstance(given, str | Mapping):
+            raise InputError(f"The messages of user {user_id!r} must be a list of dicts.")
         new = [self._message(user_id, i, message) for i, message in enumerate(given)]
         if not new:
             raise InputError(f"There are no messages to store for user {user_id!r}.")
@@ -57,15 +60,22 @@ class IngestService:
         return stored
 
     def _message(self, user_id: str, place: int, given: Mapping[str, Any]) -> NewMessage:
-        unknown = sorted(set(given) - FIELDS)
+        if not isinstance(given, Mapping):
+            raise InputError(
+                f"Message {place} of user {user_id!r} must be a dict, not {type(given).__name__}."
+            )
+        unknown = sorted(map(repr, set(given) - FIELDS))
         if unknown:
             raise InputError(
-                f"Message {place} of user {user_id!r} has unknown keys {unknown}; known are {sorted(FIELDS)}."
+                f"Message {place} of user {user_id!r} has unknown keys {', '.join(unknown)}; "
+                f"known are {', '.join(sorted(FIELDS))}."
             )
         missing = sorted(REQUIRED - set(given))
         if missing:
             raise InputError(f"Message {place} of user {user_id!r} lacks {missing}.")
         extract = given.get("auto_extract")
+        if not isinstance(extract, bool | None):
+            raise InputError(f"auto_extract must be True, False or None, not {extract!r:.200}.")
         return NewMessage(
             role=checks.role(given["role"]),
             content=checks.content(given["content"], most=self._settings.max_content, whose=user_id),
@@ -74,7 +84,7 @@ class IngestService:
             occurred_at=checks.moment("occurred_at", given.get("occurred_at")),
             language=checks.optional_text("language", given.get("language")),
             idempotency_key=checks.optional_text("idempotency_key", given.get("idempotency_key")),
-            extract=True if extract is None else bool(extract),
+            extract=extract is not False,
         )
 
     def _message_tokens(self, new: NewMessage, language: str | None) -> Sequence[str]:

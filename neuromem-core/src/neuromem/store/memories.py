@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import unicodedata
+from datetime import UTC
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
@@ -34,8 +35,8 @@ SAME = f"""
 """
 
 INSERT = """
-    INSERT INTO {s}.memories (user_id, memory_id, version, entry, memory_type, content, content_hash, category,
-                              metadata, importance, confidence, valence, arousal, emotion, created_at,
+    INSERT INTO {s}.memories (user_id, memory_id, version, entry, memory_type, content, content_hash,
+                              category, metadata, importance, confidence, valence, arousal, emotion, created_at,
                               occurred_at, valid_from, valid_until, origin)
     VALUES (:user, :memory_id, :version, :entry, :memory_type, :content, :hash, :category,
             CAST(:metadata AS jsonb), :importance, :confidence, :valence, :arousal, :emotion, :now,
@@ -56,7 +57,7 @@ BY_ENTRY = """
 def statement_hash(new: NewMemory) -> bytes:
     """Return what two memories share that say the same: the normalized text and, for events, the moment."""
     text = " ".join(unicodedata.normalize("NFKC", new.content).casefold().split()).rstrip(".!。！ ")
-    moment = new.occurred_at.isoformat() if new.occurred_at is not None else ""
+    moment = new.occurred_at.astimezone(UTC).isoformat() if new.occurred_at is not None else ""
     return blake2b(f"{text}\0{moment}".encode(), digest_size=16).digest()
 
 
@@ -102,8 +103,8 @@ async def add(
         await index.add(transaction, user_id, index.MEMORY, [entry], moment.now, needs)
     return Memory(
         id=memory_id, user_id=user_id, version=1, memory_type=new.memory_type, content=new.content,
-        metadata=dict(new.metadata or {}), created_at=moment.now, superseded_at=None, occurred_at=new.occurred_at,
-        valid_from=new.valid_from, valid_until=new.valid_until, importance=new.importance,
+        metadata=dict(new.metadata or {}), created_at=moment.now, superseded_at=None,
+        occurred_at=new.occurred_at, valid_from=new.valid_from, valid_until=new.valid_until, importance=new.importance,
         confidence=new.confidence, valence=new.valence, arousal=new.arousal, emotion=new.emotion,
         category=new.category, origin=dict(new.origin or {}), sources=tuple(sorted(new.sources)),
     )  # fmt: skip
@@ -113,8 +114,8 @@ def memory_of(row: Row[Any]) -> Memory:
     """Return the memory in a row of `COLUMNS`."""
     return Memory(
         id=str(row.memory_id), user_id=row.user_id, version=row.version, memory_type=row.memory_type,
-        content=row.content, metadata=row.metadata, created_at=row.created_at, superseded_at=row.superseded_at,
-        occurred_at=row.occurred_at, valid_from=row.valid_from, valid_until=row.valid_until,
+        content=row.content, metadata=row.metadata, created_at=row.created_at,
+        superseded_at=row.superseded_at, occurred_at=row.occurred_at, valid_from=row.valid_from, valid_until=row.valid_until,
         importance=row.importance, confidence=row.confidence, valence=row.valence, arousal=row.arousal,
         emotion=row.emotion, category=row.category, origin=row.origin,
         sources=tuple(str(source) for source in row.sources),

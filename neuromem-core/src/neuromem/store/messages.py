@@ -12,12 +12,14 @@ from neuromem.errors import InputError
 from neuromem.store import index
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from sqlalchemy import Row
 
     from neuromem.domain.messages import NewMessage
     from neuromem.store.engine import Database, Transaction
+
+PORTION, PORTION_SIZE = 100, 50_000  # messages and characters
 
 SESSION = """
     INSERT INTO {s}.sessions AS s (user_id, session_id, created_at, updated_at, message_count, next_position)
@@ -42,13 +44,14 @@ INSERT = """
 
 SPEAKERS = """
     INSERT INTO {s}.speakers AS s (user_id, name, messages)
-    SELECT :user, n.name, n.messages FROM unnest(CAST(:name AS text[]), CAST(:messages AS int[])) AS n(name, messages)
+    SELECT :user, n.name, n.messages
+    FROM unnest(CAST(:name AS text[]), CAST(:messages AS int[])) AS n(name, messages)
     ON CONFLICT (user_id, name) DO UPDATE SET messages = s.messages + excluded.messages
 """
 
 COLUMNS = """
-    message_id, user_id, session_id, position, role, content, created_at, occurred_at, name, metadata, language,
-    idempotency_key
+    message_id, user_id, session_id, position, role, content, created_at, occurred_at, name, metadata,
+    language, idempotency_key
 """
 
 BY_KEY = f"""
@@ -73,15 +76,15 @@ async def append(
 ) -> tuple[str, list[Message]]:
     """Store messages at the end of a session, index their words and enqueue their work, in one transaction.
 
-    Messages whose idempotency key is already stored are not stored again; the stored ones are returned in their
-    place. Returns the session's id and the messages in order.
+    Messages whose idempotency key is already stored are not stored again; the stored ones are returned in
+    their place. Returns the session's id and the messages in order.
     """
     async with database.user(user_id) as transaction:
         moment = await index.begin(transaction, user_id, len(messages))
         known = await _known(transaction, user_id, messages)
         fresh = _unseen(messages, known)
         if session_id is None:
-            session_id = str(uuid4()) if fresh or not known else next(iter(known.values())).session_id
+            session_id = next(iter(known.values())).session_id if known else str(uuid4())
         if fresh:
             end = await transaction.value(
                 SESSION, {"user": user_id, "session": session_id, "now": moment.now, "count": len(fresh)}
@@ -90,24 +93,37 @@ async def append(
                 Message(
                     id=str(uuid4()), user_id=user_id, session_id=session_id, position=end - len(fresh) + i,
                     role=new.role, content=new.content, created_at=moment.now,
-                    occurred_at=new.occurred_at or moment.now, name=new.name, metadata=dict(new.metadata or {}),
-                    language=new.language, idempotency_key=new.idempotency_key,
+                    occurred_at=new.occurred_at or moment.now, name=new.name,
+                    metadata=dict(new.metadata or {}), language=new.language,
+                    idempotency_key=new.idempotency_key,
                 )
                 for i, new in enumerate(fresh)
             ]  # fmt: skip
             await _insert(transaction, user_id, session_id, stored, moment)
-            entries = [
-                index.Entry(
-                    entry=moment.first_entry + i, item=message.id, memory_type="message",
-                    tokens=tokens(new, new.language or moment.language), session_id=session_id,
-                    position=message.position, speaker=message.name, occurred_at=message.occurred_at,
-                )
-                for i, (new, message) in enumerate(zip(fresh, stored, strict=True))
-            ]  # fmt: skip
-            await index.add(transaction, user_id, index.MESSAGE, entries, moment.now, needs)
+            for portion in _portions(fresh):
+                entries = [
+                    index.Entry(
+                        entry=moment.first_entry + i, item=stored[i].id, memory_type="message",
+                        tokens=tokens(fresh[i], fresh[i].language or moment.language), session_id=session_id,
+                        position=stored[i].position, speaker=stored[i].name,
+                        occurred_at=stored[i].occurred_at,
+                    )
+                    for i in portion
+                ]  # fmt: skip
+                await index.add(transaction, user_id, index.MESSAGE, entries, moment.now, needs)
         else:
             stored = []
     return session_id, _in_order(messages, stored, known)
+
+
+def _portions(messages: Sequence[NewMessage]) -> Iterator[range]:
+    """Return ranges of messages that are tokenized in one go: between them others use the event loop."""
+    start = size = 0
+    for i, message in enumerate(messages, 1):
+        size += len(message.content)
+        if i - start == PORTION or size >= PORTION_SIZE or i == len(messages):
+            yield range(start, i)
+            start, size = i, 0
 
 
 async def _insert(
@@ -144,15 +160,16 @@ async def _known(
     if not keys:
         return {}
     rows = await transaction.all(BY_KEY, {"user": user_id, "keys": keys})
-    found = [message_of(row) for row in rows]
-    wanted = {new.idempotency_key: new for new in messages}
-    for message in found:
-        if wanted[message.idempotency_key].content != message.content:
+    known = {row.idempotency_key: message_of(row) for row in rows}
+    contents = {key: message.content for key, message in known.items()}
+    for new in messages:
+        key = new.idempotency_key
+        if key is not None and contents.setdefault(key, new.content) != new.content:
             raise InputError(
-                f"The idempotency key {message.idempotency_key!r} of user {user_id!r} belongs to another message "
-                f"(id {message.id}) with other content; nothing was stored. Use a new key for a new message."
+                f"The idempotency key {key!r} of user {user_id!r} belongs to another message with other "
+                "content; nothing was stored. Use a new key for a new message."
             )
-    return {message.idempotency_key or "": message for message in found}
+    return known
 
 
 def _unseen(messages: Sequence[NewMessage], known: Mapping[str, Message]) -> list[NewMessage]:
@@ -182,6 +199,6 @@ def message_of(row: Row[Any]) -> Message:
     """Return the message in a row of `COLUMNS`."""
     return Message(
         id=str(row.message_id), user_id=row.user_id, session_id=row.session_id, position=row.position,
-        role=row.role, content=row.content, created_at=row.created_at, occurred_at=row.occurred_at, name=row.name,
-        metadata=row.metadata, language=row.language, idempotency_key=row.idempotency_key,
+        role=row.role, content=row.content, created_at=row.created_at, occurred_at=row.occurred_at,
+        name=row.name, metadata=row.metadata, language=row.language, idempotency_key=row.idempotency_key,
     )  # fmt: skip
