@@ -132,6 +132,20 @@ async def test_one_long_text_does_not_spoil_its_batch(
     assert "ccc" not in caplog.text
 
 
+async def test_a_server_that_takes_fewer_texts_gets_fewer(server: HttpServer) -> None:
+    def small(request: Request) -> Reply:
+        if len(request.json["input"]) > 10:
+            message = "batch size is invalid, it should not be larger than 10."
+            return Reply({"error": {"message": message}}, status=400)
+        return answer(request)
+
+    server.always = small
+    provider = embedding(server)
+    texts = ["x" * n for n in range(1, 31)]
+    assert await provider.embed_batch(texts) == [vector_of(text) for text in texts]
+    await provider.close()
+
+
 async def test_a_refusal_for_another_reason_is_raised_at_once(server: HttpServer) -> None:
     server.always = Reply({"error": {"message": "The model `x` does not exist"}}, status=404)
     provider = embedding(server, model="x")

@@ -93,7 +93,7 @@ async def test_a_text_over_the_models_limit_is_cut(server: HttpServer) -> None:
 async def test_vendors_errors_keep_their_words(server: HttpServer) -> None:
     provider = SiliconFlowEmbedding("sk-flow", base_url=server.url, retry=FAST)
     server.script(Reply("Invalid token", status=401))
-    with pytest.raises(AuthenticationError, match="Invalid token.*SILICONFLOW_API_KEY"):
+    with pytest.raises(AuthenticationError, match=r"Invalid token.*SILICONFLOW_API_KEY"):
         await provider.embed("x")
     server.script(Reply({"code": 20012, "message": "Model does not exist."}, status=400))
     with pytest.raises(HttpStatusError, match="Model does not exist"):

@@ -62,7 +62,7 @@ async def ensure_bucket(store: S3Store, region: str, timeout: float, retry: Retr
     """Make the bucket unless it is there; obstore cannot, but it signs the two requests that do."""
 
     async def ask(method: Literal["HEAD", "PUT"], body: bytes = b"") -> None:
-        url = await obstore.sign_async(store, method, "", timedelta(minutes=5))
+        url = await obstore.sign_async(store, method, "", timedelta(minutes=1))
         http = HttpClient(url, provider=PROVIDER, key_hint=KEY_HINT, read_timeout=timeout, retry=retry)
         try:
             await http.send(method, "", body)

@@ -18,7 +18,10 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("neuromem.http")
 
-_TOO_LONG = re.compile(r"context.?length|too (long|large)|maximum|exceed|input length|tokens", re.IGNORECASE)
+_TOO_MUCH = re.compile(
+    r"context.?length|too (long|large|many)|maximum|exceed|larger than|input length|batch|tokens",
+    re.IGNORECASE,
+)
 _SHORTEST = 128  # characters; no model refuses so little for its length
 
 
@@ -33,7 +36,8 @@ class HttpEmbedding(EmbeddingProvider):
                 super().__init__(http, model="my-model", dims=1024, max_inputs=32)
 
     At most ``max_inputs`` texts and ``max_bytes`` bytes of text go into one call; ``parameters`` go with
-    every call. A text longer than the model takes is cut until it fits, and the log says so.
+    every call. What is still too much for the server is halved, and a text longer than the model takes is cut
+    until it fits; the log says so.
     """
 
     def __init__(
@@ -87,11 +91,11 @@ class HttpEmbedding(EmbeddingProvider):
         try:
             reply = await self._http.post_json("/embeddings", payload)
         except HttpStatusError as error:
-            if not _is_too_long(error) or (len(texts) == 1 and len(texts[0]) <= _SHORTEST):
+            if not _is_too_much(error) or (len(texts) == 1 and len(texts[0]) <= _SHORTEST):
                 raise
         else:
             return self._vectors(reply, len(texts))
-        if len(texts) > 1:  # only the long ones are to be cut
+        if len(texts) > 1:  # too many of them, or a long one that alone is to be cut
             middle = len(texts) // 2
             return await self._embed(texts[:middle]) + await self._embed(texts[middle:])
         text, kept = texts[0], len(texts[0]) // 2
@@ -148,8 +152,8 @@ def split(texts: Sequence[str], max_items: int, max_bytes: int) -> Iterator[list
         yield batch
 
 
-def _is_too_long(error: HttpStatusError) -> bool:
-    return error.status == 413 or (error.status in (400, 422) and bool(_TOO_LONG.search(error.detail)))
+def _is_too_much(error: HttpStatusError) -> bool:
+    return error.status == 413 or (error.status in (400, 422) and bool(_TOO_MUCH.search(error.detail)))
 
 
 def _kind(value: Any) -> str:
