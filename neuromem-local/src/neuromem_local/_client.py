@@ -103,10 +103,14 @@ def _find_or_start(
         supervisor = FileLock(layout.supervisor)
         if supervisor.try_acquire():  # so there is none
             if started:
+                supervisor.release()
                 reason = layout.read_state().get("failed") or f"Its supervisor ended.\n{layout.log_tail()}"
                 raise DatabaseUnavailableError(f"The embedded PostgreSQL does not start. {reason}")
-            layout.write_state()
-            _spawn(layout, engine, settings, supervisor)
+            try:
+                layout.write_state()
+                _spawn(layout, engine, settings, supervisor)
+            finally:
+                supervisor.drop()
             started = True
         elif folder := layout.read_state().get("socket"):
             try:
@@ -145,7 +149,6 @@ def _spawn(layout: Layout, engine: Path, settings: Mapping[str, str], lock: File
         )
     finally:
         os.close(log)
-        lock.drop()
 
 
 def _listens(folder: str) -> bool:

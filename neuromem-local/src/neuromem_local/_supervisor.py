@@ -68,10 +68,12 @@ class Supervisor:
         self.wakeup, self._waker = os.pipe()
         os.set_blocking(self._waker, False)
         signal.set_wakeup_fd(self._waker, warn_on_full_buffer=False)
+        # Handlers, and nothing ignored or blocked: that would be inherited by the server, which must hear us.
+        signal.pthread_sigmask(signal.SIG_SETMASK, [])
         signal.signal(signal.SIGCHLD, lambda *_: None)
-        signal.signal(signal.SIGTERM, self._on_terminate)
-        for number in (signal.SIGINT, signal.SIGHUP):
-            signal.signal(number, signal.SIG_IGN)
+        signal.signal(signal.SIGHUP, lambda *_: None)
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, self._on_terminate)
         if _prctl is not None:
             _prctl(_PR_SET_CHILD_SUBREAPER, 1)  # backends of a killed server become ours to clear away
 
