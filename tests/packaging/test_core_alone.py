@@ -24,7 +24,7 @@ def test_every_module_imports_with_what_is_declared(core_only: Environment) -> N
 import importlib, pkgutil, neuromem
 assert "site-packages" in neuromem.__file__, neuromem.__file__
 for module in pkgutil.walk_packages(neuromem.__path__, "neuromem."):
-    if not module.name.startswith(("neuromem.cli", "neuromem.__main__", "neuromem.store.migrations.env")):
+    if not module.name.startswith(("neuromem.cli", "neuromem.store.migrations.env")):
         importlib.import_module(module.name)
 """
     core_only.run(code)
@@ -52,6 +52,11 @@ print(json.dumps(PluginRegistry.discover().report(Settings())))
     (builtin,) = json.loads(core_only.run(code))
     assert (builtin["name"], builtin["distribution"], builtin["state"]) == ("builtin", "neuromem", "loaded")
     assert {"bm25", "vector"} <= {offer["name"] for offer in builtin["offers"] if offer["active"]}
+
+
+def test_the_command_without_its_extra_says_which_one(core_only: Environment) -> None:
+    with pytest.raises(AssertionError, match=r"pip install 'neuromem\[cli\]'"):
+        core_only.command("neuromem", "plugins")
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from zipfile import ZipFile
 
 import pytest
 
-from tests.packaging.conftest import NAMES
+from tests.packaging.conftest import NAMES, ROOT
 
 if TYPE_CHECKING:
     from email.message import Message
@@ -53,7 +53,20 @@ def test_a_wheel_holds_one_typed_package_and_its_licence(package: str, wheel: Pa
     assert {name.split("/")[0] for name in names if ".dist-info/" not in name} == {package}
     assert f"{package}/py.typed" in names
     assert any(name.endswith(".dist-info/licenses/LICENSE") for name in names)
-    assert not [name for name in names if "test_" in name or "__pycache__" in name]
+
+
+def test_a_wheel_holds_every_file_of_the_source_and_no_other(package: str, wheel: Path) -> None:
+    folder = "neuromem-core" if package == "neuromem" else package.replace("_", "-")
+    source = ROOT / folder / "src"
+    found = [path.relative_to(source) for path in (source / package).rglob("*") if path.is_file()]
+    files = {
+        path.as_posix()
+        for path in found
+        if not any(part.startswith(".") or part == "__pycache__" for part in path.parts)  # tools' caches
+    }
+    with ZipFile(wheel) as archive:
+        packed = {name for name in archive.namelist() if ".dist-info/" not in name}
+    assert packed == files
 
 
 def test_an_sdist_holds_source_readme_and_licence(package: str, dist: Path) -> None:

@@ -45,20 +45,21 @@ asyncio.run(main(sys.argv[1]))
 """
 
 
-def test_it_is_discovered_with_its_provenance(with_acme: Environment) -> None:
-    code = """
-import json
-from neuromem import PluginRegistry, Settings
-print(json.dumps(PluginRegistry.discover().report(Settings(embedding="acme"))))
-"""
-    acme, builtin = json.loads(with_acme.run(code))
+def test_neuromem_plugins_shows_it_with_its_provenance(with_acme: Environment) -> None:
+    shown = with_acme.command("neuromem", "plugins", "--json", NEUROMEM_EMBEDDING="acme")
+    acme, builtin = json.loads(shown)
     assert builtin["name"] == "builtin"
     assert (acme["name"], acme["distribution"], acme["version"]) == ("acme", "neuromem-acme", "3.1")
     assert {(offer["hook"], offer["name"], offer["active"]) for offer in acme["offers"]} == {
         ("neuromem_embeddings", "acme", True),
         ("neuromem_retrievers", "abbreviations", True),
         ("neuromem_scorers", "statements", True),
+        ("neuromem_commands", "acme-hello", True),
     }
+
+
+def test_a_command_of_its_own_is_a_subcommand_of_neuromem(with_acme: Environment) -> None:
+    assert with_acme.command("neuromem", "acme-hello").strip() == "Hello from neuromem-acme"
 
 
 def test_its_public_name_is_importable_from_neuromem(with_acme: Environment) -> None:

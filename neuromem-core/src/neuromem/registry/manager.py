@@ -170,7 +170,7 @@ class PluginRegistry:
         What cannot be decided (two defaults, an unknown name) is shown as not active; `choose_embedding`,
         `stages` and the others say why.
         """
-        active: set[tuple[str, str]] = set()
+        active = {(offer.hook.name, offer.spec.name) for offer in self.commands()}
         for hook in hooks.PROVIDER_HOOKS:
             wanted = getattr(settings, hook.argument)
             with suppress(ConfigurationError, PluginError):

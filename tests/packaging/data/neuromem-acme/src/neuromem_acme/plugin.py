@@ -2,14 +2,35 @@
 
 from __future__ import annotations
 
-from neuromem.plugin import Context, EmbeddingProvider, ProviderSpec, Retriever, Scorer, StageSpec, hookimpl
+from typing import TYPE_CHECKING
+
+from neuromem.plugin import (
+    CommandSpec,
+    Context,
+    EmbeddingProvider,
+    ProviderSpec,
+    Retriever,
+    Scorer,
+    StageSpec,
+    hookimpl,
+)
 from neuromem_acme.embedding import AcmeEmbedding
 from neuromem_acme.stages import Abbreviations, Statements
+
+if TYPE_CHECKING:
+    import click
 
 
 def build_embedding(ctx: Context) -> AcmeEmbedding:
     """Return the embedding; ``acme:other`` names another model."""
     return AcmeEmbedding(ctx.model or "pairs")
+
+
+def build_command() -> click.Command:
+    """Return the command; click is there because the core's command line needs it."""
+    import click
+
+    return click.Command("acme-hello", callback=lambda: click.echo("Hello from neuromem-acme"))
 
 
 @hookimpl
@@ -28,3 +49,9 @@ def neuromem_retrievers() -> list[StageSpec[Retriever]]:
 def neuromem_scorers() -> list[StageSpec[Scorer]]:
     """Offer the scorer, active where it is installed."""
     return [StageSpec("statements", lambda ctx: Statements(), "Prefers statements", default=True)]
+
+
+@hookimpl
+def neuromem_commands() -> list[CommandSpec]:
+    """Offer a subcommand."""
+    return [CommandSpec("acme-hello", build_command, "Says hello")]
