@@ -19,7 +19,9 @@ def neuromem_retrievers() -> list[StageSpec[Retriever]]:
     return [
         StageSpec("bm25", lambda ctx: LexicalRetriever(), "Finds by words: exact BM25", 10, default=True),
         StageSpec("vector", lambda ctx: VectorRetriever(), "Finds by meaning: cosine", 20, default=True),
-        StageSpec("conversation", lambda ctx: ConversationRetriever(), "Adds the turns around", 30, default=True),
+        StageSpec(
+            "conversation", lambda ctx: ConversationRetriever(), "Adds the turns around", 30, default=True
+        ),
     ]
 
 
@@ -49,8 +51,12 @@ def neuromem_scorers() -> list[StageSpec[Scorer]]:
 
     return [
         StageSpec("recency", lambda ctx: RecencyScorer(**ctx.options), "How fresh it is", 10, default=True),
-        StageSpec("speaker", lambda ctx: SpeakerScorer(), "Whether the question names who said it", 15, default=True),
-        StageSpec("time", lambda ctx: TimeScorer(), "How near to the times the question names", 17, default=True),
+        StageSpec(
+            "speaker", lambda ctx: SpeakerScorer(), "Whether the question names who said it", 15, default=True
+        ),
+        StageSpec(
+            "time", lambda ctx: TimeScorer(), "How near to the times the question names", 17, default=True
+        ),
         StageSpec("importance", lambda ctx: ImportanceScorer(), "How much it matters", 20, default=True),
         StageSpec("emotion", lambda ctx: EmotionScorer(), "How strong the emotion is", 30, default=True),
     ]

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import logging
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 from neuromem.config import Settings
 from neuromem.domain import checks
 from neuromem.domain.memories import NewMemory
-from neuromem.domain.recall import Filters, Query
-from neuromem.errors import ClosedError, InputError
+from neuromem.errors import ClosedError
 from neuromem.facades.conversations import Conversations
 from neuromem.facades.kv import KeyValue
 from neuromem.ingest.embedding import Embedder
@@ -18,7 +16,6 @@ from neuromem.ingest.service import IngestService
 from neuromem.observe import Observers
 from neuromem.plugin.context import SystemClock
 from neuromem.recall.assemble import assemble
-from neuromem.recall.render import result
 from neuromem.recall.service import QueryEmbeddings, RecallService
 from neuromem.registry import PluginRegistry
 from neuromem.store import schema, url, vectors
@@ -28,18 +25,15 @@ from neuromem.work.worker import Worker
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
+    from datetime import datetime
     from types import TracebackType
 
     from neuromem.domain.memories import Memory
     from neuromem.domain.messages import Message
-    from neuromem.domain.recall import Kind, RecallResult
+    from neuromem.domain.recall import RecallResult
     from neuromem.plugin.providers import DatabaseProvider, EmbeddingProvider, LLMProvider, ObjectStorage
 
 logger = logging.getLogger("neuromem")
-
-MAX_LIMIT = 10_000
-MAX_QUERY = 100_000
-SEARCHABLE: tuple[str, ...] = ("fact", "episodic", "insight", "general", "message", "document")
 
 
 class NeuroMemory:
@@ -122,7 +116,7 @@ class NeuroMemory:
         address = self._database_url
         if address is None and self._database_provider is not None:
             address = await self._database_provider.open()
-        assert address is not None  # noqa: S101  the constructor made sure of one or the other
+        assert address is not None
         try:
             self._rooms = await self._open(address)
         except BaseException:
@@ -241,33 +235,11 @@ class NeuroMemory:
         Raises `InputError` for what cannot be asked, `RecallError` naming the retriever that failed or was late;
         with ``on_arm_error="skip"`` it is listed under ``skipped`` instead.
         """
-        rooms = self._open_rooms
-        checks.user_id(user_id)
-        if on_arm_error not in ("raise", "skip"):
-            raise InputError(f"on_arm_error must be 'raise' or 'skip', not {on_arm_error!r}.")
-        question = Query(
-            user_id=user_id,
-            text=checks.content(query, most=MAX_QUERY, whose=user_id, name="query"),
-            now=checks.moment("as_of", as_of) or self._clock.now().astimezone(UTC),
-            limit=checks.count("limit", limit, most=MAX_LIMIT),
-            depth=max(self.settings.recall.depth, limit),
-            language=checks.optional_text("language", language),
-            filters=Filters(
-                kinds=_kinds(memory_type, include_conversations),
-                memory_types=_memory_types(memory_type),
-                created_after=checks.moment("created_after", created_after),
-                created_before=checks.moment("created_before", created_before),
-                event_after=checks.moment("event_after", event_after),
-                event_before=checks.moment("event_before", event_before),
-                metadata=checks.metadata(metadata) or None,
-                as_of=as_of,
-                include_extracted=include_conversations is True,
-            ),
-        )
-        outcome, about = await rooms.recall.run(question, skip_errors=on_arm_error == "skip")
-        return result(
-            outcome, limit=limit, min_score=checks.number("min_score", min_score, 0, 1), explain=explain,
-            pending=about.pending, profile=about.profile,
+        return await self._open_rooms.recall.recall(
+            user_id, query, limit, memory_type=memory_type, created_after=created_after, as_of=as_of,
+            created_before=created_before, event_after=event_after, event_before=event_before,
+            include_conversations=include_conversations, min_score=min_score, explain=explain,
+            metadata=metadata, language=language, on_arm_error=on_arm_error,
         )  # fmt: skip
 
     @property
@@ -299,8 +271,11 @@ class _Rooms:
             return await observers.embedding(embedding.model, 1, lambda: embedding.embed_query(text))
 
         self.recall = RecallService(
-            Search(database, settings, space), owner._pipeline, QueryEmbeddings(embed_query),
-            budget=settings.recall.timeout,
+            Search(database, settings, space),
+            owner._pipeline,
+            QueryEmbeddings(embed_query),
+            settings.recall,
+            owner._clock,
         )
 
 
@@ -312,19 +287,3 @@ def _late(owner: NeuroMemory, event: str) -> Callable[[Any], object]:
         return None if callback is None else callback(payload)
 
     return call
-
-
-def _kinds(memory_type: str | None, include_conversations: bool | None) -> tuple[Kind, ...]:
-    if memory_type is None:
-        return ("memory",) if include_conversations is False else ("message", "memory")
-    if memory_type not in SEARCHABLE:
-        raise InputError(
-            f"The memory type {memory_type!r} is not known; use one of {', '.join(SEARCHABLE)}, or None for all."
-        )
-    if memory_type == "message":
-        return ("message",)
-    return ("document",) if memory_type == "document" else ("memory",)
-
-
-def _memory_types(memory_type: str | None) -> tuple[str, ...] | None:
-    return None if memory_type in (None, "message", "document") else (str(memory_type),)

@@ -55,7 +55,9 @@ class _NoReader:
     """Stands in the place of a reader in questions that were made by hand."""
 
     def __getattr__(self, name: str) -> Any:
-        raise TypeError(f"This Query has no reader to call {name}() on; recall() hands one to every retriever.")
+        raise TypeError(
+            f"This Query has no reader to call {name}() on; recall() hands one to every retriever."
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,9 +80,9 @@ class About:
 class Query:
     """One question of one user; ``depth`` is how many candidates each retriever should offer.
 
-    ``topic`` is the text without the names of speakers, ``named`` are the speakers and ``spans`` the times it names. ``now`` is the moment
-    the answer speaks from: ``as_of`` when it was given, else the present. ``reader`` reads what this question may
-    see, in one transaction that all retrievers of the core share.
+    ``topic`` is the text without the names of speakers, ``named`` are the speakers and ``spans`` the times it
+    names. ``now`` is the moment the answer speaks from: ``as_of`` when it was given, else the present. ``reader``
+    reads what this question may see, in one transaction that all retrievers of the core share.
     """
 
     user_id: str

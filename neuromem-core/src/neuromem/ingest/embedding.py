@@ -52,9 +52,7 @@ class Embedder:
             ]
         return [(row.entry, row.content) for row in rows]
 
-    async def _embed(
-        self, texts: Sequence[tuple[int, str]]
-    ) -> dict[int, str | ProviderResponseError | None]:
+    async def _embed(self, texts: Sequence[tuple[int, str]]) -> dict[int, str | ProviderResponseError | None]:
         """Return for each entry its vector as a literal, None when it has no direction, or what went wrong.
 
         A batch that the provider refuses is halved until the texts that it cannot take are alone.

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from neuromem.domain.recall import Fused
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from neuromem.domain.recall import Candidate, Kind
 
@@ -103,7 +103,7 @@ def _evidence(arm: Sequence[Candidate]) -> dict[Key, float]:
 def _with_neighbors(
     evidence: Mapping[Key, float],
     everything: Mapping[Key, Candidate],
-    turns: Mapping[tuple[str | None, int | None], Key],
+    turns: Mapping[tuple[str, int], Key],
     shares: Sequence[float],
 ) -> dict[Key, float]:
     """Return the evidence of every candidate with what its neighbors in the session add."""

@@ -16,8 +16,21 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 DAY = timedelta(days=1)
-MONTHS = "january february march april may june july august september october november december".split()
-WEEKDAYS = "monday tuesday wednesday thursday friday saturday sunday".split()
+MONTHS = [
+    "january",
+    "february",
+    "march",
+    "april",
+    "may",
+    "june",
+    "july",
+    "august",
+    "september",
+    "october",
+    "november",
+    "december",
+]
+WEEKDAYS = ["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"]
 SEASONS = {"spring": 3, "summer": 6, "autumn": 9, "fall": 9, "winter": 12}
 NUMBERS = {
     "a": 1, "an": 1, "one": 1, "two": 2, "couple": 2, "three": 3, "four": 4, "five": 5, "six": 6, "seven": 7,
@@ -25,7 +38,19 @@ NUMBERS = {
     "一": 1, "二": 2, "两": 2, "三": 3, "四": 4, "五": 5, "六": 6, "七": 7, "八": 8, "九": 9, "十": 10,
     "几": 3, "半": 0.5,
 }  # fmt: skip
-UNITS = {"day": 1, "week": 7, "weekend": 7, "month": 30, "year": 365, "天": 1, "周": 7, "星期": 7, "礼拜": 7, "月": 30, "年": 365}
+UNITS = {
+    "day": 1,
+    "week": 7,
+    "weekend": 7,
+    "month": 30,
+    "year": 365,
+    "天": 1,
+    "周": 7,
+    "星期": 7,
+    "礼拜": 7,
+    "月": 30,
+    "年": 365,
+}
 
 
 def read(text: str, now: datetime) -> tuple[Span, ...]:
@@ -61,8 +86,14 @@ def _bounded(before: str, words: str, span: Span, now: datetime) -> Span:
     return span
 
 
-_SINCE, _SINCE_HERE = re.compile(r"\b(?:since|after|from)\s+(?:the\s+)?$"), re.compile(r"(?:since|after|from)\b")
-_UNTIL, _UNTIL_HERE = re.compile(r"\b(?:before|until|by)\s+(?:the\s+)?$"), re.compile(r"(?:before|until|by)\b")
+_SINCE, _SINCE_HERE = (
+    re.compile(r"\b(?:since|after|from)\s+(?:the\s+)?$"),
+    re.compile(r"(?:since|after|from)\b"),
+)
+_UNTIL, _UNTIL_HERE = (
+    re.compile(r"\b(?:before|until|by)\s+(?:the\s+)?$"),
+    re.compile(r"(?:before|until|by)\b"),
+)
 
 
 def _midnight(moment: datetime) -> datetime:
@@ -216,7 +247,10 @@ _MONTH = (
 )
 _YEAR = r"(?P<year>(?:19|20)\d{2})"
 _DAY = r"(?P<day>\d{1,2})(?:st|nd|rd|th)?"
-_AFTER = r"(?=\s*(?:[,.;:?!)]|$)|\s+(?:of|when|before|after|did|do|was|were|with|and|or|at|on|in|to|for|i|we|he|she|they|my|our|his|her)\b)"
+_AFTER = (
+    r"(?=\s*(?:[,.;:?!)]|$)|\s+(?:of|when|before|after|did|do|was|were|with|and|or|at|on|in|to|for|i|we|he|she|they"
+    r"|my|our|his|her)\b)"
+)
 _HAN = r"(?:\d{1,2}|[一二三四五六七八九十]{1,3})"
 _HAN_YEAR = r"(?P<year>(?:19|20)\d{2}年|前年|去年|今年|明年)?的?"
 
@@ -230,29 +264,53 @@ RULES: tuple[tuple[re.Pattern[str], Callable[[re.Match[str], datetime], Span | N
         (rf"\b{_MONTH},?\s+(?:of\s+)?{_YEAR}\b", _date),
         (rf"\b{_DAY}\s+(?:of\s+)?{_MONTH}", _date),
         (rf"\b{_MONTH}\s+{_DAY}\b(?!\s*%)", _date),
-        (rf"\b(?P<which>last|this|in|during|since|until|before|after|early|late|mid)\s+{_MONTH}{_AFTER}", _which_month),
+        (
+            rf"\b(?P<which>last|this|in|during|since|until|before|after|early|late|mid)\s+{_MONTH}{_AFTER}",
+            _which_month,
+        ),
         (
             r"\b(?:in|last|this|during|since|before|after|over|early|late)\s+(?:the\s+)?"
             rf"(?P<season>spring|summer|autumn|fall|winter)(?:\s+(?:of\s+)?{_YEAR})?{_AFTER}",
             _which_season,
         ),
         (rf"\b(?P<season>spring|summer|autumn|fall|winter)\s+(?:of\s+)?{_YEAR}\b", _which_season),
-        (rf"\b(?:in\s+|over\s+)?the\s+(?:last|past)\s+{_N}\s+(?:of\s+)?(?P<unit>day|week|month|year)s?\b", _past),
+        (
+            rf"\b(?:in\s+|over\s+)?the\s+(?:last|past)\s+{_N}\s+(?:of\s+)?(?P<unit>day|week|month|year)s?\b",
+            _past,
+        ),
         (rf"\b{_N}\s+(?:of\s+)?(?P<unit>day|week|weekend|month|year)s?\s+ago\b", _ago),
         (
             r"\b(?P<which>last|past|previous|this|current|next|coming)\s+(?P<unit>weekend|week|month|year)\b",
             _which_unit,
         ),
         (rf"\b(?:last|on|this|past)\s+(?P<weekday>{'|'.join(WEEKDAYS)})\b", _which_weekday),
-        (r"\bthe day before yesterday\b|\byesterday\b|\blast night\b|\btoday\b|\btonight\b|\btomorrow\b", _named_day),
+        (
+            r"\bthe day before yesterday\b|\byesterday\b|\blast night\b|\btoday\b|\btonight\b|\btomorrow\b",
+            _named_day,
+        ),
         (r"\brecently\b|\blately\b|最近", _recently),
         (rf"{_HAN_YEAR}(?P<month>{_HAN})月份?(?:(?P<day>{_HAN})[日号])?", _chinese_date),
         (rf"{_HAN_YEAR}(?P<season>[春夏秋冬])[天季]", _chinese_season),
-        (r"(?P<n>\d{1,3}|[一二两三四五六七八九十几半]{1,3})个?(?P<unit>天|周|星期|礼拜|月|年)(?:以)?前", _ago),
-        (r"(?:过去|近)(?P<n>\d{1,3}|[一二两三四五六七八九十几]{1,3})个?(?P<unit>天|周|星期|礼拜|月|年)", _past),
-        (r"(?P<which>上上|上|这|本|下)个?(?P<unit>周末|周|星期|礼拜|月)(?P<day>[一二三四五六日天])?", _chinese_unit),
+        (
+            r"(?P<n>\d{1,3}|[一二两三四五六七八九十几半]{1,3})个?(?P<unit>天|周|星期|礼拜|月|年)(?:以)?前",
+            _ago,
+        ),
+        (
+            r"(?:过去|近)(?P<n>\d{1,3}|[一二两三四五六七八九十几]{1,3})个?(?P<unit>天|周|星期|礼拜|月|年)",
+            _past,
+        ),
+        (
+            r"(?P<which>上上|上|这|本|下)个?(?P<unit>周末|周|星期|礼拜|月)(?P<day>[一二三四五六日天])?",
+            _chinese_unit,
+        ),
         (r"大前天|前天|昨天|昨晚|今天|今晚|明天|后天", _named_day),
-        (r"(?P<year>(?:19|20)\d{2}年|前年|去年|今年|明年)", lambda m, now: _year(_chinese_year(m["year"], now) or 0, now)),
-        (rf"\b(?:in|of|during|since|before|after|until|by)\s+{_YEAR}\b", lambda m, now: _year(int(m["year"]), now)),
+        (
+            r"(?P<year>(?:19|20)\d{2}年|前年|去年|今年|明年)",
+            lambda m, now: _year(_chinese_year(m["year"], now) or 0, now),
+        ),
+        (
+            rf"\b(?:in|of|during|since|before|after|until|by)\s+{_YEAR}\b",
+            lambda m, now: _year(int(m["year"]), now),
+        ),
     )
 )

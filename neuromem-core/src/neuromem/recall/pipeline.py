@@ -43,6 +43,7 @@ class Outcome:
     arms: Mapping[str, Sequence[Candidate]]
     hits: Mapping[tuple[Kind, str], Hit]
     skipped: Sequence[str]
+    fused: Sequence[Fused] = ()
 
 
 class Pipeline:
@@ -58,27 +59,45 @@ class Pipeline:
         self.rerankers = dict(rerankers)
         self._timeout = timeout
 
-    async def run(self, query: Query, *, skip_errors: bool) -> Outcome:
-        """Answer a question; with ``skip_errors`` a failing or late retriever is named instead of raised."""
+    async def run(
+        self, query: Query, *, min_relevance: float | None = None, skip_errors: bool = False
+    ) -> Outcome:
+        """Answer a question.
+
+        What is less relevant than ``min_relevance`` is left out, and of entries that say the same only the best
+        stays. With ``skip_errors`` a failing or late retriever is named instead of raised.
+        """
         arms, skipped = await self._candidates(query, skip_errors=skip_errors)
         fused = self.fusion.fuse(arms)
-        wanted = self._contenders(fused, query.limit)
         arms = _ordered(arms, fused)
+        if min_relevance is not None:
+            fused = [item for item in fused if item.relevance >= min_relevance]
         shown = [candidate for arm in arms.values() for candidate in arm[: query.limit]]
-        hits = await _load(query, wanted, shown)
-        merged = [self._scored(query, item, hits[key]) for item in wanted if (key := (item.kind, item.id)) in hits]
-        merged.sort(key=lambda found: (-found.score, found.hit.id))
+        hits = await _load(query, [], shown)
+        merged: list[Found] = []
+        most = query.limit * (2 if self.rerankers else 1)
+        taken = 0
+        while taken < len(fused) and len(merged) < most:
+            wanted = self._contenders(fused[taken:], most - len(merged))
+            taken += len(wanted)
+            missing = [item for item in wanted if (item.kind, item.id) not in hits]
+            hits.update(await _load(query, missing, []))
+            merged += [
+                self._scored(query, item, hits[key])
+                for item in wanted
+                if (key := (item.kind, item.id)) in hits
+            ]
+            merged.sort(key=lambda found: (-found.score, found.hit.id))
+            merged = _without_repeats(merged)
         for name, reranker in self.rerankers.items():
-            merged = await _reranked(query, name, reranker, merged)
-        return Outcome(merged[: query.limit], arms, hits, skipped)
+            merged = await _reranked(query, name, reranker, merged[:most])
+        return Outcome(merged[: query.limit], arms, hits, skipped, fused)
 
     async def _candidates(
         self, query: Query, *, skip_errors: bool
     ) -> tuple[dict[str, Sequence[Candidate]], list[str]]:
         names = list(self.retrievers)
-        results = await asyncio.gather(
-            *(self._one(name, query) for name in names), return_exceptions=True
-        )
+        results = await asyncio.gather(*(self._one(name, query) for name in names), return_exceptions=True)
         arms: dict[str, Sequence[Candidate]] = {}
         skipped: list[str] = []
         for name, result in zip(names, results, strict=True):
@@ -102,7 +121,7 @@ class Pipeline:
                 f"{query.user_id!r}. Raise settings.recall.timeout, or pass on_arm_error='skip'.",
                 arm=name,
             ) from error
-        except Exception as error:  # noqa: BLE001  whatever a plugin raises must name the arm
+        except Exception as error:
             known = str(error) if isinstance(error, NeuroMemError) else repr(error)
             raise RecallError(
                 f"The retriever {name!r} failed for a question of user {query.user_id!r}: {known} "
@@ -110,9 +129,8 @@ class Pipeline:
                 arm=name,
             ) from error
 
-    def _contenders(self, fused: Sequence[Fused], limit: int) -> Sequence[Fused]:
-        """Return those that can still be among the first ``limit`` after scoring, which adds within bounds."""
-        most = limit * 2 if self.rerankers else limit
+    def _contenders(self, fused: Sequence[Fused], most: int) -> Sequence[Fused]:
+        """Return those that can still be among the first ``most`` after scoring, which adds within bounds."""
         if len(fused) <= most:
             return fused
         floor = fused[most - 1].score - sum(weighted.weight for weighted in self.scorers.values())
@@ -146,11 +164,25 @@ def _ordered(
     }
 
 
+def _without_repeats(merged: Sequence[Found]) -> list[Found]:
+    """Return the best of each statement; what differs in case, spaces or a final stop says the same."""
+    seen: set[str] = set()
+    kept = []
+    for found in merged:
+        statement = " ".join(found.hit.content.casefold().split()).rstrip(".!?。！？ ")
+        if statement not in seen:
+            seen.add(statement)
+            kept.append(found)
+    return kept
+
+
 async def _load(
     query: Query, wanted: Sequence[Fused], shown: Sequence[Candidate]
 ) -> dict[tuple[Kind, str], Hit]:
     asked = {(item.kind, item.id): Candidate(item.id, item.kind, item.score) for item in wanted}
     asked.update({(candidate.kind, candidate.id): candidate for candidate in shown})
+    if not asked:
+        return {}
     return {(hit.kind, hit.id): hit for hit in await query.reader.load(query, list(asked.values()))}
 
 

@@ -2,36 +2,27 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from neuromem.domain.recall import RecallItem, RecallResult
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
-    from neuromem.domain.recall import Candidate, Hit, Kind
+    from neuromem.domain.recall import About, Candidate, Hit, Kind
     from neuromem.recall.pipeline import Found, Outcome
 
 ARM_SHOWN_AS = {"vector": "vector_results", "bm25": "bm25_results", "conversation": "conversation_results"}
 
 
-def result(
-    outcome: Outcome, *, limit: int, min_score: float | None, explain: bool, pending: int,
-    profile: Mapping[str, Any],
-) -> RecallResult:  # fmt: skip
+def result(outcome: Outcome, about: About, *, limit: int, explain: bool) -> RecallResult:
     """Return the answer of ``recall()``."""
-    merged = [
-        _merged_item(found, outcome, explain=explain)
-        for found in outcome.merged
-        if min_score is None or found.hit.relevance >= min_score
-    ]
-    arms = {
-        shown: _arm_items(name, outcome, limit) for name, shown in ARM_SHOWN_AS.items()
-    }
+    arms = {shown: _arm_items(name, outcome, limit) for name, shown in ARM_SHOWN_AS.items()}
     answer = RecallResult(
-        merged=merged, vector_results=arms["vector_results"], bm25_results=arms["bm25_results"],
+        merged=[_merged_item(found, outcome, explain=explain) for found in outcome.merged],
+        vector_results=arms["vector_results"], bm25_results=arms["bm25_results"],
         conversation_results=arms["conversation_results"], graph_results=[], graph_context=[],
-        user_profile=dict(profile), pending=pending,
+        user_profile=dict(about.profile), pending=about.pending,
     )  # fmt: skip
     if outcome.skipped:
         answer["skipped"] = list(outcome.skipped)
@@ -45,7 +36,12 @@ def _merged_item(found: Found, outcome: Outcome, *, explain: bool) -> RecallItem
     if explain:
         key = (found.hit.kind, found.hit.id)
         arms = {name: _in_arm(outcome.arms[name], key) for name in sorted(ranks)}
-        item["explain"] = {"fused": found.hit.score, "arms": arms, "signals": dict(found.signals), "kind": key[0]}
+        item["explain"] = {
+            "fused": found.hit.score,
+            "arms": arms,
+            "signals": dict(found.signals),
+            "kind": key[0],
+        }
     return item
 
 

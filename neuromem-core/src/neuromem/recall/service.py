@@ -1,20 +1,32 @@
-"""``recall()``: checks the question, runs the pipeline, renders the answer."""
+"""``recall()``: checks what is asked, runs the pipeline, renders the answer."""
 
 from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from neuromem.domain import checks
+from neuromem.domain.memories import MEMORY_TYPES
+from neuromem.domain.recall import Filters, Query
+from neuromem.errors import InputError
 from neuromem.recall import moments, question
+from neuromem.recall.render import result
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
+    from datetime import datetime
 
-    from neuromem.domain.recall import About, Query
+    from neuromem.config import RecallSettings
+    from neuromem.domain.recall import About, Kind, RecallResult
+    from neuromem.plugin.context import Clock
     from neuromem.plugin.ports import Search
     from neuromem.recall.pipeline import Outcome, Pipeline
+
+
+MAX_LIMIT = 10_000
+MAX_QUERY = 100_000  # characters
 
 
 class QueryEmbeddings:
@@ -40,36 +52,102 @@ class QueryEmbeddings:
 class RecallService:
     """Answers questions through the pipeline."""
 
-    def __init__(self, search: Search, pipeline: Pipeline, embeddings: QueryEmbeddings, budget: float) -> None:
+    def __init__(
+        self, search: Search, pipeline: Pipeline, embeddings: QueryEmbeddings, settings: RecallSettings, clock: Clock
+    ) -> None:  # fmt: skip
         self._search = search
         self.pipeline = pipeline
         self._embeddings = embeddings
-        self._budget = budget
+        self._settings = settings
+        self._clock = clock
 
-    async def run(self, query: Query, *, skip_errors: bool) -> tuple[Outcome, About]:
+    async def recall(
+        self, user_id: str, query: str, limit: int, *, memory_type: str | None, created_after: datetime | None,
+        as_of: datetime | None, created_before: datetime | None, event_after: datetime | None,
+        event_before: datetime | None, include_conversations: bool | None, min_score: float | None,
+        explain: bool, metadata: Mapping[str, Any] | None, language: str | None, on_arm_error: str,
+    ) -> RecallResult:  # fmt: skip
+        """Return the contract's dict; `NeuroMemory.recall` says what each argument means."""
+        asked = self.question(
+            user_id, query, limit, memory_type=memory_type, created_after=created_after, as_of=as_of,
+            created_before=created_before, event_after=event_after, event_before=event_before,
+            include_conversations=include_conversations, metadata=metadata, language=language,
+        )  # fmt: skip
+        least = checks.number("min_score", min_score, 0, 1)
+        if on_arm_error not in ("raise", "skip"):
+            raise InputError(f"on_arm_error must be 'raise' or 'skip', not {on_arm_error!r}.")
+        outcome, about = await self.run(asked, min_relevance=least, skip_errors=on_arm_error == "skip")
+        return result(outcome, about, limit=limit, explain=explain)
+
+    def question(
+        self, user_id: str, query: str, limit: int = 20, *, memory_type: str | None = None,
+        created_after: datetime | None = None, as_of: datetime | None = None,
+        created_before: datetime | None = None, event_after: datetime | None = None,
+        event_before: datetime | None = None, include_conversations: bool | None = None,
+        metadata: Mapping[str, Any] | None = None, language: str | None = None,
+    ) -> Query:  # fmt: skip
+        """Return the checked question; raises `InputError` for what cannot be asked."""
+        checks.user_id(user_id)
+        checks.count("limit", limit, most=MAX_LIMIT)
+        return Query(
+            user_id=user_id,
+            text=checks.content(query, most=MAX_QUERY, whose=user_id, name="query"),
+            now=checks.moment("as_of", as_of) or self._clock.now(),
+            limit=limit,
+            depth=max(self._settings.depth, limit),
+            language=checks.optional_text("language", language),
+            filters=Filters(
+                kinds=_kinds(memory_type, include_conversations),
+                memory_types=None if memory_type in (None, "message", "document") else (str(memory_type),),
+                created_after=checks.moment("created_after", created_after),
+                created_before=checks.moment("created_before", created_before),
+                event_after=checks.moment("event_after", event_after),
+                event_before=checks.moment("event_before", event_before),
+                metadata=checks.metadata(metadata) or None,
+                as_of=as_of,
+                include_extracted=include_conversations is True,
+            ),
+        )
+
+    async def run(
+        self, query: Query, *, min_relevance: float | None = None, skip_errors: bool = False
+    ) -> tuple[Outcome, About]:
         """Run the pipeline on one connection, the question's embedding beside it."""
         about = await self._search.about(query.user_id, query.filters.as_of)
         named, topic = question.read(query.text, about.speakers)
+        query = replace(
+            query, named=named, topic=topic, spans=moments.read(query.text, query.now), about=about,
+            language=query.language or about.language,
+        )  # fmt: skip
         embedding = asyncio.create_task(self._vector(topic))
 
         async def embed() -> Sequence[float]:
             return await asyncio.shield(embedding)
 
+        by_meaning = "vector" in self.pipeline.retrievers
         try:
-            opened = self._search.open(
-                query.user_id, embed, by_meaning="vector" in self.pipeline.retrievers
-            )
-            async with opened as reader:
-                query = replace(
-                    query, named=named, topic=topic, spans=moments.read(query.text, query.now), about=about,
-                    language=query.language or about.language,
-                    reader=reader,
-                )  # fmt: skip
-                return await self.pipeline.run(query, skip_errors=skip_errors), about
+            async with self._search.open(query.user_id, embed, by_meaning=by_meaning) as reader:
+                query = replace(query, reader=reader)
+                return await self.pipeline.run(
+                    query, min_relevance=min_relevance, skip_errors=skip_errors
+                ), about
         finally:
             embedding.cancel()
             await asyncio.gather(embedding, return_exceptions=True)
 
     async def _vector(self, text: str) -> Sequence[float]:
-        async with asyncio.timeout(self._budget):
+        async with asyncio.timeout(self._settings.timeout):
             return await self._embeddings.get(text)
+
+
+def _kinds(memory_type: str | None, include_conversations: bool | None) -> tuple[Kind, ...]:
+    if memory_type is None:
+        return ("memory",) if include_conversations is False else ("message", "memory")
+    if memory_type == "message":
+        return ("message",)
+    if memory_type == "document":
+        return ("document",)
+    if memory_type in MEMORY_TYPES:
+        return ("memory",)
+    known = ", ".join((*MEMORY_TYPES, "message", "document"))
+    raise InputError(f"The memory type {memory_type!r} is not known; use one of {known}, or None for all.")

@@ -102,7 +102,7 @@ class Entry:
 async def begin(transaction: Transaction, user_id: str, entries: int = 0) -> Moment:
     """Take the user's lock and return the moment at which this transaction happens."""
     row = await transaction.first(BEGIN, {"user": user_id, "entries": entries})
-    assert row is not None  # noqa: S101  RETURNING of an upsert gives its row
+    assert row is not None
     return Moment(row.last_tx, row.last_entry - entries + 1, row.language)
 
 

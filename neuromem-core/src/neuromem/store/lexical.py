@@ -59,7 +59,7 @@ THEN = """
 
 SCORED = """
     weight AS MATERIALIZED (
-        SELECT c.kind, q.term, c.average,
+        SELECT c.kind, q.term, c.average, CAST(:k1 AS float8) AS k1, CAST(:b AS float8) AS b,
                ln(1 + (c.n - count(h.entry) + 0.5) / (count(h.entry) + 0.5))::float8 AS idf
         FROM corpus c CROSS JOIN q LEFT JOIN hits h ON h.kind = c.kind AND h.term = q.term
         GROUP BY c.kind, q.term, c.n, c.average
@@ -67,7 +67,7 @@ SCORED = """
         SELECT kind, sum(idf) AS idf FROM weight GROUP BY kind
     ), scored AS MATERIALIZED (
         SELECT h.kind, h.entry,
-               sum(h.n * w.idf * h.tf / (h.tf + CAST(:k1 AS float8) * (1 - CAST(:b AS float8) + CAST(:b AS float8) * h.length / w.average))) AS score,
+               sum(h.n * w.idf * h.tf / (h.tf + w.k1 * (1 - w.b + w.b * h.length / w.average))) AS score,
                sum(w.idf) / min(t.idf) AS share
         FROM hits h JOIN weight w USING (kind, term) JOIN total t USING (kind)
         GROUP BY h.kind, h.entry

@@ -36,8 +36,8 @@ SAME = f"""
 
 INSERT = """
     INSERT INTO {s}.memories (user_id, memory_id, version, entry, memory_type, content, content_hash,
-                              category, metadata, importance, confidence, valence, arousal, emotion, created_at,
-                              occurred_at, valid_from, valid_until, origin)
+                              category, metadata, importance, confidence, valence, arousal, emotion,
+                              created_at, occurred_at, valid_from, valid_until, origin)
     VALUES (:user, :memory_id, :version, :entry, :memory_type, :content, :hash, :category,
             CAST(:metadata AS jsonb), :importance, :confidence, :valence, :arousal, :emotion, :now,
             :occurred_at, :valid_from, :valid_until, CAST(:origin AS jsonb))
@@ -104,9 +104,9 @@ async def add(
     return Memory(
         id=memory_id, user_id=user_id, version=1, memory_type=new.memory_type, content=new.content,
         metadata=dict(new.metadata or {}), created_at=moment.now, superseded_at=None,
-        occurred_at=new.occurred_at, valid_from=new.valid_from, valid_until=new.valid_until, importance=new.importance,
-        confidence=new.confidence, valence=new.valence, arousal=new.arousal, emotion=new.emotion,
-        category=new.category, origin=dict(new.origin or {}), sources=tuple(sorted(new.sources)),
+        occurred_at=new.occurred_at, valid_from=new.valid_from, valid_until=new.valid_until,
+        importance=new.importance, confidence=new.confidence, valence=new.valence, arousal=new.arousal,
+        emotion=new.emotion, category=new.category, origin=dict(new.origin or {}), sources=tuple(sorted(new.sources)),
     )  # fmt: skip
 
 
@@ -115,7 +115,8 @@ def memory_of(row: Row[Any]) -> Memory:
     return Memory(
         id=str(row.memory_id), user_id=row.user_id, version=row.version, memory_type=row.memory_type,
         content=row.content, metadata=row.metadata, created_at=row.created_at,
-        superseded_at=row.superseded_at, occurred_at=row.occurred_at, valid_from=row.valid_from, valid_until=row.valid_until,
+        superseded_at=row.superseded_at, occurred_at=row.occurred_at, valid_from=row.valid_from,
+        valid_until=row.valid_until,
         importance=row.importance, confidence=row.confidence, valence=row.valence, arousal=row.arousal,
         emotion=row.emotion, category=row.category, origin=row.origin,
         sources=tuple(str(source) for source in row.sources),

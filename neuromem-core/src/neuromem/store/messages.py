@@ -190,9 +190,7 @@ def _in_order(
 ) -> list[Message]:
     by_key = {**known, **{m.idempotency_key: m for m in stored if m.idempotency_key is not None}}
     keyless = iter([message for message in stored if message.idempotency_key is None])
-    return [
-        next(keyless) if new.idempotency_key is None else by_key[new.idempotency_key] for new in messages
-    ]
+    return [next(keyless) if new.idempotency_key is None else by_key[new.idempotency_key] for new in messages]
 
 
 def message_of(row: Row[Any]) -> Message:

@@ -172,7 +172,7 @@ class Search:
         async with self._database.reader(user_id) as transaction:
             row = await transaction.first(ABOUT, {"user": user_id, "speakers": SPEAKERS})
             profile = await kv.profile(transaction, user_id, as_of)
-        assert row is not None  # noqa: S101  a SELECT without FROM gives its row
+        assert row is not None
         return About(tuple(row.speakers), row.language, row.pending, row.last_entry, profile)
 
     @asynccontextmanager

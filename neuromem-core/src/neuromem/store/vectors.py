@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from neuromem.errors import EmbeddingSpaceError, ProviderResponseError
@@ -85,20 +85,24 @@ class Space:
 
 async def open_space(database: Database, embedding: EmbeddingProvider) -> Space:
     """Return the schema's space, making it when the schema has none; another model's is an error."""
-    wanted = {
-        "provider": embedding.provider, "model": embedding.model, "dims": embedding.dims,
-        "revision": embedding.revision,
-    }  # fmt: skip
+    asked = Space(0, embedding.provider, embedding.model, embedding.dims, embedding.revision, None)
     async with database.worker() as transaction:
         row = await transaction.first(ACTIVE)
         if row is None:
-            await transaction.run(OPEN, wanted)
+            await transaction.run(
+                OPEN,
+                {
+                    "provider": asked.provider,
+                    "model": asked.model,
+                    "dims": asked.dims,
+                    "revision": asked.revision,
+                },
+            )
             row = await transaction.first(ACTIVE)
     if row is None:
         raise EmbeddingSpaceError(f"Schema {database.schema!r} has embedding spaces, but none is active.")
     space = Space(row.space, row.provider, row.model, row.dims, row.revision, row.background)
-    asked = Space(space.space, background=None, **wanted)
-    if (space.provider, space.model, space.dims, space.revision) != tuple(wanted.values()):
+    if replace(space, space=0, background=None) != asked:
         raise EmbeddingSpaceError(
             f"Schema {database.schema!r} was filled with the embedding {space}, and was opened with {asked}. "
             "Open it with the model it was filled with, use another schema, or change the model of this one "

@@ -38,7 +38,9 @@ def condition(filters: Filters) -> tuple[str, dict[str, Any]]:
     if filters.as_of is not None:
         term(visible_at("e"), as_of=filters.as_of)
     if filters.memory_types is not None:
-        term("(e.kind <> 'k' OR e.memory_type = ANY(CAST(:types AS text[])))", types=list(filters.memory_types))
+        term(
+            "(e.kind <> 'k' OR e.memory_type = ANY(CAST(:types AS text[])))", types=list(filters.memory_types)
+        )
     if filters.created_after is not None:
         term("e.created_at >= :created_after", created_after=filters.created_after)
     if filters.created_before is not None:
