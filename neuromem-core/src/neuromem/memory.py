@@ -16,6 +16,8 @@ from neuromem.ingest.service import IngestService
 from neuromem.observe import Observers
 from neuromem.plugin.context import SystemClock
 from neuromem.recall.assemble import assemble
+from neuromem.recall.context import block, estimate_tokens
+from neuromem.recall.missing import explain
 from neuromem.recall.service import QueryEmbeddings, RecallService
 from neuromem.registry import PluginRegistry
 from neuromem.store import schema, url, vectors
@@ -32,6 +34,8 @@ if TYPE_CHECKING:
     from neuromem.domain.messages import Message
     from neuromem.domain.recall import RecallResult
     from neuromem.plugin.providers import DatabaseProvider, EmbeddingProvider, LLMProvider, ObjectStorage
+    from neuromem.recall.context import ContextBlock
+    from neuromem.recall.missing import Missing
 
 logger = logging.getLogger("neuromem")
 
@@ -242,6 +246,32 @@ class NeuroMemory:
             metadata=metadata, language=language, on_arm_error=on_arm_error,
         )  # fmt: skip
 
+    async def context(
+        self, user_id: str, query: str, max_tokens: int = 1_000, format: Literal["xml", "markdown"] = "xml",
+        *, limit: int = 50, count_tokens: Callable[[str], int] = estimate_tokens, **options: Any,
+    ) -> ContextBlock:  # fmt: skip
+        """Recall, and return it as a block for a prompt: profile, facts, episodes with dates, and what was said.
+
+        The block has at most ``max_tokens`` by ``count_tokens`` (default: an estimate); what was recalled stands in it
+        as quoted data that cannot pose as an instruction, each item with its id. ``options`` are those of `recall`.
+        """
+        checks.count("max_tokens", max_tokens, most=10_000_000)
+        found = await self.recall(user_id, query, limit, **options)
+        return block(found, max_tokens=max_tokens, form=format, count=count_tokens)
+
+    async def explain_missing(
+        self, user_id: str, query: str, memory_id: str, limit: int = 20, *, min_score: float | None = None,
+        **filters: Any,
+    ) -> Missing:  # fmt: skip
+        """Say why a memory is not in an answer: which retriever saw it, at which rank, and what dropped it.
+
+        Takes the filters of `recall`. Raises `NotFoundError` when the user has no memory of that id.
+        """
+        rooms = self._open_rooms
+        question = rooms.recall.question(user_id, query, limit, **filters)
+        least = checks.number("min_score", min_score, 0, 1)
+        return await explain(rooms.recall, rooms.search, question, memory_id, least)
+
     @property
     def _open_rooms(self) -> _Rooms:
         if self._rooms is None:
@@ -270,8 +300,9 @@ class _Rooms:
         async def embed_query(text: str) -> Sequence[float]:
             return await observers.embedding(embedding.model, 1, lambda: embedding.embed_query(text))
 
+        self.search = Search(database, settings, space)
         self.recall = RecallService(
-            Search(database, settings, space),
+            self.search,
             owner._pipeline,
             QueryEmbeddings(embed_query),
             settings.recall,

@@ -39,6 +39,13 @@ class Search(Protocol):
         """Return what is known of a user before anything is looked for; the profile as it was ``as_of``."""
         ...
 
+    async def hidden(self, query: Query, item: str) -> tuple[str, str] | None:
+        """Return what hides an item from the question, whatever its words and meaning: (name, sentence), or None.
+
+        Raises `NotFoundError` when the user has no such item.
+        """
+        ...
+
     def open(
         self, user_id: str, embed: Callable[[], Awaitable[Sequence[float]]], *, by_meaning: bool
     ) -> AbstractAsyncContextManager[Reader]:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
 from neuromem.domain.recall import About, Candidate, Hit
 from neuromem.domain.tokens import tokenize
+from neuromem.errors import NotFoundError
 from neuromem.store import kv, probe, vectors, visible
 from neuromem.store.index import NAME_OF
 
@@ -44,6 +46,13 @@ LOAD = """
            NULL, NULL, NULL, m.importance, m.valence, m.arousal
     FROM {s}.memories m
     WHERE m.user_id = :user AND m.memory_id = ANY(CAST(:memories AS uuid[])) AND {visible}
+"""
+
+
+VERSIONS = """
+    SELECT e.kind::text AS kind, e.superseded_at IS NULL AS current, {seen} AS seen, {condition} AS passes
+    FROM {s}.entries e WHERE e.user_id = :user AND e.item = CAST(:item AS uuid)
+    ORDER BY e.version DESC
 """
 
 
@@ -175,6 +184,31 @@ class Search:
         assert row is not None
         return About(tuple(row.speakers), row.language, row.pending, row.last_entry, profile)
 
+    async def hidden(self, query: Query, item: str) -> tuple[str, str] | None:
+        """Return what hides an item from the question; see the port."""
+        rows: Sequence[Row[Any]] = ()
+        if _is_uuid(item):
+            condition, params = visible.condition(query.filters)
+            as_of = query.filters.as_of
+            seen = visible.visible_at("e") if as_of is not None else "e.superseded_at IS NULL"
+            sql = VERSIONS.replace("{seen}", seen).replace("{condition}", condition or "true")
+            async with self._database.reader(query.user_id) as transaction:
+                rows = await transaction.all(sql, {"user": query.user_id, "item": item, **params})
+        if not rows:
+            raise NotFoundError(
+                f"User {query.user_id!r} has no memory, message or passage with the id {item!r}."
+            )
+        seen_rows = [row for row in rows if row.seen]
+        if not seen_rows:
+            if query.filters.as_of is not None:
+                return "as_of", "No version of it was current at that moment."
+            return "superseded", "It was superseded or deleted; as_of shows when it still held."
+        if NAME_OF[seen_rows[0].kind] not in query.filters.kinds:
+            return "filter", f"It is a {NAME_OF[seen_rows[0].kind]}, and the question asks for other kinds."
+        if not seen_rows[0].passes:
+            return "filter", "One of the filters (memory type, created, event, metadata) leaves it out."
+        return None
+
     @asynccontextmanager
     async def open(
         self, user_id: str, embed: Callable[[], Awaitable[Sequence[float]]], *, by_meaning: bool
@@ -187,6 +221,14 @@ class Search:
             yield reader
         finally:
             await reader.close()
+
+
+def _is_uuid(text: str) -> bool:
+    try:
+        UUID(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _candidate(
