@@ -5,9 +5,9 @@
     python benchmarks/latency.py --sizes "" --users 1000 --memories 1000000 --shape both --home DIR
 
 The bare statement fetches the exact vector top 50 and the BM25 top 50 of the same user, prepared, on a
-connection whose user is set; it and `recall` take turns on every question. The question's vector is looked up:
-what a model takes is shown apart (``--embedding``). CPU is that of this process and of PostgreSQL's, per call; on
-a busy machine it tells more than the wall. ``--home`` keeps the embedded server's data for the next run.
+connection whose user is set; it and `recall` take turns on every question. The question's vector is looked up;
+what a model takes is shown apart (``--embedding``). CPU is that of this process and of PostgreSQL's, per call:
+on a busy machine it tells more than the wall. ``--home`` keeps the embedded server's data for the next run.
 """
 
 from __future__ import annotations

@@ -50,9 +50,9 @@ class Meter:
         try:
             backend = int(await connection.fetchval("SELECT pg_backend_pid()"))
             local = await connection.fetchval("SELECT inet_client_addr()") is None
+            return cls(_parent(backend) if local else None)
         finally:
             await connection.close()
-        return cls(_parent(backend) if local else None)
 
     @property
     def sees_server(self) -> bool:
@@ -109,6 +109,11 @@ class Stopwatch:
         used = self._meter.read() - before
         self._client += used.client
         self._server += used.server
+
+    @property
+    def seconds(self) -> float:
+        """The wall time of all calls."""
+        return sum(self._wall)
 
     def timing(self) -> Timing:
         """Return what was timed."""

@@ -1,9 +1,9 @@
 """Synthetic memories: words of a Zipf-Mandelbrot vocabulary, and vectors that follow the words.
 
-Word ranks are drawn with p ~ 1 / (rank + 7) from 30,000 words, which gives the document frequencies of real chat
-without its stop words: the first word stands in one memory of five, the hundredth in one of sixty. A memory has 6
-to 24 words, 14.8 in the mean, and a date. Its vector is the sum of its words' random vectors, rare words counting
-more, plus noise: memories that share words are near, as with a model. A question has five such words.
+Word ranks are drawn with p ~ 1 / (rank + 7) from 30,000 words, which gives the document frequencies of real
+chat without its stop words: the first word stands in one memory of five, the hundredth in one of sixty. A memory
+has 6 to 24 words, 14.8 in the mean, and a date. Its vector is the sum of its words' random vectors, rare words
+counting more, plus noise: memories that share words are near, as with a model. A question has five such words.
 """
 
 from __future__ import annotations
