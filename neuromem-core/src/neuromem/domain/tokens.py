@@ -1,8 +1,9 @@
 """Tokens for BM25: one code for text and question, so that any punctuation is safe.
 
-NFKC, case folding, Snowball stemming and stop words for the user's language; CJK text becomes character bigrams
-and single characters; compounds such as ``alice@example.org``, ``3.11.7`` or ``snake_case`` give the whole and its
-parts; a symbol that stands for itself (emoji, ``C++``, ``C#``) is kept.
+NFKC, case folding, Snowball stemming and stop words for the user's language. Writing without spaces between words
+(Chinese, Japanese, Thai, ...) and Korean become character bigrams and single characters; compounds such as
+``alice@example.org``, ``3.11.7`` or ``snake_case`` give the whole and its parts; a symbol that stands for itself
+(emoji, currency, ``C++``, ``C#``) is kept.
 """
 
 from __future__ import annotations
@@ -30,17 +31,11 @@ SNOWBALL = {
     "sr": "serbian", "sv": "swedish", "ta": "tamil", "tr": "turkish", "yi": "yiddish",
 }  # fmt: skip
 
-_CJK = (
-    "\u3005\u3007\u3040-\u30ff\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af\uf900-\ufaff"
-    "\U00020000-\U0003134f"
+# Scripts that put no space between words, and Korean, whose particles hang on the words.
+_DENSE = (
+    "\u0e00-\u0fff\u1000-\u109f\u1780-\u17ff\u3005\u3007\u3040-\u30ff\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff"
+    "\uac00-\ud7af\uf900-\ufaff\U00020000-\U0003134f"
 )
-_WORD = rf"[^\W_{_CJK}]"
-_PIECES = re.compile(
-    rf"(?P<cjk>[{_CJK}]+)"
-    rf"|(?P<word>{_WORD}+(?:['’]{_WORD}+)*(?:[._@:/+-]+{_WORD}+(?:['’]{_WORD}+)*)*(?:\+\+|\#(?!\w))?)"
-    r"|(?P<sign>[^\w\s])"
-)
-_PARTS = re.compile(rf"{_WORD}+(?:['’]{_WORD}+)*")
 
 
 def tokenize(text: str, language: str = "en") -> list[str]:
@@ -49,20 +44,50 @@ def tokenize(text: str, language: str = "en") -> list[str]:
 
 
 def _tokens(text: str, stem: Callable[[str], str]) -> Iterator[str]:
-    for match in _PIECES.finditer(unicodedata.normalize("NFKC", text).casefold()):
+    pieces, parts = _patterns()
+    for match in pieces.finditer(unicodedata.normalize("NFKC", text).casefold()):
         piece = match.group()
-        if match.lastgroup == "cjk":
+        if match.lastgroup == "dense":
             yield from piece
             yield from (piece[i : i + 2] for i in range(len(piece) - 1))
         elif match.lastgroup == "word":
-            parts = _PARTS.findall(piece)
-            if len(parts) > 1 or len(parts[0]) != len(piece):
+            words = parts.findall(piece)
+            if len(words) > 1 or len(words[0]) != len(piece):
                 yield piece[:MAX_TOKEN]
-            for part in parts:
-                if token := stem(part[:MAX_TOKEN]):
+            for word in words:
+                if token := stem(word[:MAX_TOKEN]):
                     yield token
-        elif unicodedata.category(piece) in {"So", "Sk", "Sc"}:
+        elif unicodedata.category(piece) in {"So", "Sc"}:
             yield piece
+
+
+@cache
+def _patterns() -> tuple[re.Pattern[str], re.Pattern[str]]:
+    """Return what finds the pieces of a text, and the words of a compound.
+
+    ``\\w`` leaves out the marks that Indic scripts write vowels with; they belong to the word they stand in.
+    """
+    letter = rf"[^\W_{_DENSE}]"
+    word = rf"{letter}(?:{letter}|[{_marks()}])*"
+    words = rf"{word}(?:['’]{word})*"
+    pieces = (
+        rf"(?P<dense>[{_DENSE}]+)"
+        rf"|(?P<word>{words}(?:[._@:/+-]+{words})*(?:\+\+|\#(?!\w))?)"
+        r"|(?P<sign>[^\w\s])"
+    )
+    return re.compile(pieces), re.compile(words)
+
+
+def _marks() -> str:
+    """Return the ranges of all combining marks, as the inside of a character class."""
+    ranges: list[list[int]] = []
+    for code in range(0x300, 0x20000):  # the planes behind hold ideographs
+        if unicodedata.category(chr(code))[0] == "M":
+            if ranges and ranges[-1][1] == code - 1:
+                ranges[-1][1] = code
+            else:
+                ranges.append([code, code])
+    return "".join(f"\\U{low:08x}-\\U{high:08x}" for low, high in ranges)
 
 
 @cache
