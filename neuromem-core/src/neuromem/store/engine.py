@@ -76,7 +76,7 @@ class Database:
             raise ConfigurationError(f"pooler={pooler!r} is not known; use None or 'transaction'.")
         self.target = target
         self.schema = schema
-        self.search_path = "public"
+        self.search_path = "public"  # quoted where needed
         self._clauses: dict[str, TextClause] = {}
         self.engine = _engine(target, pool_size=pool_size, echo=echo, pooler=pooler)
         self._reading = self.engine.execution_options(
@@ -133,7 +133,7 @@ class Database:
         A pooled connection may have died with its server; nothing has been done on it yet, so one fresh
         attempt is safe (SQLAlchemy drops the whole pool when it sees the first dead one).
         """
-        values = {"search_path": f'"{self.search_path}"', **settings}
+        values = {"search_path": self.search_path, **settings}
         names = ", ".join(f"set_config('{name}', :v{i}, true)" for i, name in enumerate(values))
         params = {f"v{i}": value for i, value in enumerate(values.values())}
         for last in (False, True):

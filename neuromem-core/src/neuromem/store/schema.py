@@ -68,7 +68,7 @@ async def prepare(database: Database, *, migrate: bool) -> None:
                 await _create_schema(connection, database)
                 await connection.execute(
                     text("SELECT set_config('search_path', :path, true)"),
-                    {"path": f'"{database.search_path}"'},
+                    {"path": database.search_path},
                 )
                 async with _only_one_here():
                     await connection.run_sync(_upgrade, database.schema)
@@ -128,10 +128,11 @@ async def _create_extension(connection: AsyncConnection) -> None:
 
 
 async def _installed(connection: AsyncConnection) -> tuple[str, str] | None:
+    """Return pgvector's version and the schema it lives in, quoted."""
     row = (
         await connection.execute(
             text(
-                "SELECT e.extversion, n.nspname FROM pg_extension e "
+                "SELECT e.extversion, quote_ident(n.nspname) FROM pg_extension e "
                 "JOIN pg_namespace n ON n.oid = e.extnamespace WHERE e.extname = 'vector'"
             )
         )

@@ -51,7 +51,7 @@ def parse(url: str) -> Target:
     user, colon, password = login.partition(":")
     netloc = _quoted(user) + colon + _quoted(password) + "@" * bool(login) + hosts
     dsn = f"postgresql://{netloc}{parts.path}" + (f"?{urlencode(query)}" if query else "")
-    host = hosts or query.get("host", "") or "localhost"
+    host = unquote(hosts) or query.get("host", "") or "localhost"
     port = f":{query['port']}" if not hosts and "port" in query else ""
     database = unquote(parts.path.lstrip("/")) or query.get("dbname", "") or "(default)"
     return Target(dsn, f"{host}{port}/{database}", timeout)
