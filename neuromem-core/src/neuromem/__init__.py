@@ -17,8 +17,10 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from neuromem.config import Settings
     from neuromem.domain.extraction import ExtractedMemory, ExtractedRelation, Extraction, Window
+    from neuromem.domain.graph import Edge, EdgeType, GraphChange, GraphPath, Neighbor, Node, NodeType
     from neuromem.domain.memories import Memory, MemoryType
     from neuromem.domain.messages import Message, MessageDict, Role, Session
+    from neuromem.domain.profile import KVItem
     from neuromem.domain.recall import (
         Candidate,
         Filters,
@@ -77,6 +79,8 @@ if TYPE_CHECKING:
         "DatabaseError",
         "DatabaseProvider",
         "DatabaseUnavailableError",
+        "Edge",
+        "EdgeType",
         "EmbeddedPostgres",
         "EmbeddingProvider",
         "EmbeddingSpaceError",
@@ -86,9 +90,12 @@ if TYPE_CHECKING:
         "Filters",
         "FolderStorage",
         "Fused",
+        "GraphChange",
         "GraphItem",
+        "GraphPath",
         "Hit",
         "InputError",
+        "KVItem",
         "Kind",
         "LLMProvider",
         "LightEmbedding",
@@ -98,8 +105,11 @@ if TYPE_CHECKING:
         "Message",
         "MessageDict",
         "MigrationError",
+        "Neighbor",
         "NeuroMemError",
         "NeuroMemory",
+        "Node",
+        "NodeType",
         "NotFoundError",
         "ObjectStorage",
         "OpenAIEmbedding",

@@ -21,8 +21,10 @@ GROUP = "neuromem.exports"
 _MODULES = {
     "neuromem.config": ("Settings",),
     "neuromem.domain.extraction": ("ExtractedMemory", "ExtractedRelation", "Extraction", "Window"),
+    "neuromem.domain.graph": ("Edge", "EdgeType", "GraphChange", "GraphPath", "Neighbor", "Node", "NodeType"),
     "neuromem.domain.memories": ("Memory", "MemoryType"),
     "neuromem.domain.messages": ("Message", "MessageDict", "Role", "Session"),
+    "neuromem.domain.profile": ("KVItem",),
     "neuromem.domain.recall": (
         "Candidate",
         "Filters",

@@ -10,6 +10,7 @@ from neuromem.domain import checks
 from neuromem.domain.memories import NewMemory
 from neuromem.errors import ClosedError
 from neuromem.facades.conversations import Conversations
+from neuromem.facades.graph import Graph
 from neuromem.facades.kv import KeyValue
 from neuromem.ingest.embedding import Embedder
 from neuromem.ingest.service import IngestService
@@ -189,6 +190,11 @@ class NeuroMemory:
         return self._open_rooms.conversations
 
     @property
+    def graph(self) -> Graph:
+        """Nodes, edges, paths."""
+        return self._open_rooms.graph
+
+    @property
     def kv(self) -> KeyValue:
         """JSON values by namespace and key."""
         return self._open_rooms.kv
@@ -295,6 +301,7 @@ class _Rooms:
         )
         self.ingest = IngestService(database, settings, needs=space.needs, wake=self.worker.wake)
         self.conversations = Conversations(self.ingest)
+        self.graph = Graph(database)
         self.kv = KeyValue(database)
 
         async def embed_query(text: str) -> Sequence[float]:

@@ -6,6 +6,7 @@ import json
 import re
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
 from neuromem.domain.memories import MEMORY_TYPES, MemoryType
 from neuromem.domain.messages import ROLES, Role
@@ -106,19 +107,19 @@ def optional_text(name: str, value: object) -> str | None:
     return None if value is None else identifier(name, value)
 
 
-def metadata(value: object) -> Mapping[str, Any]:
+def metadata(value: object, name: str = "metadata") -> Mapping[str, Any]:
     """Return a mapping that JSON can hold; None is an empty one."""
     if value is None:
         return {}
     if not isinstance(value, dict) or not all(isinstance(key, str) for key in value):
-        raise InputError(f"metadata must be a dict with string keys, not {value!r:.200}.")
+        raise InputError(f"{name} must be a dict with string keys, not {value!r:.200}.")
     try:
         text = json.dumps(value, allow_nan=False, ensure_ascii=False)
     except (TypeError, ValueError, RecursionError) as error:
-        raise InputError(f"metadata cannot be stored as JSON: {error}.") from error
-    characters("metadata", text)
+        raise InputError(f"{name} cannot be stored as JSON: {error}.") from error
+    characters(name, text)
     if _NUL.search(text):
-        raise InputError("metadata contains a NUL character, which PostgreSQL cannot hold; remove it.")
+        raise InputError(f"{name} contains a NUL character, which PostgreSQL cannot hold; remove it.")
     return value
 
 
@@ -136,3 +137,11 @@ def count(name: str, value: object, *, most: int) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= most:
         raise InputError(f"{name} must be a whole number from 1 to {most:,}, not {value!r}.")
     return value
+
+
+def uuid(name: str, value: object) -> str:
+    """Return an id that neuromem gave."""
+    try:
+        return str(UUID(str(value)))
+    except ValueError:
+        raise InputError(f"{name} must be an id that neuromem gave, not {value!r:.200}.") from None

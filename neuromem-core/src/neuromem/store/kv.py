@@ -108,10 +108,10 @@ async def read(
     database: Database, user_id: str, namespace: str, keys: Sequence[str], as_of: datetime | None = None
 ) -> dict[str, Any]:
     """Return the values of those keys that are there."""
-    visible, params = _visible(as_of)
+    condition, params = visible(as_of)
     async with database.reader(user_id) as transaction:
         rows = await transaction.all(
-            GET.replace("{visible}", visible),
+            GET.replace("{visible}", condition),
             {"user": user_id, "namespace": namespace, "keys": list(keys), **params},
         )
     return {row.key: row.value for row in rows}
@@ -122,25 +122,16 @@ async def page(
     as_of: datetime | None,
 ) -> list[tuple[str, Any]]:  # fmt: skip
     """Return pairs in the order of their keys, those after ``after`` whose key begins with ``prefix``."""
-    visible, params = _visible(as_of)
+    condition, params = visible(as_of)
     async with database.reader(user_id) as transaction:
         rows = await transaction.all(
-            LIST.replace("{visible}", visible),
+            LIST.replace("{visible}", condition),
             {
                 "user": user_id, "namespace": namespace, "prefix": prefix, "after": after or "",
                 "limit": limit, **params,
             },
         )  # fmt: skip
     return [(row.key, row.value) for row in rows]
-
-
-async def profile(transaction: Transaction, user_id: str, as_of: datetime | None = None) -> dict[str, Any]:
-    """Return what is known about the user, now or as it was known then."""
-    visible, params = _visible(as_of)
-    rows = await transaction.all(
-        ALL.replace("{visible}", visible), {"user": user_id, "namespace": PROFILE, **params}
-    )
-    return {row.key: row.value for row in rows}
 
 
 async def write(transaction: Transaction, user_id: str, change: Change, now: datetime) -> None:
@@ -196,5 +187,5 @@ def expiry(now: datetime, lifetime: float | None) -> datetime | None:
     return None if lifetime is None else now + timedelta(seconds=lifetime)
 
 
-def _visible(as_of: datetime | None) -> tuple[str, dict[str, Any]]:
+def visible(as_of: datetime | None) -> tuple[str, dict[str, Any]]:
     return (NOW, {}) if as_of is None else (THEN, {"as_of": as_of})

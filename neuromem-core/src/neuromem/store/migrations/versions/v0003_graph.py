@@ -81,9 +81,10 @@ TABLES = {
     """,
 }
 
-# Covering, so that traversal reads indexes alone; what is superseded lies apart and costs nothing now.
-CURRENT, PAST = "WHERE superseded_at IS NULL", "WHERE superseded_at IS NOT NULL"
-ENDS = "INCLUDE ({end}, relation, valid_from, valid_until)"
+CURRENT = "WHERE superseded_at IS NULL"
+# Covering, so that traversal reads indexes alone; what is superseded lies apart and costs the present nothing.
+TRAVERSED = "CREATE INDEX {name} ON {{s}}.edges (user_id, {here}, superseded_at) INCLUDE ({there}, {more})"
+MORE = "relation, valid_from, valid_until, created_at"
 INDEXES = (
     f"CREATE UNIQUE INDEX nodes_current ON {{s}}.nodes (user_id, node) {CURRENT}",
     f"CREATE UNIQUE INDEX node_names_current ON {{s}}.node_names (user_id, key, node_type) {CURRENT}",
@@ -93,10 +94,8 @@ INDEXES = (
         CREATE UNIQUE INDEX edges_statement ON {{s}}.edges (user_id, source, relation, target, valid_from)
         NULLS NOT DISTINCT {CURRENT}
     """,
-    f"CREATE INDEX edges_out ON {{s}}.edges (user_id, source) {ENDS.format(end='target')} {CURRENT}",
-    f"CREATE INDEX edges_in ON {{s}}.edges (user_id, target) {ENDS.format(end='source')} {CURRENT}",
-    f"CREATE INDEX edges_out_past ON {{s}}.edges (user_id, source) {PAST}",
-    f"CREATE INDEX edges_in_past ON {{s}}.edges (user_id, target) {PAST}",
+    TRAVERSED.format(name="edges_out", here="source", there="target", more=MORE),
+    TRAVERSED.format(name="edges_in", here="target", there="source", more=MORE),
     "CREATE INDEX edge_sources_message ON {s}.edge_sources (user_id, message_id)",
 )
 

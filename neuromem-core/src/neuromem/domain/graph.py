@@ -1,0 +1,260 @@
+"""The knowledge graph: typed nodes, typed edges, and how names are compared."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
+
+from neuromem.domain import checks
+from neuromem.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from datetime import datetime
+
+MAX_NAME = 1_024  # bytes in the form in which names are compared: PostgreSQL bounds what an index can hold
+
+
+class NodeType(StrEnum):
+    """What a node stands for."""
+
+    USER = "USER"
+    MEMORY = "MEMORY"
+    CONCEPT = "CONCEPT"
+    ENTITY = "ENTITY"
+    PERSON = "PERSON"
+    ORGANIZATION = "ORGANIZATION"
+    LOCATION = "LOCATION"
+    EVENT = "EVENT"
+    SKILL = "SKILL"
+
+
+class EdgeType(StrEnum):
+    """How two nodes stand to each other; ``CUSTOM`` comes with the relation's own name."""
+
+    HAS_MEMORY = "HAS_MEMORY"
+    MENTIONS = "MENTIONS"
+    RELATED_TO = "RELATED_TO"
+    KNOWS = "KNOWS"
+    ABOUT = "ABOUT"
+    WORKS_AT = "WORKS_AT"
+    LIVES_IN = "LIVES_IN"
+    HAS_SKILL = "HAS_SKILL"
+    STUDIED_AT = "STUDIED_AT"
+    BELONGS_TO = "BELONGS_TO"
+    USES = "USES"
+    MET = "MET"
+    ATTENDED = "ATTENDED"
+    VISITED = "VISITED"
+    OCCURRED_AT = "OCCURRED_AT"
+    OCCURRED_ON = "OCCURRED_ON"
+    HOBBY = "HOBBY"
+    OWNS = "OWNS"
+    LOCATED_IN = "LOCATED_IN"
+    BORN_IN = "BORN_IN"
+    SPEAKS = "SPEAKS"
+    COLLEAGUE = "COLLEAGUE"
+    CUSTOM = "CUSTOM"
+
+
+SINGLE_VALUED = frozenset({EdgeType.WORKS_AT, EdgeType.LIVES_IN, EdgeType.BORN_IN})
+"""Relations of which a thing has one at a time: a new one ends its predecessor. All others accumulate."""
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """A node; ``id`` is the name it was created with, ``aliases`` are its other names."""
+
+    user_id: str
+    node_type: NodeType
+    id: str
+    properties: Mapping[str, Any]
+    aliases: tuple[str, ...]
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Edge:
+    """A relation between two nodes.
+
+    ``created_at`` is when neuromem learned it; ``valid_from`` and ``valid_until`` say when it held in the world,
+    None is unknown. ``name`` is the own name of a ``CUSTOM`` one. ``sources`` are ids of messages.
+    """
+
+    id: str
+    user_id: str
+    source_type: NodeType
+    source_id: str
+    edge_type: EdgeType
+    target_type: NodeType
+    target_id: str
+    name: str | None
+    properties: Mapping[str, Any]
+    confidence: float | None
+    valid_from: datetime | None
+    valid_until: datetime | None
+    created_at: datetime
+    sources: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return f"{self.source_id} -> {self.name or self.edge_type} -> {self.target_id}"
+
+
+@dataclass(frozen=True, slots=True)
+class Neighbor:
+    """A node near another: ``distance`` edges away, by ``edges`` that join it to nodes one step nearer."""
+
+    node: Node
+    distance: int
+    edges: tuple[Edge, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class GraphPath:
+    """A path: ``edges[i]`` joins ``nodes[i]`` and ``nodes[i + 1]``, in whichever direction it points."""
+
+    nodes: tuple[Node, ...]
+    edges: tuple[Edge, ...]
+
+    @property
+    def length(self) -> int:
+        """The number of edges."""
+        return len(self.edges)
+
+
+@dataclass(frozen=True, slots=True)
+class GraphChange:
+    """A merge or an alias; ``graph.undo`` takes its ``id``."""
+
+    id: str
+    user_id: str
+    node: Node
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Name:
+    """A name of a thing of some type; ``key`` is the form in which names are compared."""
+
+    node_type: NodeType
+    text: str
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class Relation:
+    """How an edge is called: ``key`` names it in the database, ``name`` is a custom one's own name."""
+
+    key: str
+    name: str | None = None
+
+    @property
+    def single_valued(self) -> bool:
+        """Whether a new one ends its predecessor."""
+        return self.key in SINGLE_VALUED
+
+
+@dataclass(frozen=True, slots=True)
+class NewEdge:
+    """An edge that was checked and is ready to be stored; ``said_at`` is when its source said so."""
+
+    source: Name
+    relation: Relation
+    target: Name
+    properties: Mapping[str, Any] = field(default_factory=dict)
+    confidence: float | None = None
+    valid_from: datetime | None = None
+    valid_until: datetime | None = None
+    said_at: datetime | None = None
+    sources: Sequence[str] = ()
+
+
+def name_key(text: str) -> str:
+    """Return the form in which names are compared: without case, width, accents' encoding and extra space."""
+    folded = unicodedata.normalize("NFKC", text).casefold()
+    return " ".join(unicodedata.normalize("NFKC", folded).split())
+
+
+def name(node_type: object, node_id: object) -> Name:
+    """Return the name of a node as a caller gave it."""
+    kind = node_type_of(node_type)
+    text = checks.identifier("node_id", node_id)
+    key = name_key(text)
+    if not key or len(key.encode()) > MAX_NAME:
+        raise InputError(
+            f"The name {text[:60]!r} cannot be compared: it has {len(key.encode()):,} bytes in normal form, "
+            f"between 1 and {MAX_NAME:,} are possible."
+        )
+    return Name(kind, text, key)
+
+
+def node_type_of(value: object) -> NodeType:
+    """Return a node type, given as such or by name in any case."""
+    try:
+        return NodeType(str(value).upper())
+    except ValueError:
+        raise InputError(f"The node type {value!r} is not known; use one of {', '.join(NodeType)}.") from None
+
+
+def relation(edge_type: object, own_name: object = None) -> Relation:
+    """Return how an edge is called; a string that is no `EdgeType` is the name of a custom relation."""
+    if not isinstance(edge_type, str):
+        raise InputError(f"edge_type must be an EdgeType or a name, not {edge_type!r}.")
+    key = _relation_key(edge_type)
+    if key != EdgeType.CUSTOM:
+        if own_name is not None:
+            raise InputError(f"name is for edges of type CUSTOM; {edge_type!r} has its name already.")
+        return Relation(key) if key in _TYPES else Relation(key, " ".join(edge_type.split()))
+    if own_name is None:
+        raise InputError("An edge of type CUSTOM needs the relation's own name: pass name='...'.")
+    own = checks.identifier("name", own_name)
+    return relation(own)
+
+
+def edge_type_of(key: str) -> EdgeType:
+    """Return the type of a stored relation."""
+    return EdgeType(key) if key in _TYPES else EdgeType.CUSTOM
+
+
+def names_in(text: str, *, words: int = 5, characters: int = 8, most: int = 2_000) -> list[str]:
+    """Return the keys of all names that a text may contain: runs of words, and of Chinese characters.
+
+    The list is cut to ``most`` keys, those that come first in the text.
+    """
+    key = name_key(text)
+    found: dict[str, None] = {}
+    starts = [match.start() for match in _WORD.finditer(key)]
+    ends = [match.end() for match in _WORD.finditer(key)]
+    for i, start in enumerate(starts):
+        for j in range(i, min(i + words, len(ends))):
+            run = key[start : ends[j]]
+            found[run] = None
+            space = key.find(" ", ends[j])
+            found[key[start : len(key) if space < 0 else space]] = None  # "c++", "yahoo!"
+    for match in _HAN.finditer(key):
+        run = match.group()
+        for i in range(len(run)):
+            for size in range(1, min(characters, len(run) - i) + 1):
+                found[run[i : i + size]] = None
+        if len(found) > most:
+            break
+    return list(found)[:most]
+
+
+def _relation_key(text: str) -> str:
+    checks.identifier("edge_type", text)
+    key = _NOT_WORD.sub("_", name_key(text)).strip("_").upper()
+    if not key or len(key.encode()) > MAX_NAME:
+        raise InputError(f"{text[:60]!r} cannot name a relation; use words, such as 'mentors'.")
+    return key
+
+
+_TYPES = frozenset(EdgeType) - {EdgeType.CUSTOM}
+_NOT_WORD = re.compile(r"[\W_]+")
+_HAN = re.compile("[\u3005\u3007\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af\U00020000-\U0003134f]+")
+_WORD = re.compile(
+    r"[^\W\u3005\u3007\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af\U00020000-\U0003134f]+"
+)
