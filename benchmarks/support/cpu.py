@@ -71,7 +71,7 @@ class Meter:
             pids = [str(self._postmaster), *children.read_text().split()]
         except OSError:
             return 0.0
-        return sum(_scheduled(pid) for pid in pids)
+        return sum(_scheduled(pid) for pid in pids) + _ended(str(self._postmaster))
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +135,15 @@ def _scheduled(pid: str) -> float:
         return int((PROC / pid / "schedstat").read_text().split()[0]) / 1e9
     except OSError:  # it ended meanwhile
         return 0.0
+
+
+def _ended(pid: str) -> float:
+    """Return the CPU seconds of a process's ended children: parallel workers live for one statement."""
+    try:
+        fields = (PROC / pid / "stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return 0.0
+    return (int(fields[13]) + int(fields[14])) / os.sysconf("SC_CLK_TCK")
 
 
 def _machine() -> float:
