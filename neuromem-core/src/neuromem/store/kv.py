@@ -134,6 +134,15 @@ async def page(
     return [(row.key, row.value) for row in rows]
 
 
+async def profile(transaction: Transaction, user_id: str, as_of: datetime | None = None) -> dict[str, Any]:
+    """Return what is known about the user, now or as it was known then."""
+    condition, params = visible(as_of)
+    rows = await transaction.all(
+        ALL.replace("{visible}", condition), {"user": user_id, "namespace": PROFILE, **params}
+    )
+    return {row.key: row.value for row in rows}
+
+
 async def write(transaction: Transaction, user_id: str, change: Change, now: datetime) -> None:
     """Store pairs, in a transaction that holds the user's lock since ``now``."""
     await transaction.run(
@@ -188,4 +197,5 @@ def expiry(now: datetime, lifetime: float | None) -> datetime | None:
 
 
 def visible(as_of: datetime | None) -> tuple[str, dict[str, Any]]:
+    """Return the SQL for "there, now or then" over ``kv`` and its parameters."""
     return (NOW, {}) if as_of is None else (THEN, {"as_of": as_of})
