@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import shutil
+import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -11,7 +13,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.local.process import Client, kill_everything, server_processes, supervisors
+from neuromem_local import EmbeddedPostgres
+from tests.local.process import Client, kill_everything, wait_until_stopped
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -32,22 +35,41 @@ def folder() -> Iterator[Path]:
 
 
 @pytest.fixture
-def home(folder: Path) -> Iterator[Path]:
+def new_home(folder: Path) -> Iterator[Path]:
     """The home of an embedded server that does not exist yet; nothing may run in it afterwards."""
     home = folder / "home"
     yield home
-    left = [str(process) for process in [*server_processes(home), *supervisors(home)]]
-    kill_everything(home)
-    assert not left, f"left running in {home}: {left}"
+    try:
+        wait_until_stopped(home)
+    finally:
+        kill_everything(home)
+
+
+@pytest.fixture(scope="session")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data folder as the first start makes it, to be copied: making one takes seconds."""
+    home = tmp_path_factory.mktemp("cluster")
+    server = EmbeddedPostgres(home)
+    asyncio.run(server.open())
+    asyncio.run(server.close())
+    return home / "postgres"
 
 
 @pytest.fixture
-def client(home: Path) -> Iterator[Callable[[], Client]]:
-    """Start processes that use the server of ``home``."""
+def home(new_home: Path, cluster: Path) -> Path:
+    """The home of a server that has run before."""
+    new_home.mkdir()
+    subprocess.run(["cp", "-a", cluster, new_home], check=True)
+    return new_home
+
+
+@pytest.fixture
+def client(new_home: Path) -> Iterator[Callable[[], Client]]:
+    """Start processes that use the server of the test's home."""
     clients: list[Client] = []
 
     def start() -> Client:
-        clients.append(Client(home))
+        clients.append(Client(new_home))
         return clients[-1]
 
     yield start

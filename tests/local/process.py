@@ -91,7 +91,9 @@ def postmaster(home: Path) -> int:
 def kill_postmaster(home: Path) -> int:
     """Kill the server, not its supervisor, and return the process id it had."""
     pid = postmaster(home)
-    os.kill(pid, signal.SIGKILL)
+    process = psutil.Process(pid)
+    process.kill()
+    wait_until(lambda: not process.is_running() or process.status() == psutil.STATUS_ZOMBIE, "it is dead")
     return pid
 
 

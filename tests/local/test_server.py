@@ -27,8 +27,8 @@ async def connect(url: str) -> asyncpg.Connection[asyncpg.Record]:
     return await asyncpg.connect(url.replace("+asyncpg", ""))
 
 
-async def test_an_ordinary_role_owns_a_database_with_pgvector(home: Path) -> None:
-    server = EmbeddedPostgres(home)
+async def test_an_ordinary_role_owns_a_database_with_pgvector(new_home: Path) -> None:
+    server = EmbeddedPostgres(new_home)
     connection = await connect(await server.open())
     try:
         role = await connection.fetchrow(
@@ -98,21 +98,23 @@ async def test_it_can_be_opened_again_after_closing(home: Path) -> None:
     await server.close()
 
 
-def test_four_processes_that_start_at_once_share_one_server(home: Path, client: Callable[[], Client]) -> None:
+def test_four_processes_that_start_at_once_share_one_server(
+    new_home: Path, client: Callable[[], Client]
+) -> None:
     clients = [client() for _ in range(4)]
     for each in clients:
         each.send("open")
     assert len({each.answer() for each in clients}) == 1
-    assert len(supervisors(home)) == 1
-    parents = {process.pid for process in server_processes(home)}
-    assert [p.pid for p in server_processes(home) if p.ppid() not in parents] == [postmaster(home)]
+    assert len(supervisors(new_home)) == 1
+    parents = {process.pid for process in server_processes(new_home)}
+    assert [p.pid for p in server_processes(new_home) if p.ppid() not in parents] == [postmaster(new_home)]
     for number, each in enumerate(clients):
         each.ask(f"say {number}")
     assert clients[0].ask("all") == "0 1 2 3"
     for each in clients:
         each.send("close")
     assert {each.answer() for each in clients} == {"closed"}
-    wait_until_stopped(home)
+    wait_until_stopped(new_home)
 
 
 def test_the_last_one_out_stops_it(home: Path, client: Callable[[], Client]) -> None:
@@ -171,14 +173,14 @@ async def test_a_home_with_a_long_name(folder: Path) -> None:
     assert not await asyncio.to_thread(Path(socket).exists)
 
 
-async def test_an_open_that_is_cancelled_leaves_nothing_behind(home: Path) -> None:
-    server = EmbeddedPostgres(home)
+async def test_an_open_that_is_cancelled_leaves_nothing_behind(new_home: Path) -> None:
+    server = EmbeddedPostgres(new_home)
     opening = asyncio.create_task(server.open())
-    await asyncio.to_thread(wait_until, lambda: supervisors(home), "it starts")
+    await asyncio.to_thread(wait_until, lambda: supervisors(new_home), "it starts")
     opening.cancel()
     with pytest.raises(asyncio.CancelledError):
         await opening
-    await asyncio.to_thread(wait_until_stopped, home)
+    await asyncio.to_thread(wait_until_stopped, new_home)
     await server.open()
     await server.close()
 
@@ -224,12 +226,12 @@ async def test_a_server_that_does_not_start_says_why(home: Path) -> None:
         await server.open()
 
 
-async def test_a_folder_that_is_not_a_cluster_is_left_alone(home: Path) -> None:
-    (home / "postgres").mkdir(parents=True)
-    (home / "postgres" / "letter.txt").write_text("dear diary")
+async def test_a_folder_that_is_not_a_cluster_is_left_alone(new_home: Path) -> None:
+    (new_home / "postgres").mkdir(parents=True)
+    (new_home / "postgres" / "letter.txt").write_text("dear diary")
     with pytest.raises(DatabaseUnavailableError, match="not a PostgreSQL data folder"):
-        await EmbeddedPostgres(home).open()
-    assert (home / "postgres" / "letter.txt").read_text() == "dear diary"
+        await EmbeddedPostgres(new_home).open()
+    assert (new_home / "postgres" / "letter.txt").read_text() == "dear diary"
 
 
 async def test_a_home_that_cannot_be_made(folder: Path) -> None:
@@ -238,7 +240,7 @@ async def test_a_home_that_cannot_be_made(folder: Path) -> None:
         await EmbeddedPostgres(folder / "file" / "home").open()
 
 
-async def test_a_platform_without_binaries(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_platform_without_binaries(new_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(DatabaseUnavailableError, match="database_url"):
-        await EmbeddedPostgres(home).open()
+        await EmbeddedPostgres(new_home).open()
