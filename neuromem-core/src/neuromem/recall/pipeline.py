@@ -58,6 +58,7 @@ class Pipeline:
         self.scorers = dict(scorers)
         self.rerankers = dict(rerankers)
         self._timeout = timeout
+        self._highest = 1.0 + sum(weighted.weight for weighted in self.scorers.values())
 
     async def run(
         self, query: Query, *, min_relevance: float | None = None, skip_errors: bool = False
@@ -72,21 +73,13 @@ class Pipeline:
         arms = _ordered(arms, fused)
         if min_relevance is not None:
             fused = [item for item in fused if item.relevance >= min_relevance]
-        shown = [candidate for arm in arms.values() for candidate in arm[: query.limit]]
-        hits = await _load(query, [], shown)
-        merged: list[Found] = []
         most = query.limit * (2 if self.rerankers else 1)
+        shown = [candidate for arm in arms.values() for candidate in arm[: query.limit]]
+        hits = await _load(query, [*fused[:most], *shown])
+        merged: list[Found] = []
         taken = 0
         while taken < len(fused) and len(merged) < most:
-            wanted = self._contenders(fused[taken:], most - len(merged))
-            taken += len(wanted)
-            missing = [item for item in wanted if (item.kind, item.id) not in hits]
-            hits.update(await _load(query, missing, []))
-            merged += [
-                self._scored(query, item, hits[key])
-                for item in wanted
-                if (key := (item.kind, item.id)) in hits
-            ]
+            taken = await self._add(query, fused, taken, most, merged, hits)
             merged.sort(key=lambda found: (-found.score, found.hit.id))
             merged = _without_repeats(merged)
         for name, reranker in self.rerankers.items():
@@ -129,18 +122,38 @@ class Pipeline:
                 arm=name,
             ) from error
 
-    def _contenders(self, fused: Sequence[Fused], most: int) -> Sequence[Fused]:
-        """Return those that can still be among the first ``most`` after scoring, which adds within bounds."""
-        if len(fused) <= most:
-            return fused
-        floor = fused[most - 1].score - sum(weighted.weight for weighted in self.scorers.values())
-        return [item for i, item in enumerate(fused) if item.score >= floor or i < most]
+    async def _add(
+        self, query: Query, fused: Sequence[Fused], taken: int, most: int, merged: list[Found],
+        hits: dict[tuple[Kind, str], Hit],
+    ) -> int:  # fmt: skip
+        """Score the next best and whoever may still overtake them; returns how many of ``fused`` are done.
+
+        Signals only add, and within bounds: whoever stays below the last of the best even with all of them is
+        neither loaded nor scored.
+        """
+        first = fused[taken : taken + most]
+        await _fill(query, first, hits)
+        merged += self._scores(query, first, hits)
+        done = taken + len(first)
+        reached = sorted((found.score for found in merged), reverse=True)[:most]
+        floor = reached[-1] * self._highest - (self._highest - 1.0) if reached else 0.0
+        others = [item for item in fused[done:] if item.score > floor]
+        await _fill(query, others, hits)
+        merged += self._scores(query, others, hits)
+        return done + len(others)
+
+    def _scores(
+        self, query: Query, items: Sequence[Fused], hits: Mapping[tuple[Kind, str], Hit]
+    ) -> list[Found]:
+        return [
+            self._scored(query, item, hits[key]) for item in items if (key := (item.kind, item.id)) in hits
+        ]
 
     def _scored(self, query: Query, item: Fused, stored: Hit) -> Found:
         """Add the weighted signals to the fused score; the sum is scaled back to [0, 1]."""
         hit = replace(stored, score=item.score, relevance=item.relevance, ranks=item.ranks)
         signals: dict[str, float] = {}
-        score, most = item.score, 1.0
+        score = item.score
         for name, weighted in self.scorers.items():
             signal = weighted.scorer.score(query, hit)
             if not 0.0 <= signal <= 1.0:
@@ -149,8 +162,7 @@ class Pipeline:
                 )
             signals[name] = signal
             score += weighted.weight * signal
-            most += weighted.weight
-        return Found(hit, min(1.0, max(0.0, score / most)), signals)
+        return Found(hit, min(1.0, max(0.0, score / self._highest)), signals)
 
 
 def _ordered(
@@ -176,14 +188,16 @@ def _without_repeats(merged: Sequence[Found]) -> list[Found]:
     return kept
 
 
-async def _load(
-    query: Query, wanted: Sequence[Fused], shown: Sequence[Candidate]
-) -> dict[tuple[Kind, str], Hit]:
-    asked = {(item.kind, item.id): Candidate(item.id, item.kind, item.score) for item in wanted}
-    asked.update({(candidate.kind, candidate.id): candidate for candidate in shown})
+async def _load(query: Query, items: Sequence[Candidate | Fused]) -> dict[tuple[Kind, str], Hit]:
+    asked = {(item.kind, item.id): Candidate(item.id, item.kind, item.score) for item in items}
     if not asked:
         return {}
     return {(hit.kind, hit.id): hit for hit in await query.reader.load(query, list(asked.values()))}
+
+
+async def _fill(query: Query, items: Sequence[Fused], hits: dict[tuple[Kind, str], Hit]) -> None:
+    """Load what is not yet among the hits."""
+    hits.update(await _load(query, [item for item in items if (item.kind, item.id) not in hits]))
 
 
 async def _reranked(query: Query, name: str, reranker: Reranker, merged: Sequence[Found]) -> list[Found]:

@@ -97,14 +97,19 @@ class Database:
             yield transaction
 
     @asynccontextmanager
-    async def reader(self, user_id: str, timeout: float | None = None) -> AsyncIterator[Transaction]:
+    async def reader(
+        self, user_id: str, timeout: float | None = None, *, nested_loops: bool = True
+    ) -> AsyncIterator[Transaction]:
         """Open a read-only transaction with one snapshot; each statement may take ``timeout`` seconds.
 
         Plans are made for the values at hand: a cached generic plan does not know how many rows a user has.
+        ``nested_loops=False`` leaves them to lateral subqueries: a planner without statistics loves them.
         """
         settings = {"neuromem.user_id": user_id, "plan_cache_mode": "force_custom_plan", "jit": "off"}
         if timeout is not None:
             settings["statement_timeout"] = f"{max(1, round(timeout * 1000))}ms"
+        if not nested_loops:
+            settings["enable_nestloop"] = "off"
         async with self._begin(self._reading, settings) as transaction:
             yield transaction
 

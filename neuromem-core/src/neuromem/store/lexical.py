@@ -9,8 +9,8 @@ A lateral subquery with OFFSET 0 is looked up once per row of what stands before
 the plan does not depend on what statistics the planner has, which in a young database are none.
 
 The fragments here are common table expressions for `store.probe`. They take ``:user, :kinds, :terms, :counts, :k1,
-:b`` and give ``scored (kind, entry, score, share)``, where ``share`` is the part of the question's idf that the
-entry's words make up, in [0, 1].
+:b`` and give ``scored (kind, entry, score, matched)`` and ``total (kind, idf)``: ``matched / idf`` is the part of the
+question's idf that the entry's words make up, in [0, 1].
 """
 
 from __future__ import annotations
@@ -23,17 +23,23 @@ TERMS = """
     )
 """
 
+# Counting first and fetching then reads a term's index pages twice, which costs less than keeping its rows to count.
 NOW = """
-    hits AS MATERIALIZED (
-        SELECT p.kind, q.term, p.entry, p.tf, p.length, q.n FROM q CROSS JOIN LATERAL (
-            SELECT p.kind, p.entry, p.tf, p.length FROM {s}.postings p
-            WHERE p.user_id = :user AND p.kind = ANY(CAST(CAST(:kinds AS text[]) AS "char"[]))
-              AND p.term = q.term AND p.current
+    weight AS MATERIALIZED (
+        SELECT c.kind, q.term, q.n, c.tokens::float8 / greatest(c.entries, 1) AS average,
+               ln(1 + (c.entries - d.df + 0.5::float8) / (d.df + 0.5::float8)) AS idf
+        FROM {s}.corpora c CROSS JOIN q CROSS JOIN LATERAL (
+            SELECT count(*) AS df FROM {s}.postings p
+            WHERE p.user_id = :user AND p.kind = c.kind AND p.term = q.term AND p.current
+        ) AS d
+        WHERE c.user_id = :user AND c.kind = ANY(CAST(CAST(:kinds AS text[]) AS "char"[]))
+    ), hits AS (
+        SELECT w.kind, w.n, w.average, w.idf, p.entry, p.tf, p.length
+        FROM weight w CROSS JOIN LATERAL (
+            SELECT p.entry, p.tf, p.length FROM {s}.postings p
+            WHERE p.user_id = :user AND p.kind = w.kind AND p.term = w.term AND p.current
             OFFSET 0
         ) AS p
-    ), corpus AS (
-        SELECT kind, entries::float8 AS n, tokens::float8 / greatest(entries, 1) AS average
-        FROM {s}.corpora WHERE user_id = :user
     )
 """
 
@@ -41,8 +47,8 @@ THEN = """
     seen AS MATERIALIZED (
         SELECT e.entry, e.kind, e.length FROM {s}.entries e
         WHERE e.user_id = :user AND e.kind = ANY(CAST(CAST(:kinds AS text[]) AS "char"[])) AND {visible}
-    ), hits AS MATERIALIZED (
-        SELECT p.kind, q.term, p.entry, p.tf, p.length, q.n FROM q CROSS JOIN LATERAL (
+    ), posted AS MATERIALIZED (
+        SELECT p.kind, q.term, p.entry, p.tf, p.length FROM q CROSS JOIN LATERAL (
             SELECT p.kind, p.entry, p.tf, p.length FROM {s}.postings p
             WHERE p.user_id = :user AND p.kind = ANY(CAST(CAST(:kinds AS text[]) AS "char"[]))
               AND p.term = q.term AND p.current
@@ -52,32 +58,35 @@ THEN = """
               AND p.term = q.term AND NOT p.current
         ) AS p
         JOIN seen ON seen.entry = p.entry
-    ), corpus AS (
-        SELECT kind, count(*)::float8 AS n, avg(length)::float8 AS average FROM seen GROUP BY kind
+    ), weight AS MATERIALIZED (
+        SELECT c.kind, q.term, q.n, c.average, ln(1 + (c.n - count(p.entry) + 0.5) / (count(p.entry) + 0.5)) AS idf
+        FROM (SELECT kind, count(*)::float8 AS n, avg(length)::float8 AS average FROM seen GROUP BY kind) AS c
+        CROSS JOIN q LEFT JOIN posted p ON p.kind = c.kind AND p.term = q.term
+        GROUP BY c.kind, q.term, q.n, c.n, c.average
+    ), hits AS (
+        SELECT w.kind, w.n, w.average, w.idf, p.entry, p.tf, p.length
+        FROM posted p JOIN weight w USING (kind, term)
     )
 """.replace("{visible}", visible_at("e"))
 
 SCORED = """
-    weight AS MATERIALIZED (
-        SELECT c.kind, q.term, c.average, CAST(:k1 AS float8) AS k1, CAST(:b AS float8) AS b,
-               ln(1 + (c.n - count(h.entry) + 0.5) / (count(h.entry) + 0.5))::float8 AS idf
-        FROM corpus c CROSS JOIN q LEFT JOIN hits h ON h.kind = c.kind AND h.term = q.term
-        GROUP BY c.kind, q.term, c.n, c.average
-    ), total AS (
+    total AS MATERIALIZED (
         SELECT kind, sum(idf) AS idf FROM weight GROUP BY kind
     ), scored AS MATERIALIZED (
-        SELECT h.kind, h.entry,
-               sum(h.n * w.idf * h.tf / (h.tf + w.k1 * (1 - w.b + w.b * h.length / w.average))) AS score,
-               sum(w.idf) / min(t.idf) AS share
-        FROM hits h JOIN weight w USING (kind, term) JOIN total t USING (kind)
-        GROUP BY h.kind, h.entry
+        SELECT kind, entry,
+               sum(n * idf * tf / (tf + CAST(:k1 AS float8) * (1 - CAST(:b AS float8)
+                   + CAST(:b AS float8) * length / average))) AS score,
+               sum(idf) AS matched
+        FROM hits GROUP BY kind, entry
     )
 """
 
 # Stands in where the question has no words or nobody asks for them.
 NOTHING = """
     scored AS (
-        SELECT 'm'::"char" AS kind, 0 AS entry, 0::float8 AS score, 0::float8 AS share WHERE false
+        SELECT 'm'::"char" AS kind, 0 AS entry, 0::float8 AS score, 0::float8 AS matched WHERE false
+    ), total AS (
+        SELECT 'm'::"char" AS kind, 1::float8 AS idf WHERE false
     )
 """
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from neuromem.store import lexical, vectors, visible
+from neuromem.store.vectors import numbers
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,10 +21,9 @@ if TYPE_CHECKING:
     from neuromem.config import BM25Settings
     from neuromem.domain.recall import Query
     from neuromem.store.engine import Transaction
+    from neuromem.store.vectors import Middle
 
 REACH = 2  # turns before and after a found one that come along
-SAMPLE = 100  # vectors that the user's middle is made of
-SHRINK = 10  # so many vectors give half of it
 
 FIND = """
     , best AS (
@@ -31,8 +31,7 @@ FIND = """
             SELECT s.entry FROM scored s {join} WHERE {condition}
             ORDER BY s.score DESC, s.entry LIMIT CAST(:depth AS int)
         ) AS by_words
-        UNION
-        SELECT entry FROM (SELECT entry FROM near ORDER BY distance, entry LIMIT CAST(:depth AS int)) AS by_meaning
+        {by_meaning}
     ), found AS MATERIALIZED (
         SELECT e.* FROM best CROSS JOIN LATERAL (
             SELECT e.entry, e.kind, e.item, e.session_id, e.position FROM {s}.entries e
@@ -51,18 +50,24 @@ FIND = """
         UNION
         SELECT * FROM found
     )
-    SELECT a.kind::text AS kind, a.entry, a.item, a.session_id, a.position, s.score, s.share,
-           -n.distance AS cosine, v.common, m.size, -(CAST(:vector AS halfvec) <#> m.direction) AS asked
+    SELECT a.kind::text AS kind, a.entry, a.item, a.session_id, a.position, s.score, s.matched / t.idf AS share,
+           v.cosine, v.common
     FROM around a
-    LEFT JOIN middle m ON true
-    LEFT JOIN LATERAL (
-        SELECT -(v.v <#> m.direction) AS common FROM {s}.vectors v
+    LEFT JOIN scored s ON s.entry = a.entry
+    LEFT JOIN total t ON t.kind = a.kind
+    LEFT JOIN LATERAL ({compare}) AS v ON true
+"""
+
+BY_MEANING = "UNION SELECT entry FROM near"
+
+COMPARE = """
+        SELECT -(v.v <#> CAST(:vector AS halfvec)) AS cosine, -(v.v <#> CAST(:middle AS halfvec)) AS common
+        FROM {s}.vectors v
         WHERE v.user_id = :user AND v.space = :space AND v.entry = a.entry AND v.part = 0
         OFFSET 0
-    ) AS v ON true
-    LEFT JOIN scored s ON s.entry = a.entry
-    LEFT JOIN near n ON n.entry = a.entry
 """
+
+NO_COMPARE = "SELECT NULL::float8 AS cosine, NULL::float8 AS common"
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,59 +89,70 @@ class Probed:
     contrast: float | None
 
 
+@dataclass(frozen=True, slots=True)
+class Meaning:
+    """A question's vector in its space, and the middle of the user's vectors."""
+
+    space: int
+    literal: str
+    middle: Middle
+
+
 async def run(
     transaction: Transaction,
     query: Query,
     *,
     tokens: Sequence[str],
-    space: int | None,
-    vector: str | None,
-    last_entry: int,
+    meaning: Meaning | None,
     bm25: BM25Settings,
 ) -> list[Probed]:
     """Return the best ``query.depth`` entries by words and by meaning, and the turns around them."""
     counts = Counter(tokens)
     condition, params = visible.condition(query.filters)
     past = query.filters.as_of is not None
+    expressions = [lexical.expressions(tokens=bool(counts), past=past)]
+    if meaning is not None:
+        expressions.append(vectors.near(condition=condition, past=past))
+    join = "JOIN {s}.entries e ON e.user_id = :user AND e.entry = s.entry" if condition else ""
     sql = (
-        "WITH "
-        + lexical.expressions(tokens=bool(counts), past=past)
-        + ","
-        + vectors.expressions(vector=vector is not None, condition=condition, past=past)
-        + FIND.replace(
-            "{join}", "JOIN {s}.entries e ON e.user_id = :user AND e.entry = s.entry" if condition else ""
-        )
-    ).replace("{condition}", condition or "true")
-    rows = await transaction.all(
-        sql,
-        {
-            "user": query.user_id, "kinds": visible.kinds(query.filters), "depth": query.depth, "reach": REACH,
-            "terms": list(counts), "counts": list(counts.values()), "k1": bm25.k1, "b": bm25.b,
-            "space": space, "vector": vector, "sample": _sample(last_entry), "shrink": SHRINK, **params,
-        },
-    )  # fmt: skip
+        ("WITH " + ",".join(expressions) + FIND)
+        .replace("{join}", join)
+        .replace("{by_meaning}", BY_MEANING if meaning else "")
+        .replace("{compare}", COMPARE if meaning else NO_COMPARE)
+        .replace("{condition}", condition or "true")
+    )
+    values: dict[str, Any] = {
+        "user": query.user_id, "kinds": visible.kinds(query.filters), "depth": query.depth, "reach": REACH,
+        "terms": list(counts), "counts": list(counts.values()), "k1": bm25.k1, "b": bm25.b, **params,
+    }  # fmt: skip
+    if meaning is not None:
+        values |= {"space": meaning.space, "vector": meaning.literal, "middle": meaning.middle.literal}
+    contrast = _Contrast(meaning)
     return [
         Probed(
             row.kind, row.entry, str(row.item), row.session_id, row.position, row.score, row.share, row.cosine,
-            _contrast(row),
+            contrast(row.cosine, row.common),
         )
-        for row in rows
+        for row in await transaction.all(sql, values)
     ]  # fmt: skip
 
 
-def _sample(last_entry: int) -> list[int]:
-    """Return entries spread evenly over all of a user's."""
-    return sorted({1 + i * (last_entry - 1) // SAMPLE for i in range(SAMPLE + 1)}) if last_entry else []
+class _Contrast:
+    """Gives the cosine of (question - middle) and (text - middle), from inner products alone."""
 
+    def __init__(self, meaning: Meaning | None) -> None:
+        self._square = meaning.middle.square if meaning else 0.0
+        self._asked = 0.0
+        if meaning is not None:
+            pairs = zip(numbers(meaning.literal), numbers(meaning.middle.literal), strict=True)
+            self._asked = math.fsum(a * b for a, b in pairs)
+        self._question = 1.0 - 2.0 * self._asked + self._square
 
-def _contrast(row: Any) -> float | None:
-    """Return the cosine of (question - middle) and (text - middle), from inner products alone."""
-    if row.cosine is None or row.common is None or row.size is None:
-        return row.cosine if isinstance(row.cosine, float) else None
-    size = row.size
-    question = 1.0 - 2.0 * size * row.asked + size * size
-    text = 1.0 - 2.0 * size * row.common + size * size
-    if question <= 1e-6 or text <= 1e-6:
-        return 0.0
-    inner = row.cosine - size * row.common - size * row.asked + size * size
-    return float(max(-1.0, min(1.0, inner / math.sqrt(question * text))))
+    def __call__(self, cosine: float | None, common: float | None) -> float | None:
+        if cosine is None or common is None:
+            return None
+        text = 1.0 - 2.0 * common + self._square
+        if self._question <= 1e-6 or text <= 1e-6:
+            return 0.0
+        inner = cosine - common - self._asked + self._square
+        return max(-1.0, min(1.0, inner / math.sqrt(self._question * text)))

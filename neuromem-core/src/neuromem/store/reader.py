@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from collections import OrderedDict
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
+from neuromem.domain.profile import PROFILE
 from neuromem.domain.recall import About, Candidate, Hit
 from neuromem.domain.tokens import tokenize
 from neuromem.errors import NotFoundError
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from neuromem.domain.recall import Kind, Query
     from neuromem.store.engine import Database, Transaction
     from neuromem.store.probe import Probed
+    from neuromem.store.vectors import Middle
 
 SPEAKERS = 50  # names that a question is searched for
 
@@ -30,7 +33,9 @@ ABOUT = """
     SELECT u.language, coalesce(u.last_entry, 0) AS last_entry,
            ARRAY(SELECT name FROM {s}.speakers WHERE user_id = :user
                  ORDER BY messages DESC, name LIMIT :speakers) AS speakers,
-           (SELECT count(*) FROM {s}.jobs WHERE user_id = :user AND NOT dead) AS pending
+           (SELECT count(*) FROM {s}.jobs WHERE user_id = :user AND NOT dead) AS pending,
+           (SELECT json_object_agg(key, value ORDER BY key) FROM {s}.kv
+            WHERE user_id = :user AND namespace = :namespace AND {visible}) AS profile
     FROM (SELECT) AS one LEFT JOIN {s}.users u ON u.user_id = :user
 """
 
@@ -61,9 +66,10 @@ class StoreReader:
 
     def __init__(
         self, database: Database, settings: Settings, space: vectors.Space | None, user_id: str,
-        embed: Callable[[], Awaitable[Sequence[float]]], *, by_meaning: bool,
+        embed: Callable[[], Awaitable[Sequence[float]]], middles: Middles, *, by_meaning: bool,
     ) -> None:  # fmt: skip
         self._database = database
+        self._middles = middles
         self._settings = settings
         self._space = space
         self._user_id = user_id
@@ -135,10 +141,15 @@ class StoreReader:
                 vector = None
         tokens = tokenize(query.text, query.language or self._settings.language)
         async with self._statement() as transaction:
+            meaning = None
+            if vector is not None and self._space is not None:
+                middle = await self._middles.get(
+                    transaction, query.user_id, self._space.space, query.about.last_entry
+                )
+                meaning = None if middle is None else probe.Meaning(self._space.space, vector, middle)
             return await probe.run(
-                transaction, query, tokens=tokens, space=self._space.space if self._space else None,
-                vector=vector, last_entry=query.about.last_entry, bm25=self._settings.bm25,
-            )  # fmt: skip
+                transaction, query, tokens=tokens, meaning=meaning, bm25=self._settings.bm25
+            )
 
     async def _vector(self) -> str | None:
         if self._space is None:
@@ -151,7 +162,7 @@ class StoreReader:
         async with self._turn:
             if self._transaction is None:
                 self._transaction = await self._stack.enter_async_context(
-                    self._database.reader(self._user_id, self._settings.recall.timeout)
+                    self._database.reader(self._user_id, self._settings.recall.timeout, nested_loops=False)
                 )
             try:
                 yield self._transaction
@@ -168,6 +179,28 @@ class StoreReader:
         await self._stack.aclose()
 
 
+class Middles:
+    """The middles of the last users' vectors; one is made anew when a user has grown by a part."""
+
+    def __init__(self, size: int = 1_024) -> None:
+        self._size = size
+        self._known: OrderedDict[str, tuple[int, Middle]] = OrderedDict()
+
+    async def get(self, transaction: Transaction, user_id: str, space: int, last_entry: int) -> Middle | None:
+        """Return the middle of a user's vectors; None when nothing is embedded."""
+        known = self._known.get(user_id)
+        if known is not None and known[0] <= last_entry <= known[0] * 1.1:
+            self._known.move_to_end(user_id)
+            return known[1]
+        middle = await vectors.middle(transaction, user_id, space, last_entry)
+        # What was made of a few texts changes with the next one.
+        if middle is not None and last_entry >= vectors.SAMPLE:
+            self._known[user_id] = (last_entry, middle)
+            while len(self._known) > self._size:
+                self._known.popitem(last=False)
+        return middle
+
+
 class Search:
     """Opens readers: one connection and one snapshot for all that a question reads."""
 
@@ -175,14 +208,18 @@ class Search:
         self._database = database
         self._settings = settings
         self._space = space
+        self._middles = Middles()
 
     async def about(self, user_id: str, as_of: datetime | None) -> About:
         """Return what is known of a user before anything is looked for; the profile as it was ``as_of``."""
+        visible_then, params = kv.visible(as_of)
         async with self._database.reader(user_id) as transaction:
-            row = await transaction.first(ABOUT, {"user": user_id, "speakers": SPEAKERS})
-            profile = await kv.profile(transaction, user_id, as_of)
+            row = await transaction.first(
+                ABOUT.replace("{visible}", visible_then),
+                {"user": user_id, "speakers": SPEAKERS, "namespace": PROFILE, **params},
+            )
         assert row is not None
-        return About(tuple(row.speakers), row.language, row.pending, row.last_entry, profile)
+        return About(tuple(row.speakers), row.language, row.pending, row.last_entry, row.profile or {})
 
     async def hidden(self, query: Query, item: str) -> tuple[str, str] | None:
         """Return what hides an item from the question; see the port."""
@@ -215,7 +252,7 @@ class Search:
     ) -> AsyncIterator[StoreReader]:
         """Open a reader for one question; see the port."""
         reader = StoreReader(
-            self._database, self._settings, self._space, user_id, embed, by_meaning=by_meaning
+            self._database, self._settings, self._space, user_id, embed, self._middles, by_meaning=by_meaning
         )
         try:
             yield reader

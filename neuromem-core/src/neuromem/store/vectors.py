@@ -22,6 +22,9 @@ OPEN = """
     ON CONFLICT DO NOTHING
 """
 
+SAMPLE = 100  # vectors that a user's middle is made of
+SHRINK = 10  # so many vectors give half of it
+
 INSERT = """
     INSERT INTO {s}.vectors (user_id, space, entry, kind, current, v)
     SELECT e.user_id, :space, e.entry, e.kind, e.superseded_at IS NULL, n.v::halfvec
@@ -32,33 +35,23 @@ INSERT = """
 
 # "+ 0" keeps every index out of the ordering: this scan is exact whatever the planner thinks.
 NEAR = """
-    near AS MATERIALIZED (
-        SELECT v.entry, (v.v <#> CAST(:vector AS halfvec)) + 0 AS distance
-        FROM {s}.vectors v {join}
+    near AS (
+        SELECT v.entry FROM {s}.vectors v {join}
         WHERE v.user_id = :user AND v.space = :space
           AND v.kind = ANY(CAST(CAST(:kinds AS text[]) AS "char"[])) AND {condition}
+        ORDER BY (v.v <#> CAST(:vector AS halfvec)) + 0, v.entry
+        LIMIT CAST(:depth AS int)
     )
 """
 
-# The middle of what the user's vectors have in common, from a sample spread over the entries; few vectors count
-# little, so that the only one is not its own middle.
+# The middle of what the user's vectors have in common, from a sample spread over the entries.
 MIDDLE = """
-    sample AS MATERIALIZED (
-        SELECT v.v FROM unnest(CAST(:sample AS int[])) AS n(entry) CROSS JOIN LATERAL (
-            SELECT v.v FROM {s}.vectors v
-            WHERE v.user_id = :user AND v.space = :space AND v.entry = n.entry AND v.part = 0
-            OFFSET 0
-        ) AS v
-    ), middle AS MATERIALIZED (
-        SELECT (l2_normalize(avg(v::vector)))::halfvec AS direction,
-               l2_norm(avg(v::vector)::halfvec) * count(*) / (count(*) + CAST(:shrink AS int)) AS size
-        FROM sample HAVING count(*) > 0
-    )
-"""
-
-NOTHING = """
-    near AS (SELECT 0 AS entry, 0::float8 AS distance WHERE false),
-    middle AS (SELECT NULL::halfvec AS direction, 0::float8 AS size WHERE false)
+    SELECT avg(v.v::vector)::text AS middle, count(*) AS n
+    FROM unnest(CAST(:sample AS int[])) AS n(entry) CROSS JOIN LATERAL (
+        SELECT v.v FROM {s}.vectors v
+        WHERE v.user_id = :user AND v.space = :space AND v.entry = n.entry AND v.part = 0
+        OFFSET 0
+    ) AS v
 """
 
 
@@ -130,6 +123,11 @@ def literal(vector: Sequence[float], space: Space, provider: str) -> str | None:
     return "[" + ",".join(f"{x / norm:.6g}" for x in vector) + "]" if norm > 0 else None
 
 
+def numbers(literal: str) -> list[float]:
+    """Return the numbers of a vector as pgvector writes it."""
+    return [float(x) for x in literal.strip("[]").split(",")]
+
+
 async def insert(
     transaction: Transaction, user_id: str, space: Space, vectors: Sequence[tuple[int, str]]
 ) -> None:
@@ -145,11 +143,30 @@ async def insert(
     )
 
 
-def expressions(*, vector: bool, condition: str, past: bool) -> str:
-    """Return the expressions that give ``near (entry, distance)`` and ``middle (direction, size)``."""
-    if not vector:
-        return NOTHING
+def near(*, condition: str, past: bool) -> str:
+    """Return the expression that gives ``near (entry)``, the ``:depth`` nearest entries."""
     join = "JOIN {s}.entries e ON e.user_id = v.user_id AND e.entry = v.entry" if condition else ""
     terms = [term for term in ("" if past else "v.current", condition) if term]
-    near = NEAR.replace("{join}", join).replace("{condition}", " AND ".join(terms) or "true")
-    return ",".join((near, MIDDLE))
+    return NEAR.replace("{join}", join).replace("{condition}", " AND ".join(terms) or "true")
+
+
+@dataclass(frozen=True, slots=True)
+class Middle:
+    """What a user's vectors have in common: subtracting it leaves what tells them apart."""
+
+    literal: str
+    square: float
+
+
+async def middle(transaction: Transaction, user_id: str, space: int, last_entry: int) -> Middle | None:
+    """Return the middle of a sample spread evenly over the user's entries; None when nothing is embedded.
+
+    Few vectors count little, so that the only one is not its own middle.
+    """
+    sample = sorted({1 + i * (last_entry - 1) // SAMPLE for i in range(SAMPLE + 1)}) if last_entry else []
+    row = await transaction.first(MIDDLE, {"user": user_id, "space": space, "sample": sample})
+    if row is None or not row.n:
+        return None
+    share = row.n / (row.n + SHRINK)
+    text = "[" + ",".join(f"{share * x:.6g}" for x in numbers(row.middle)) + "]"
+    return Middle(text, math.fsum(x * x for x in numbers(text)))
