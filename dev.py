@@ -69,12 +69,21 @@ def build(arguments: list[str]) -> int:
 
 def set_up(what: str) -> None:
     """Make .venv hold what is needed; done again only when a pyproject.toml or the Python changed."""
-    wanted = [what, fingerprint()]
-    if STAMP.exists():
-        have, state = STAMP.read_text().split()
-        if state == wanted[1] and have in {what, "dev"}:  # "dev" holds all that "demo" does
-            return
+    wanted = [what, digest(sys.version, sys.base_prefix), digest(*map(project, (".", *DISTRIBUTIONS)))]
+    have = STAMP.read_text().split() if STAMP.exists() else ["", "", ""]
+    if have[1:] == wanted[1:] and have[0] in {what, "dev"}:  # "dev" holds all that "demo" does
+        return
     print(f"Setting up {VENV.relative_to(ROOT)} for {what}; the first time takes a few minutes.", flush=True)
+    if have[1] != wanted[1]:
+        make_venv()
+    pip = (str(BIN / "python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check")
+    step("upgrade pip", *pip, "--upgrade", "pip>=25.1")
+    step("install what is needed", *pip, *requirements(what))
+    STAMP.write_text(" ".join(wanted))
+
+
+def make_venv() -> None:
+    """Make .venv with the Python that runs this, in place of one that another Python made."""
     for module in ("venv", "ensurepip"):
         if importlib.util.find_spec(module) is None:
             raise SystemExit(
@@ -82,10 +91,6 @@ def set_up(what: str) -> None:
                 f"Debian and Ubuntu: apt-get install python{sys.version_info[0]}.{sys.version_info[1]}-venv"
             )
     step("make the virtual environment", sys.executable, "-m", "venv", "--clear", str(VENV))
-    pip = (str(BIN / "python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check")
-    step("upgrade pip", *pip, "--upgrade", "pip>=25.1")
-    step("install what is needed", *pip, *requirements(what))
-    STAMP.write_text(" ".join(wanted))
 
 
 def requirements(what: str) -> list[str]:
@@ -99,15 +104,17 @@ def all_extras(name: str) -> str:
     """Return the extras of a distribution as they follow its name, in brackets."""
     import tomllib
 
-    project = tomllib.loads((ROOT / name / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    extras = project.get("optional-dependencies", {})
+    extras = tomllib.loads(project(name))["project"].get("optional-dependencies", {})
     return f"[{','.join(extras)}]" if extras else ""
 
 
-def fingerprint() -> str:
-    """Return a hash of everything that decides what is installed."""
-    parts = [sys.version, sys.base_prefix]
-    parts += [(ROOT / name / "pyproject.toml").read_text(encoding="utf-8") for name in (".", *DISTRIBUTIONS)]
+def project(name: str) -> str:
+    """Return a folder's pyproject.toml."""
+    return (ROOT / name / "pyproject.toml").read_text(encoding="utf-8")
+
+
+def digest(*parts: str) -> str:
+    """Return one hash of them all."""
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()
 
 
