@@ -10,16 +10,20 @@ import click
 
 from neuromem.cli.history import History, batches, seekable
 from neuromem.cli.place import place_options
-from neuromem.cli.screen import err, note, progress, tell
+from neuromem.cli.screen import Failure, err, progress, tell
 from neuromem.domain import checks
 from neuromem.errors import InputError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from rich.progress import Progress
 
     from neuromem.cli.history import Line
     from neuromem.cli.place import Place
     from neuromem.memory import NeuroMemory
+
+PATIENCE = 3  # failed embedding calls in a row
 
 
 @click.command(short_help="Import a history of messages.")
@@ -60,13 +64,8 @@ def ingest(place: Place, file: IO[bytes], *, user: str, no_wait: bool) -> None:
 
 
 async def _ingest(place: Place, history: History, user: str, count: int, *, wait: bool) -> None:
-    failures: list[str] = []
-
-    def watch(event: dict[str, Any]) -> None:
-        if not event["success"]:
-            failures.append(event["error"])
-
-    async with place.memory(worker=wait, on_embedding_call=watch) as memory:
+    embedding = _Embedding()
+    async with place.memory(worker=wait, on_embedding_call=embedding.note) as memory:
         with progress() as bars:
             stored = bars.add_task("Storing  ", total=count)
             for batch in batches(history.lines()):
@@ -74,13 +73,7 @@ async def _ingest(place: Place, history: History, user: str, count: int, *, wait
                     await _store(memory, user, session, lines)
                     bars.advance(stored, len(lines))
             if wait:
-                await _wait_for_embedding(memory, user, bars)
-    if failures:
-        note(
-            f"{len(failures)} embedding calls failed and were tried again, the last one with: {failures[-1]} "
-            "`neuromem doctor` shows what was given up.",
-            "yellow",
-        )
+                await _wait_for_embedding(memory, user, bars, embedding)
 
 
 async def _store(memory: NeuroMemory, user: str, session: str, lines: list[Line]) -> None:
@@ -91,13 +84,36 @@ async def _store(memory: NeuroMemory, user: str, session: str, lines: list[Line]
         raise InputError(f"{where}: {error} What came before them is stored.") from error
 
 
-async def _wait_for_embedding(memory: NeuroMemory, user: str, bars: Progress) -> None:
+async def _wait_for_embedding(
+    memory: NeuroMemory, user: str, bars: Progress, embedding: _Embedding
+) -> None:  # fmt: skip
     left = await memory.drain(user, timeout=1.0)
-    if not left:
-        return
-    task = bars.add_task("Embedding", total=left)
+    task = bars.add_task("Embedding", total=left, visible=bool(left))
     while left:
+        if embedding.hopeless:
+            raise Failure(
+                f"All messages are stored and can be found by their words, but {left} could not be embedded, "
+                f"the last time because: {embedding.error} Mend that and run the same command again."
+            )
         total = max(left, int(bars.tasks[task].total or 0))
         bars.update(task, total=total, completed=total - left)
         left = await memory.drain(user, timeout=1.0)
     bars.update(task, completed=bars.tasks[task].total)
+
+
+class _Embedding:
+    """How the embedding calls fare."""
+
+    def __init__(self) -> None:
+        self.failures = 0
+        self.error = ""
+
+    def note(self, event: Mapping[str, Any]) -> None:
+        """Note a call; a good one forgives the bad ones before it."""
+        self.failures = 0 if event["success"] else self.failures + 1
+        self.error = event["error"] or self.error
+
+    @property
+    def hopeless(self) -> bool:
+        """Whether nothing but failures came for a while; background work goes on trying, a human need not wait."""
+        return self.failures >= PATIENCE
