@@ -130,6 +130,7 @@ def cli(
     distributions.install("acme-hash", plugin="acme", source=EMBEDDINGS)
     monkeypatch.setenv("NEUROMEM_DATABASE_URL", database_url)
     monkeypatch.setenv("NEUROMEM_EMBEDDING", "hash")
+    monkeypatch.setenv("COLUMNS", "120")
     logger = logging.getLogger("neuromem")
     handlers, level = list(logger.handlers), logger.level
     yield Cli(server, database_url, distributions, tmp_path)
