@@ -21,16 +21,17 @@ NEXT = """
 """
 
 # Only jobs that were tried equally often are taken together, and the fewer of them the oftener they failed:
-# what fails again and again ends up alone and takes no other with it.
+# what fails again and again ends up alone and takes no other with it. An array, because a subquery under IN may
+# run once per row, and then takes more than its LIMIT.
 CLAIM = """
     UPDATE {s}.jobs j SET lease = :lease, lease_until = now() + make_interval(secs => :seconds),
                           attempts = least(j.attempts + 1, 30000)
-    WHERE j.user_id = :user AND j.job IN (
+    WHERE j.user_id = :user AND j.job = ANY(ARRAY(
         SELECT c.job FROM {s}.jobs c
         WHERE c.user_id = :user AND c.kind = :kind AND c.needs = :needs AND c.attempts = :attempts
           AND NOT c.dead AND c.run_after <= now() AND (c.lease_until IS NULL OR c.lease_until < now())
         ORDER BY c.job LIMIT :most FOR UPDATE SKIP LOCKED
-    )
+    ))
     RETURNING j.job, j.entry, j.payload, j.attempts
 """
 
