@@ -41,15 +41,23 @@ LIMIT = 50
 PIPELINE = "pipeline"
 TOLERANCE = 1e-4  # by which an arm's scores may differ from the reference's
 
+CONTEXT_FREE: dict[str, Any] = {"context": {}, "session": 0.0}
+
 # What `--ablation` compares: a label, and the settings that differ. All variants share one database, so only
 # what is read when a question is asked can be switched here.
 ABLATION: list[tuple[str, Mapping[str, Any]]] = [
-    ("rank fusion", {"recall": {"fusion": "rrf"}}),
-    ("no recency", {"disable": ["recency"]}),
-    ("no importance", {"disable": ["importance"]}),
-    ("no emotion", {"disable": ["emotion"]}),
-    ("BM25 only", {"disable": ["vector"]}),
-    ("vectors only", {"disable": ["bm25"]}),
+    ("ranks instead of scores", {"recall": {"fusion": "rrf"}}),
+    ("without turns around", {"disable": ["conversation"]}),
+    ("without neighbors' support", {"plugins": {"normalized": {"context": {}}}}),
+    ("without the session's lift", {"plugins": {"normalized": {"session": 0.0}}}),
+    ("without all three of these", {"disable": ["conversation"], "plugins": {"normalized": CONTEXT_FREE}}),
+    ("without the speaker", {"disable": ["speaker"]}),
+    ("without the time asked for", {"disable": ["time"]}),
+    ("without recency", {"disable": ["recency"]}),
+    ("without importance", {"disable": ["importance"]}),
+    ("without emotion", {"disable": ["emotion"]}),
+    ("BM25 alone", {"disable": ["vector"]}),
+    ("vectors alone", {"disable": ["bm25"]}),
 ]
 
 Asked = list[tuple["Conversation", "Question"]]
@@ -331,7 +339,7 @@ def _ablation_table(variants: Mapping[str, Mapping[str, tuple[int, Quality]]]) -
         for name, found in variants.items()
     ]  # fmt: skip
     return table(
-        "What each part gives: evidence recall@10 without it", ["variant", *whole, "NDCG@10", "points"], rows
+        "What each part gives: evidence recall@10 otherwise", ["variant", *whole, "NDCG@10", "points"], rows
     )
 
 
