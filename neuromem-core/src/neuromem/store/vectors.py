@@ -109,13 +109,18 @@ def literal(vector: Sequence[float], space: Space, provider: str) -> str | None:
 
     Raises `ProviderResponseError` when its length or its numbers are wrong.
     """
+    try:
+        norm = math.hypot(*vector)
+    except TypeError as error:
+        raise ProviderResponseError(
+            f"{provider} returned a vector that is not made of numbers.", provider=provider
+        ) from error
     if len(vector) != space.dims:
         raise ProviderResponseError(
             f"{provider} returned a vector of {len(vector)} numbers where the space {space} has {space.dims}; "
             "check the model and dims given to the provider.",
             provider=provider,
         )
-    norm = math.sqrt(math.fsum(x * x for x in vector))
     if not math.isfinite(norm):
         raise ProviderResponseError(
             f"{provider} returned a vector that is not made of finite numbers.", provider=provider
