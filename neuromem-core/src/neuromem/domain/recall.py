@@ -37,6 +37,7 @@ class Filters:
     """Which entries may be found; every field narrows, None leaves open.
 
     ``kinds`` says which kinds of entries take part, ``memory_types`` narrows the memories among them.
+    ``session_id`` leaves only the messages of one session.
     ``include_extracted`` lets raw messages take part whose extraction by a model is done.
     """
 
@@ -49,6 +50,7 @@ class Filters:
     metadata: Mapping[str, Any] | None = None
     as_of: datetime | None = None
     include_extracted: bool = False
+    session_id: str | None = None
 
 
 class _NoReader:

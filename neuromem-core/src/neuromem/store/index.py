@@ -75,6 +75,41 @@ CLOSE = """
 """
 
 
+# Makes entries current again that were taken out of the present.
+REOPEN = """
+    WITH opened AS (
+        UPDATE {s}.entries SET superseded_at = NULL
+        WHERE user_id = :user AND entry = ANY(CAST(:entry AS int[])) AND superseded_at IS NOT NULL
+        RETURNING entry, kind, length
+    ), posted AS (
+        UPDATE {s}.postings p SET current = true FROM opened
+        WHERE p.user_id = :user AND p.entry = opened.entry
+    ), embedded AS (
+        UPDATE {s}.vectors v SET current = true FROM opened
+        WHERE v.user_id = :user AND v.entry = opened.entry
+    )
+    UPDATE {s}.corpora c SET entries = c.entries + back.entries, tokens = c.tokens + back.tokens
+    FROM (SELECT kind, count(*) AS entries, sum(length) AS tokens FROM opened GROUP BY kind) AS back
+    WHERE c.user_id = :user AND c.kind = back.kind
+"""
+
+# Leaves nothing of entries behind, in the past neither; their vectors go with them.
+ERASE = """
+    WITH gone AS (
+        DELETE FROM {s}.entries WHERE user_id = :user AND entry = ANY(CAST(:entry AS int[]))
+        RETURNING kind, length, superseded_at
+    ), posted AS (
+        DELETE FROM {s}.postings WHERE user_id = :user AND entry = ANY(CAST(:entry AS int[]))
+    ), waiting AS (
+        DELETE FROM {s}.jobs WHERE user_id = :user AND entry = ANY(CAST(:entry AS int[]))
+    )
+    UPDATE {s}.corpora c SET entries = c.entries - gone.entries, tokens = c.tokens - gone.tokens
+    FROM (SELECT kind, count(*) AS entries, sum(length) AS tokens FROM gone WHERE superseded_at IS NULL GROUP BY kind)
+         AS gone
+    WHERE c.user_id = :user AND c.kind = gone.kind
+"""
+
+
 @dataclass(frozen=True, slots=True)
 class Moment:
     """What a writing transaction begins with: its place on the user's clock and numbers for its entries."""
@@ -140,3 +175,13 @@ async def add(
 async def close(transaction: Transaction, user_id: str, entries: Sequence[int], now: datetime) -> None:
     """Take entries out of the present at ``now``."""
     await transaction.run(CLOSE, {"user": user_id, "entry": list(entries), "now": now})
+
+
+async def reopen(transaction: Transaction, user_id: str, entries: Sequence[int]) -> None:
+    """Bring entries back into the present, as when what had replaced them is erased."""
+    await transaction.run(REOPEN, {"user": user_id, "entry": list(entries)})
+
+
+async def erase(transaction: Transaction, user_id: str, entries: Sequence[int]) -> None:
+    """Erase entries with their postings, vectors and waiting work."""
+    await transaction.run(ERASE, {"user": user_id, "entry": list(entries)})

@@ -49,6 +49,8 @@ def condition(filters: Filters) -> tuple[str, dict[str, Any]]:
         term("e.occurred_at >= :event_after", event_after=filters.event_after)
     if filters.event_before is not None:
         term("e.occurred_at < :event_before", event_before=filters.event_before)
+    if filters.session_id is not None:
+        term("e.session_id = :session_id", session_id=filters.session_id)
     if filters.metadata:
         term(METADATA, metadata=json.dumps(dict(filters.metadata)))
     return " AND ".join(terms), params

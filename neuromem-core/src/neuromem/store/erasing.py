@@ -1,0 +1,218 @@
+"""Erases a session: what was said, and what was derived from it alone, as if it had never been said.
+
+What has other sources stays. Where something was ended by what is erased (a memory by its next version, a home by
+the next one, a profile by its next value), it holds again.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from neuromem.store import index
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sqlalchemy import Row
+
+    from neuromem.store.engine import Database, Transaction
+
+SAID = "SELECT message_id FROM {s}.messages WHERE user_id = :user AND session_id = :session"
+
+# The versions of memories all of whose sources are in the session.
+MEMORIES = f"""
+    WITH said AS MATERIALIZED ({SAID}), doomed AS MATERIALIZED (
+        SELECT memory_id, version FROM {{s}}.memory_sources
+        WHERE user_id = :user AND memory_id IN (
+            SELECT memory_id FROM {{s}}.memory_sources s JOIN said USING (message_id) WHERE s.user_id = :user
+        )
+        GROUP BY memory_id, version HAVING bool_and(message_id IN (SELECT message_id FROM said))
+    )
+    SELECT m.memory_id, m.version, m.entry, m.superseded_at IS NULL AS current
+    FROM doomed JOIN {{s}}.memories m ON m.user_id = :user AND m.memory_id = doomed.memory_id
+         AND m.version = doomed.version
+"""
+
+DELETE_MEMORIES = """
+    DELETE FROM {s}.memories m USING unnest(CAST(:memories AS uuid[]), CAST(:versions AS int[])) AS n(memory, version)
+    WHERE m.user_id = :user AND m.memory_id = n.memory AND m.version = n.version
+"""
+
+LEFT = """
+    SELECT count(DISTINCT memory_id) FROM {s}.memories
+    WHERE user_id = :user AND memory_id = ANY(CAST(:memories AS uuid[]))
+"""
+
+# The newest version that is left, unless the same statement is current elsewhere by now.
+REOPEN_MEMORIES = """
+    UPDATE {s}.memories m SET superseded_at = NULL, superseded_why = NULL
+    FROM (
+        SELECT DISTINCT ON (memory_id) memory_id, version, memory_type, content_hash FROM {s}.memories
+        WHERE user_id = :user AND memory_id = ANY(CAST(:memories AS uuid[])) ORDER BY memory_id, version DESC
+    ) AS last
+    WHERE m.user_id = :user AND m.memory_id = last.memory_id AND m.version = last.version
+      AND NOT EXISTS (
+          SELECT FROM {s}.memories o WHERE o.user_id = :user AND o.memory_type = last.memory_type
+          AND o.content_hash = last.content_hash AND o.superseded_at IS NULL
+      )
+    RETURNING m.entry
+"""
+
+# An edge whose every source is in the session; what it had ended holds again.
+EDGES = f"""
+    WITH said AS MATERIALIZED ({SAID})
+    SELECT edge_id FROM {{s}}.edge_sources
+    WHERE user_id = :user AND edge_id IN (
+        SELECT edge_id FROM {{s}}.edge_sources s JOIN said USING (message_id) WHERE s.user_id = :user
+    )
+    GROUP BY edge_id HAVING bool_and(message_id IN (SELECT message_id FROM said))
+"""
+
+DELETE_EDGES = """
+    WITH sources AS (
+        DELETE FROM {s}.edge_sources WHERE user_id = :user AND edge_id = ANY(CAST(:edges AS uuid[]))
+    ), gone AS (
+        DELETE FROM {s}.edges WHERE user_id = :user AND edge_id = ANY(CAST(:edges AS uuid[]))
+        RETURNING source, target
+    )
+    SELECT DISTINCT node FROM (SELECT source AS node FROM gone UNION ALL SELECT target FROM gone) AS ends
+"""
+
+UNEND_EDGES = """
+    DELETE FROM {s}.edges
+    WHERE user_id = :user AND closed_by = ANY(CAST(:edges AS uuid[])) AND superseded_at IS NULL
+    RETURNING edge_id
+"""
+
+REOPEN_EDGES = """
+    UPDATE {s}.edges e SET superseded_at = NULL
+    FROM (
+        SELECT edge_id, max(version) AS version FROM {s}.edges
+        WHERE user_id = :user AND edge_id = ANY(CAST(:edges AS uuid[])) GROUP BY edge_id
+    ) AS last
+    WHERE e.user_id = :user AND e.edge_id = last.edge_id AND e.version = last.version
+"""
+
+# Nodes that extraction made and that nothing is related to any more, in the past neither.
+DELETE_NODES = """
+    WITH gone AS (
+        DELETE FROM {s}.nodes n
+        WHERE n.user_id = :user AND n.node = ANY(CAST(:nodes AS int[]))
+          AND NOT EXISTS (
+              SELECT FROM {s}.nodes o WHERE o.user_id = :user AND o.node = n.node AND o.origin ->> 'by' = 'user'
+          )
+          AND NOT EXISTS (
+              SELECT FROM {s}.edges e WHERE e.user_id = :user AND e.source = n.node
+              UNION ALL
+              SELECT FROM {s}.edges e WHERE e.user_id = :user AND e.target = n.node
+          )
+        RETURNING node
+    ), names AS (
+        DELETE FROM {s}.node_names WHERE user_id = :user AND node IN (SELECT node FROM gone)
+    )
+    SELECT count(DISTINCT node) FROM gone
+"""
+
+DELETE_PROFILE = f"""
+    DELETE FROM {{s}}.kv
+    WHERE user_id = :user AND cardinality(sources) > 0 AND sources <@ ARRAY({SAID})
+    RETURNING namespace, key, superseded_at IS NULL AS current
+"""
+
+REOPEN_PROFILE = """
+    UPDATE {s}.kv k SET superseded_at = NULL
+    FROM (
+        SELECT k.namespace, k.key, max(k.created_at) AS created_at
+        FROM unnest(CAST(:namespaces AS text[]), CAST(:keys AS text[])) AS n(namespace, key)
+        JOIN {s}.kv k ON k.user_id = :user AND k.namespace = n.namespace AND k.key = n.key
+        GROUP BY k.namespace, k.key
+    ) AS last
+    WHERE k.user_id = :user AND k.namespace = last.namespace AND k.key = last.key
+      AND k.created_at = last.created_at
+"""
+
+ENTRIES = "SELECT entry FROM {s}.entries WHERE user_id = :user AND session_id = :session AND kind = 'm'"
+
+DELETE_MESSAGES = """
+    WITH gone AS (
+        DELETE FROM {s}.messages WHERE user_id = :user AND session_id = :session RETURNING name
+    ), named AS (
+        UPDATE {s}.speakers s SET messages = s.messages - n.messages
+        FROM (SELECT name, count(*) AS messages FROM gone GROUP BY name) AS n
+        WHERE s.user_id = :user AND s.name = n.name
+    )
+    SELECT count(*) FROM gone
+"""
+
+DELETE_SESSION = "DELETE FROM {s}.sessions WHERE user_id = :user AND session_id = :session"
+DELETE_SPEAKERS = "DELETE FROM {s}.speakers WHERE user_id = :user AND messages <= 0"
+
+
+async def session(database: Database, user_id: str, session_id: str) -> dict[str, int]:
+    """Erase a session and return how much is gone, by kind; zeros when there was no such session."""
+    place = {"user": user_id, "session": session_id}
+    async with database.user(user_id) as transaction:
+        await index.begin(transaction, user_id)
+        memories = await _memories(transaction, place)
+        edges, nodes = await _graph(transaction, place)
+        profile = await _profile(transaction, place)
+        entries = await transaction.all(ENTRIES, place)
+        await index.erase(transaction, user_id, [row.entry for row in entries])
+        messages = await transaction.value(DELETE_MESSAGES, place)
+        await transaction.run(DELETE_SPEAKERS, place)
+        sessions = await transaction.run(DELETE_SESSION, place)
+    return {
+        "sessions": sessions, "messages": int(messages), "memories": memories, "edges": edges, "nodes": nodes,
+        "profile": profile,
+    }  # fmt: skip
+
+
+async def _memories(transaction: Transaction, place: dict[str, Any]) -> int:
+    doomed = await transaction.all(MEMORIES, place)
+    if not doomed:
+        return 0
+    user_id = place["user"]
+    ids = sorted({str(row.memory_id) for row in doomed})
+    await index.erase(transaction, user_id, [row.entry for row in doomed])
+    await transaction.run(
+        DELETE_MEMORIES,
+        {
+            "user": user_id, "memories": [row.memory_id for row in doomed],
+            "versions": [row.version for row in doomed],
+        },
+    )  # fmt: skip
+    was_current = [row.memory_id for row in doomed if row.current]
+    reopened = await transaction.all(REOPEN_MEMORIES, {"user": user_id, "memories": was_current})
+    await index.reopen(transaction, user_id, [row.entry for row in reopened])
+    left = await transaction.value(LEFT, {"user": user_id, "memories": ids})
+    return len(ids) - int(left)
+
+
+async def _graph(transaction: Transaction, place: dict[str, Any]) -> tuple[int, int]:
+    edges = _ids(await transaction.all(EDGES, place))
+    if not edges:
+        return 0, 0
+    found = {"user": place["user"], "edges": edges}
+    nodes = [row.node for row in await transaction.all(DELETE_EDGES, found)]
+    ended = _ids(await transaction.all(UNEND_EDGES, found))
+    await transaction.run(REOPEN_EDGES, {"user": place["user"], "edges": ended})
+    gone = await transaction.value(DELETE_NODES, {"user": place["user"], "nodes": nodes})
+    return len(edges), int(gone)
+
+
+async def _profile(transaction: Transaction, place: dict[str, Any]) -> int:
+    rows = await transaction.all(DELETE_PROFILE, place)
+    current = [row for row in rows if row.current]
+    if current:
+        await transaction.run(
+            REOPEN_PROFILE,
+            {
+                "user": place["user"], "namespaces": [row.namespace for row in current],
+                "keys": [row.key for row in current],
+            },
+        )  # fmt: skip
+    return len({(row.namespace, row.key) for row in rows})
+
+
+def _ids(rows: Sequence[Row[Any]]) -> list[str]:
+    return [str(row.edge_id) for row in rows]
