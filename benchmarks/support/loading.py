@@ -8,19 +8,23 @@ from hashlib import blake2b
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
+import numpy as np
+
 from neuromem.domain.searchable import searchable_tokens
 from neuromem.store import index, schema, vectors
 from neuromem.store import url as urls
 from neuromem.store.engine import Database
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from benchmarks.support.server import Place
     from benchmarks.support.synthetic import Batch, Synthetic
     from neuromem.plugin import EmbeddingProvider
 
 BATCH = 1_000
+DIGITS = 10_000
+_NUMBERS = {x: f"{x / DIGITS:g}" for x in range(-DIGITS, DIGITS + 1)}
 
 MEMORIES = """
     INSERT INTO {s}.memories (user_id, memory_id, version, entry, memory_type, content, content_hash,
@@ -78,8 +82,13 @@ def _prepare(batch: Batch) -> _Ready:
             searchable_tokens(text, "en", occurred_at=moment)
             for text, moment in zip(batch.texts, batch.moments, strict=True)
         ],
-        [str(row) for row in batch.vectors.astype(float).round(5).tolist()],
+        [_literal(row) for row in np.rint(batch.vectors * DIGITS).astype(int).tolist()],
     )
+
+
+def _literal(row: Sequence[int]) -> str:
+    """Write a vector of whole parts of `DIGITS`; looking the numbers up is ten times faster than formatting."""
+    return f"[{','.join([_NUMBERS[x] for x in row])}]"
 
 
 async def _store(database: Database, space: vectors.Space, user_id: str, ready: _Ready) -> None:
