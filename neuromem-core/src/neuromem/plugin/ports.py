@@ -47,10 +47,10 @@ class Search(Protocol):
         ...
 
     def open(
-        self, user_id: str, embed: Callable[[], Awaitable[Sequence[float]]], *, by_meaning: bool
+        self, user_id: str, embed: Callable[[str], Awaitable[Sequence[float]]], *, by_meaning: bool
     ) -> AbstractAsyncContextManager[Reader]:
         """Open a reader for one question.
 
-        ``embed`` gives the question's vector when it is wanted; ``by_meaning`` says that it surely will be.
+        ``embed`` gives a question's vector when it is wanted; ``by_meaning`` says that it surely will be.
         """
         ...

@@ -105,7 +105,8 @@ class RecallService:
                 event_before=checks.moment("event_before", event_before),
                 metadata=checks.metadata(metadata) or None,
                 as_of=as_of,
-                include_extracted=include_conversations is True,
+                # what was not known yet at that moment was found by its messages
+                include_extracted=include_conversations is True or memory_type == "message" or as_of is not None,
             ),
         )
 
@@ -118,11 +119,15 @@ class RecallService:
         query = replace(
             query, named=named, topic=topic, spans=moments.read(query.text, query.now), about=about,
             language=query.language or about.language,
+            filters=query.filters if about.extracted else replace(query.filters, include_extracted=True),
         )  # fmt: skip
-        embedding = asyncio.create_task(self._vector(topic))
+        embedded: dict[str, asyncio.Task[Sequence[float]]] = {}
 
-        async def embed() -> Sequence[float]:
-            return await asyncio.shield(embedding)
+        async def embed(text: str) -> Sequence[float]:
+            """Embed each text once, however many retrievers want it."""
+            if text not in embedded:
+                embedded[text] = asyncio.create_task(self._vector(text))
+            return await asyncio.shield(embedded[text])
 
         by_meaning = "vector" in self.pipeline.retrievers
         try:
@@ -132,8 +137,9 @@ class RecallService:
                     query, min_relevance=min_relevance, skip_errors=skip_errors
                 ), about
         finally:
-            embedding.cancel()
-            await asyncio.gather(embedding, return_exceptions=True)
+            for task in embedded.values():
+                task.cancel()
+            await asyncio.gather(*embedded.values(), return_exceptions=True)
 
     async def _vector(self, text: str) -> Sequence[float]:
         async with asyncio.timeout(self._settings.timeout):

@@ -56,6 +56,22 @@ class Transaction:
             raise self._database.translate(error) from error
 
 
+def _quoted(text: str) -> str:
+    """Return a literal that reads the same whatever standard_conforming_strings says."""
+    return "E'" + text.replace("\\", "\\\\").replace("'", "''") + "'"
+
+
+async def _give_back(connection: AsyncConnection, driver: asyncpg.Connection) -> None:
+    """Roll back what was not committed and return the connection to the pool, or drop it when that fails."""
+    try:
+        if driver.is_in_transaction():
+            await driver.execute("ROLLBACK")
+    except DRIVER_ERRORS:
+        await connection.invalidate()
+    finally:
+        await connection.close()
+
+
 class Database:
     """A pool of connections to one schema.
 
@@ -79,9 +95,8 @@ class Database:
         self.search_path = "public"  # quoted where needed
         self._clauses: dict[str, TextClause] = {}
         self.engine = _engine(target, pool_size=pool_size, echo=echo, pooler=pooler)
-        self._reading = self.engine.execution_options(
-            isolation_level="REPEATABLE READ", postgresql_readonly=True
-        )
+        # Transactions are begun and ended here, not by SQLAlchemy.
+        self._manual = self.engine.execution_options(isolation_level="AUTOCOMMIT")
 
     def clause(self, sql: str) -> TextClause:
         """Return the statement with the schema filled in; made once per statement."""
@@ -93,7 +108,7 @@ class Database:
     @asynccontextmanager
     async def user(self, user_id: str) -> AsyncIterator[Transaction]:
         """Open a transaction that sees and writes the rows of one user."""
-        async with self._begin(self.engine, {"neuromem.user_id": user_id}) as transaction:
+        async with self._begin("BEGIN", {"neuromem.user_id": user_id}) as transaction:
             yield transaction
 
     @asynccontextmanager
@@ -110,50 +125,53 @@ class Database:
             settings["statement_timeout"] = f"{max(1, round(timeout * 1000))}ms"
         if not nested_loops:
             settings["enable_nestloop"] = "off"
-        async with self._begin(self._reading, settings) as transaction:
+        async with self._begin("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", settings) as transaction:
             yield transaction
 
     @asynccontextmanager
     async def worker(self) -> AsyncIterator[Transaction]:
         """Open a transaction that sees the jobs and users of everybody, and nothing else of anybody."""
-        async with self._begin(self.engine, {"neuromem.scope": "worker"}) as transaction:
+        async with self._begin("BEGIN", {"neuromem.scope": "worker"}) as transaction:
             yield transaction
 
     @asynccontextmanager
-    async def _begin(self, engine: AsyncEngine, settings: Mapping[str, str]) -> AsyncIterator[Transaction]:
+    async def _begin(self, begin: str, settings: Mapping[str, str]) -> AsyncIterator[Transaction]:
+        """Begin with the settings made, in one message: each round trip costs more than what it asks for."""
+        values = {"search_path": self.search_path, **settings}
+        made = ", ".join(f"set_config({_quoted(k)}, {_quoted(v)}, true)" for k, v in values.items())
         try:
-            connection = await self._open(engine, settings)
+            connection, driver = await self._open(f"{begin}; SELECT {made}")
             try:
                 yield Transaction(connection, self)
-                await connection.commit()
+                await driver.execute("COMMIT")
             finally:
-                # Rolls back what was not committed; a second cancellation must not stop that half-way.
-                await asyncio.shield(connection.close())
+                # A second cancellation must not stop this half-way.
+                await asyncio.shield(_give_back(connection, driver))
         except DRIVER_ERRORS as error:
             raise self.translate(error) from error
 
-    async def _open(self, engine: AsyncEngine, settings: Mapping[str, str]) -> AsyncConnection:
-        """Return a connection in a transaction with the settings made.
+    async def _open(self, begin: str) -> tuple[AsyncConnection, asyncpg.Connection]:
+        """Return a connection in a transaction.
 
         A pooled connection may have died with its server; nothing has been done on it yet, so one fresh
-        attempt is safe (SQLAlchemy drops the whole pool when it sees the first dead one).
+        attempt is safe, after the whole pool was dropped.
         """
-        values = {"search_path": self.search_path, **settings}
-        names = ", ".join(f"set_config('{name}', :v{i}, true)" for i, name in enumerate(values))
-        params = {f"v{i}": value for i, value in enumerate(values.values())}
         for last in (False, True):
-            connection = await engine.connect()
+            connection = await self._manual.connect()
+            driver: asyncpg.Connection = (await connection.get_raw_connection()).driver_connection
             try:
-                await connection.execute(self.clause(f"SELECT {names}"), params)
-            except exc.DBAPIError as error:
+                await driver.execute(begin)
+            except (asyncpg.PostgresConnectionError, asyncpg.InterfaceError, OSError):
+                await connection.invalidate()
                 await connection.close()
-                if last or not error.connection_invalidated:
+                if last:
                     raise
+                await self.engine.dispose()
             except BaseException:
-                await connection.close()
+                await asyncio.shield(_give_back(connection, driver))
                 raise
             else:
-                return connection
+                return connection, driver
         raise AssertionError  # the loop returns or raises
 
     def translate(self, error: BaseException) -> DatabaseError:

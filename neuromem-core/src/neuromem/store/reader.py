@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 SPEAKERS = 50  # names that a question is searched for
 
 ABOUT = """
-    SELECT u.language, coalesce(u.last_entry, 0) AS last_entry,
+    SELECT u.language, coalesce(u.last_entry, 0) AS last_entry, coalesce(u.extracted, false) AS extracted,
            ARRAY(SELECT name FROM {s}.speakers WHERE user_id = :user
                  ORDER BY messages DESC, name LIMIT :speakers) AS speakers,
            (SELECT count(*) FROM {s}.jobs WHERE user_id = :user AND NOT dead) AS pending,
@@ -66,7 +66,7 @@ class StoreReader:
 
     def __init__(
         self, database: Database, settings: Settings, space: vectors.Space | None, user_id: str,
-        embed: Callable[[], Awaitable[Sequence[float]]], middles: Middles, *, by_meaning: bool,
+        embed: Callable[[str], Awaitable[Sequence[float]]], middles: Middles, *, by_meaning: bool,
     ) -> None:  # fmt: skip
         self._database = database
         self._middles = middles
@@ -78,7 +78,7 @@ class StoreReader:
         self._turn = asyncio.Lock()
         self._stack = AsyncExitStack()
         self._transaction: Transaction | None = None
-        self._probes: dict[bool, asyncio.Task[list[Probed]]] = {}
+        self._probes: list[tuple[Query, bool, asyncio.Task[list[Probed]]]] = []
 
     async def lexical(self, query: Query) -> Sequence[Candidate]:
         """Return the entries that share words with the question, best BM25 score first."""
@@ -95,7 +95,7 @@ class StoreReader:
         """Return the entries nearest to the question's embedding, best cosine first."""
         if self._space is None:
             return []
-        await self._vector()  # an embedding that failed is this retriever's failure alone
+        await self._vector(query)  # an embedding that failed is this retriever's failure alone
         probed = await self._probed(query, by_meaning=True)
         background = self._space.background or 0.0
         found = [
@@ -127,16 +127,19 @@ class StoreReader:
         return [_hit(row) for row in rows]
 
     async def _probed(self, query: Query, *, by_meaning: bool) -> list[Probed]:
-        """Run the probe once for all retrievers that need it."""
-        if by_meaning not in self._probes:
-            self._probes[by_meaning] = asyncio.create_task(self._probe(query, by_meaning=by_meaning))
-        return await asyncio.shield(self._probes[by_meaning])
+        """Run the probe once for all retrievers that ask the same; a plugin's may ask something else."""
+        for asked, meant, task in self._probes:
+            if asked == query and meant is by_meaning:
+                return await asyncio.shield(task)
+        task = asyncio.create_task(self._probe(query, by_meaning=by_meaning))
+        self._probes.append((query, by_meaning, task))
+        return await asyncio.shield(task)
 
     async def _probe(self, query: Query, *, by_meaning: bool) -> list[Probed]:
         vector: str | None = None
         if by_meaning:
             try:
-                vector = await self._vector()
+                vector = await self._vector(query)
             except Exception:  # noqa: BLE001  the vector retriever raises it; words are found all the same
                 vector = None
         tokens = tokenize(query.text, query.language or self._settings.language)
@@ -151,10 +154,10 @@ class StoreReader:
                 transaction, query, tokens=tokens, meaning=meaning, bm25=self._settings.bm25
             )
 
-    async def _vector(self) -> str | None:
+    async def _vector(self, query: Query) -> str | None:
         if self._space is None:
             return None
-        return vectors.literal(await self._embed(), self._space, self._space.provider)
+        return vectors.literal(await self._embed(query.topic or query.text), self._space, self._space.provider)
 
     @asynccontextmanager
     async def _statement(self) -> AsyncIterator[Transaction]:
@@ -173,9 +176,10 @@ class StoreReader:
 
     async def close(self) -> None:
         """End what is still running and give the connection back."""
-        for task in self._probes.values():
+        tasks = [task for _, _, task in self._probes]
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*self._probes.values(), return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
         await self._stack.aclose()
 
 
@@ -248,7 +252,7 @@ class Search:
 
     @asynccontextmanager
     async def open(
-        self, user_id: str, embed: Callable[[], Awaitable[Sequence[float]]], *, by_meaning: bool
+        self, user_id: str, embed: Callable[[str], Awaitable[Sequence[float]]], *, by_meaning: bool
     ) -> AsyncIterator[StoreReader]:
         """Open a reader for one question; see the port."""
         reader = StoreReader(
