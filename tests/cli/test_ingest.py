@@ -157,7 +157,7 @@ def test_embeddings_that_keep_failing_end_the_wait_and_the_messages_are_kept(
     monkeypatch.setenv("NEUROMEM_WORK__RETRY_DELAY", "0.01")
     path = cli.file("talk.jsonl", TALK)
     complaint = cli("ingest", path, "--user", "ana", "--embedding", "hash:failing", code=1).stderr
-    assert "5 could not be embedded, the last time because: RuntimeError: the model is on strike" in complaint
+    assert "pieces of background work are left, and calls keep failing: RuntimeError: the model" in complaint
     assert "Traceback" not in complaint
     assert cli.value(COUNT) == 5
 

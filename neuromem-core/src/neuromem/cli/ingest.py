@@ -23,14 +23,16 @@ if TYPE_CHECKING:
     from neuromem.cli.place import Place
     from neuromem.memory import NeuroMemory
 
-PATIENCE = 3  # failed embedding calls in a row
+PATIENCE = 3  # failed calls in a row
 
 
 @click.command(short_help="Import a history of messages.")
 @click.argument("file", type=click.File("rb"))
 @click.option("--user", required=True, help="Whose memory.")
 @click.option(
-    "--no-wait", is_flag=True, help="Leave the embedding to the next process that opens this memory."
+    "--no-wait",
+    is_flag=True,
+    help="Leave embedding and extraction to the next process that opens this memory.",
 )
 @place_options(embedding=True)
 def ingest(place: Place, file: IO[bytes], *, user: str, no_wait: bool) -> None:
@@ -59,21 +61,21 @@ def ingest(place: Place, file: IO[bytes], *, user: str, no_wait: bool) -> None:
     with err().status("Checking", spinner_style="dim"):
         count = history.check()
     asyncio.run(_ingest(place, history, user, count, wait=not no_wait))
-    waiting = " Their embedding is left to the next process that opens this memory." if no_wait else ""
+    waiting = " The rest is left to the next process that opens this memory." if no_wait else ""
     tell(f"{count} messages are stored for user {user!r}.{waiting}")
 
 
 async def _ingest(place: Place, history: History, user: str, count: int, *, wait: bool) -> None:
-    embedding = _Embedding()
-    async with place.memory(worker=wait, on_embedding_call=embedding.note) as memory:
+    calls = _Calls()
+    async with place.memory(worker=wait, on_embedding_call=calls.note, on_llm_call=calls.note) as memory:
         with progress() as bars:
-            stored = bars.add_task("Storing  ", total=count)
+            stored = bars.add_task("Storing", total=count)
             for batch in batches(history.lines()):
                 for session, lines in batch.items():
                     await _store(memory, user, session, lines)
                     bars.advance(stored, len(lines))
             if wait:
-                await _wait_for_embedding(memory, user, bars, embedding)
+                await _wait_for_work(memory, user, bars, calls)
 
 
 async def _store(memory: NeuroMemory, user: str, session: str, lines: list[Line]) -> None:
@@ -84,16 +86,14 @@ async def _store(memory: NeuroMemory, user: str, session: str, lines: list[Line]
         raise InputError(f"{where}: {error} What came before them is stored.") from error
 
 
-async def _wait_for_embedding(
-    memory: NeuroMemory, user: str, bars: Progress, embedding: _Embedding
-) -> None:  # fmt: skip
+async def _wait_for_work(memory: NeuroMemory, user: str, bars: Progress, calls: _Calls) -> None:
     left = await memory.drain(user, timeout=1.0)
-    task = bars.add_task("Embedding", total=left, visible=bool(left))
+    task = bars.add_task("Working on it", total=left, visible=bool(left))
     while left:
-        if embedding.hopeless:
+        if calls.hopeless:
             raise Failure(
-                f"All messages are stored and can be found by their words, but {left} could not be embedded, "
-                f"the last time because: {embedding.error} Mend that and run the same command again."
+                f"All messages are stored and can be found by their words, but {left} pieces of background work "
+                f"are left, and calls keep failing: {calls.error} Mend that and run the same command again."
             )
         total = max(left, int(bars.tasks[task].total or 0))
         bars.update(task, total=total, completed=total - left)
@@ -101,8 +101,8 @@ async def _wait_for_embedding(
     bars.update(task, completed=bars.tasks[task].total)
 
 
-class _Embedding:
-    """How the embedding calls fare."""
+class _Calls:
+    """How the calls to the embedding and to the LLM fare."""
 
     def __init__(self) -> None:
         self.failures = 0
