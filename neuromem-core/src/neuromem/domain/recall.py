@@ -68,7 +68,7 @@ class About:
 
     ``speakers`` are the names that messages carry, the most frequent first; ``pending`` counts the background
     work that is not done; ``last_entry`` is the number of the newest index entry; ``profile`` is namespace
-    ``profile`` at the moment that the answer speaks from.
+    ``profile`` at the moment that the answer speaks from; ``extracted`` tells whether a model is done with any message.
     """
 
     speakers: tuple[str, ...] = ()
@@ -76,6 +76,7 @@ class About:
     pending: int = 0
     last_entry: int = 0
     profile: Mapping[str, Any] = field(default_factory=dict)
+    extracted: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +98,6 @@ class Query:
     named: tuple[str, ...] = ()
     spans: tuple[Span, ...] = ()
     filters: Filters = field(default_factory=Filters)
-    about: About = field(default_factory=About)
     reader: Reader = field(default_factory=_NoReader, repr=False, compare=False)
 
 

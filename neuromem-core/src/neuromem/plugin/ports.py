@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
     from contextlib import AbstractAsyncContextManager
-    from datetime import datetime
 
-    from neuromem.domain.recall import About, Candidate, Hit, Query
+    from neuromem.domain.recall import About, Candidate, Fused, Hit, Query
 
 
 class Reader(Protocol):
@@ -27,16 +26,20 @@ class Reader(Protocol):
         """Return the turns before and after what words and meaning found, in the order of the conversation."""
         ...
 
-    async def load(self, query: Query, candidates: Sequence[Candidate]) -> Sequence[Hit]:
-        """Return what is stored about the candidates; those that the question may not see are left out."""
+    async def about(self, query: Query) -> About:
+        """Return what is known of the user at the moment of this reading."""
+        ...
+
+    async def load(self, query: Query, found: Sequence[Fused]) -> Sequence[Hit]:
+        """Return what is stored about what was found; what the question may not see is left out."""
         ...
 
 
 class Search(Protocol):
     """Opens readers."""
 
-    async def about(self, user_id: str, as_of: datetime | None) -> About:
-        """Return what is known of a user before anything is looked for; the profile as it was ``as_of``."""
+    async def before(self, user_id: str) -> About:
+        """Return what is known of a user before anything is looked for; it may be as old as the last answer."""
         ...
 
     async def hidden(self, query: Query, item: str) -> tuple[str, str] | None:

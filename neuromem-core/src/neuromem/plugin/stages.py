@@ -41,7 +41,11 @@ class Fusion(Protocol):
 
 
 class Scorer(Protocol):
-    """One signal about a hit."""
+    """One signal about a hit.
+
+    A scorer may also have ``mute(query) -> bool``, which tells that the signal is 0 for everything that answers the
+    question: recall then looks at fewer entries.
+    """
 
     def score(self, query: Query, candidate: Hit) -> float:
         """Return the signal in [0, 1]."""

@@ -6,13 +6,12 @@ import asyncio
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from neuromem.domain.recall import Candidate
 from neuromem.errors import NeuroMemError, RecallError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from neuromem.domain.recall import Fused, Hit, Kind, Query
+    from neuromem.domain.recall import Candidate, Fused, Hit, Kind, Query
     from neuromem.plugin.stages import Fusion, Reranker, Retriever, Scorer
 
 GRACE = 1.0  # seconds beyond the budget: a statement of our own is ended by PostgreSQL before we end its task
@@ -69,13 +68,15 @@ class Pipeline:
         stays. With ``skip_errors`` a failing or late retriever is named instead of raised.
         """
         arms, skipped = await self._candidates(query, skip_errors=skip_errors)
-        fused = self.fusion.fuse(arms)
+        fused = everything = self.fusion.fuse(arms)
         arms = _ordered(arms, fused)
         if min_relevance is not None:
             fused = [item for item in fused if item.relevance >= min_relevance]
         most = query.limit * (2 if self.rerankers else 1)
-        shown = [candidate for arm in arms.values() for candidate in arm[: query.limit]]
-        hits = await _load(query, [*fused[:most], *shown])
+        shown = {(c.kind, c.id) for arm in arms.values() for c in arm[: query.limit]}
+        shown.update((item.kind, item.id) for item in fused[:most])
+        hits: dict[tuple[Kind, str], Hit] = {}
+        await _fill(query, [item for item in everything if (item.kind, item.id) in shown], hits)
         merged: list[Found] = []
         taken = 0
         while taken < len(fused) and len(merged) < most:
@@ -136,24 +137,25 @@ class Pipeline:
         merged += self._scores(query, first, hits)
         done = taken + len(first)
         reached = sorted((found.score for found in merged), reverse=True)[:most]
-        floor = reached[-1] * self._highest - (self._highest - 1.0) if reached else 0.0
+        floor = reached[-1] * self._highest - self._most(query) if reached else 0.0
         others = [item for item in fused[done:] if item.score > floor]
         await _fill(query, others, hits)
         merged += self._scores(query, others, hits)
         return done + len(others)
 
+    def _most(self, query: Query) -> float:
+        """Return what all signals together can add to a score."""
+        return sum(w.weight for w in self.scorers.values() if not getattr(w.scorer, "mute", _never)(query))
+
     def _scores(
         self, query: Query, items: Sequence[Fused], hits: Mapping[tuple[Kind, str], Hit]
     ) -> list[Found]:
-        return [
-            self._scored(query, item, hits[key]) for item in items if (key := (item.kind, item.id)) in hits
-        ]
+        return [self._scored(query, hits[key]) for item in items if (key := (item.kind, item.id)) in hits]
 
-    def _scored(self, query: Query, item: Fused, stored: Hit) -> Found:
+    def _scored(self, query: Query, hit: Hit) -> Found:
         """Add the weighted signals to the fused score; the sum is scaled back to [0, 1]."""
-        hit = replace(stored, score=item.score, relevance=item.relevance, ranks=item.ranks)
         signals: dict[str, float] = {}
-        score = item.score
+        score = hit.score
         for name, weighted in self.scorers.items():
             signal = weighted.scorer.score(query, hit)
             if not 0.0 <= signal <= 1.0:
@@ -176,6 +178,11 @@ def _ordered(
     }
 
 
+def _never(query: Query) -> bool:
+    del query
+    return False
+
+
 def _without_repeats(merged: Sequence[Found]) -> list[Found]:
     """Return the best of each statement; what differs in case, spaces or a final stop says the same."""
     seen: set[str] = set()
@@ -188,16 +195,11 @@ def _without_repeats(merged: Sequence[Found]) -> list[Found]:
     return kept
 
 
-async def _load(query: Query, items: Sequence[Candidate | Fused]) -> dict[tuple[Kind, str], Hit]:
-    asked = {(item.kind, item.id): Candidate(item.id, item.kind, item.score) for item in items}
-    if not asked:
-        return {}
-    return {(hit.kind, hit.id): hit for hit in await query.reader.load(query, list(asked.values()))}
-
-
 async def _fill(query: Query, items: Sequence[Fused], hits: dict[tuple[Kind, str], Hit]) -> None:
     """Load what is not yet among the hits."""
-    hits.update(await _load(query, [item for item in items if (item.kind, item.id) not in hits]))
+    missing = [item for item in items if (item.kind, item.id) not in hits]
+    if missing:
+        hits.update({(hit.kind, hit.id): hit for hit in await query.reader.load(query, missing)})
 
 
 async def _reranked(query: Query, name: str, reranker: Reranker, merged: Sequence[Found]) -> list[Found]:

@@ -32,9 +32,11 @@ class SpeakerScorer:
 
     def score(self, query: Query, candidate: Hit) -> float:
         """Return the signal."""
-        if len(query.named) != 1:
-            return 0.0
-        return 1.0 if candidate.speaker == query.named[0] else 0.0
+        return 0.0 if self.mute(query) or candidate.speaker != query.named[0] else 1.0
+
+    def mute(self, query: Query) -> bool:
+        """Tell whether the signal is 0 for everything that answers this question."""
+        return len(query.named) != 1
 
 
 class TimeScorer:
@@ -44,6 +46,10 @@ class TimeScorer:
         """Return the signal."""
         then = candidate.occurred_at or candidate.created_at
         return max((span.nearness(then) for span in query.spans), default=0.0)
+
+    def mute(self, query: Query) -> bool:
+        """Tell whether the signal is 0 for everything that answers this question."""
+        return not query.spans
 
 
 class ImportanceScorer:

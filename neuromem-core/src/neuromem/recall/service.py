@@ -106,7 +106,9 @@ class RecallService:
                 metadata=checks.metadata(metadata) or None,
                 as_of=as_of,
                 # what was not known yet at that moment was found by its messages
-                include_extracted=include_conversations is True or memory_type == "message" or as_of is not None,
+                include_extracted=include_conversations is True
+                or memory_type == "message"
+                or as_of is not None,
             ),
         )
 
@@ -114,10 +116,10 @@ class RecallService:
         self, query: Query, *, min_relevance: float | None = None, skip_errors: bool = False
     ) -> tuple[Outcome, About]:
         """Run the pipeline on one connection, the question's embedding beside it."""
-        about = await self._search.about(query.user_id, query.filters.as_of)
+        about = await self._search.before(query.user_id)
         named, topic = question.read(query.text, about.speakers)
         query = replace(
-            query, named=named, topic=topic, spans=moments.read(query.text, query.now), about=about,
+            query, named=named, topic=topic, spans=moments.read(query.text, query.now),
             language=query.language or about.language,
             filters=query.filters if about.extracted else replace(query.filters, include_extracted=True),
         )  # fmt: skip
@@ -133,9 +135,8 @@ class RecallService:
         try:
             async with self._search.open(query.user_id, embed, by_meaning=by_meaning) as reader:
                 query = replace(query, reader=reader)
-                return await self.pipeline.run(
-                    query, min_relevance=min_relevance, skip_errors=skip_errors
-                ), about
+                outcome = await self.pipeline.run(query, min_relevance=min_relevance, skip_errors=skip_errors)
+                return outcome, await reader.about(query)
         finally:
             for task in embedded.values():
                 task.cancel()

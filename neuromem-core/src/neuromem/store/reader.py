@@ -3,41 +3,26 @@
 from __future__ import annotations
 
 import asyncio
-from collections import OrderedDict
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from neuromem.domain.profile import PROFILE
-from neuromem.domain.recall import About, Candidate, Hit
+from neuromem.domain.recall import Candidate, Hit
 from neuromem.domain.tokens import tokenize
 from neuromem.errors import NotFoundError
-from neuromem.store import kv, probe, vectors, visible
+from neuromem.store import probe, vectors, visible
+from neuromem.store.about import Known
 from neuromem.store.index import NAME_OF
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-    from datetime import datetime
 
     from sqlalchemy import Row
 
     from neuromem.config import Settings
-    from neuromem.domain.recall import Kind, Query
+    from neuromem.domain.recall import About, Fused, Query
     from neuromem.store.engine import Database, Transaction
     from neuromem.store.probe import Probed
-    from neuromem.store.vectors import Middle
-
-SPEAKERS = 50  # names that a question is searched for
-
-ABOUT = """
-    SELECT u.language, coalesce(u.last_entry, 0) AS last_entry, coalesce(u.extracted, false) AS extracted,
-           ARRAY(SELECT name FROM {s}.speakers WHERE user_id = :user
-                 ORDER BY messages DESC, name LIMIT :speakers) AS speakers,
-           (SELECT count(*) FROM {s}.jobs WHERE user_id = :user AND NOT dead) AS pending,
-           (SELECT json_object_agg(key, value ORDER BY key) FROM {s}.kv
-            WHERE user_id = :user AND namespace = :namespace AND {visible}) AS profile
-    FROM (SELECT) AS one LEFT JOIN {s}.users u ON u.user_id = :user
-"""
 
 LOAD = """
     SELECT 'message' AS kind, m.message_id AS item, m.content, 'message' AS memory_type, m.created_at,
@@ -66,10 +51,10 @@ class StoreReader:
 
     def __init__(
         self, database: Database, settings: Settings, space: vectors.Space | None, user_id: str,
-        embed: Callable[[str], Awaitable[Sequence[float]]], middles: Middles, *, by_meaning: bool,
+        embed: Callable[[str], Awaitable[Sequence[float]]], known: Known, *, by_meaning: bool,
     ) -> None:  # fmt: skip
         self._database = database
-        self._middles = middles
+        self._known = known
         self._settings = settings
         self._space = space
         self._user_id = user_id
@@ -78,6 +63,7 @@ class StoreReader:
         self._turn = asyncio.Lock()
         self._stack = AsyncExitStack()
         self._transaction: Transaction | None = None
+        self._about: About | None = None
         self._probes: list[tuple[Query, bool, asyncio.Task[list[Probed]]]] = []
 
     async def lexical(self, query: Query) -> Sequence[Candidate]:
@@ -114,17 +100,26 @@ class StoreReader:
         probed = await self._probed(query, by_meaning=self._by_meaning)
         return [_candidate(entry, 0.0) for entry in probed if entry.session_id is not None]
 
-    async def load(self, query: Query, candidates: Sequence[Candidate]) -> Sequence[Hit]:
-        """Return what is stored about the candidates; those that the question may not see are left out."""
-        if not candidates:
+    async def about(self, query: Query) -> About:
+        """Return what is known of the user at the moment of this reading."""
+        if self._about is None:
+            async with self._statement(query):
+                pass
+        assert self._about is not None
+        return self._about
+
+    async def load(self, query: Query, found: Sequence[Fused]) -> Sequence[Hit]:
+        """Return what is stored about what was found; what the question may not see is left out."""
+        if not found:
             return []
         params: dict[str, Any] = {"user": query.user_id, "as_of": query.filters.as_of}
         for kind, name in (("message", "messages"), ("memory", "memories")):
-            params[name] = [candidate.id for candidate in candidates if candidate.kind == kind]
+            params[name] = [item.id for item in found if item.kind == kind]
         when = "m.superseded_at IS NULL" if query.filters.as_of is None else visible.visible_at("m")
-        async with self._statement() as transaction:
+        async with self._statement(query) as transaction:
             rows = await transaction.all(LOAD.replace("{visible}", when), params)
-        return [_hit(row) for row in rows]
+        by_key = {(item.kind, item.id): item for item in found}
+        return [_hit(row, by_key[row.kind, str(row.item)]) for row in rows]
 
     async def _probed(self, query: Query, *, by_meaning: bool) -> list[Probed]:
         """Run the probe once for all retrievers that ask the same; a plugin's may ask something else."""
@@ -143,11 +138,12 @@ class StoreReader:
             except Exception:  # noqa: BLE001  the vector retriever raises it; words are found all the same
                 vector = None
         tokens = tokenize(query.text, query.language or self._settings.language)
-        async with self._statement() as transaction:
+        async with self._statement(query) as transaction:
             meaning = None
             if vector is not None and self._space is not None:
-                middle = await self._middles.get(
-                    transaction, query.user_id, self._space.space, query.about.last_entry
+                assert self._about is not None  # read when the transaction began
+                middle = await self._known.middle(
+                    transaction, query.user_id, self._space.space, self._about.last_entry
                 )
                 meaning = None if middle is None else probe.Meaning(self._space.space, vector, middle)
             return await probe.run(
@@ -157,16 +153,19 @@ class StoreReader:
     async def _vector(self, query: Query) -> str | None:
         if self._space is None:
             return None
-        return vectors.literal(await self._embed(query.topic or query.text), self._space, self._space.provider)
+        return vectors.literal(
+            await self._embed(query.topic or query.text), self._space, self._space.provider
+        )
 
     @asynccontextmanager
-    async def _statement(self) -> AsyncIterator[Transaction]:
+    async def _statement(self, query: Query) -> AsyncIterator[Transaction]:
         """Take the turn on the connection; a statement that fails takes its transaction with it."""
         async with self._turn:
             if self._transaction is None:
                 self._transaction = await self._stack.enter_async_context(
                     self._database.reader(self._user_id, self._settings.recall.timeout, nested_loops=False)
                 )
+                self._about = await self._known.read(self._transaction, self._user_id, query.filters.as_of)
             try:
                 yield self._transaction
             except BaseException:
@@ -183,28 +182,6 @@ class StoreReader:
         await self._stack.aclose()
 
 
-class Middles:
-    """The middles of the last users' vectors; one is made anew when a user has grown by a part."""
-
-    def __init__(self, size: int = 1_024) -> None:
-        self._size = size
-        self._known: OrderedDict[str, tuple[int, Middle]] = OrderedDict()
-
-    async def get(self, transaction: Transaction, user_id: str, space: int, last_entry: int) -> Middle | None:
-        """Return the middle of a user's vectors; None when nothing is embedded."""
-        known = self._known.get(user_id)
-        if known is not None and known[0] <= last_entry <= known[0] * 1.1:
-            self._known.move_to_end(user_id)
-            return known[1]
-        middle = await vectors.middle(transaction, user_id, space, last_entry)
-        # What was made of a few texts changes with the next one.
-        if middle is not None and last_entry >= vectors.SAMPLE:
-            self._known[user_id] = (last_entry, middle)
-            while len(self._known) > self._size:
-                self._known.popitem(last=False)
-        return middle
-
-
 class Search:
     """Opens readers: one connection and one snapshot for all that a question reads."""
 
@@ -212,18 +189,11 @@ class Search:
         self._database = database
         self._settings = settings
         self._space = space
-        self._middles = Middles()
+        self._known = Known(database)
 
-    async def about(self, user_id: str, as_of: datetime | None) -> About:
-        """Return what is known of a user before anything is looked for; the profile as it was ``as_of``."""
-        visible_then, params = kv.visible(as_of)
-        async with self._database.reader(user_id) as transaction:
-            row = await transaction.first(
-                ABOUT.replace("{visible}", visible_then),
-                {"user": user_id, "speakers": SPEAKERS, "namespace": PROFILE, **params},
-            )
-        assert row is not None
-        return About(tuple(row.speakers), row.language, row.pending, row.last_entry, row.profile or {})
+    async def before(self, user_id: str) -> About:
+        """Return what is known of a user before anything is looked for."""
+        return await self._known.before(user_id)
 
     async def hidden(self, query: Query, item: str) -> tuple[str, str] | None:
         """Return what hides an item from the question; see the port."""
@@ -256,7 +226,7 @@ class Search:
     ) -> AsyncIterator[StoreReader]:
         """Open a reader for one question; see the port."""
         reader = StoreReader(
-            self._database, self._settings, self._space, user_id, embed, self._middles, by_meaning=by_meaning
+            self._database, self._settings, self._space, user_id, embed, self._known, by_meaning=by_meaning
         )
         try:
             yield reader
@@ -280,12 +250,11 @@ def _candidate(
     )
 
 
-def _hit(row: Row[Any]) -> Hit:
-    kind: Kind = row.kind
+def _hit(row: Row[Any], found: Fused) -> Hit:
     return Hit(
-        id=str(row.item), kind=kind, score=0.0, relevance=0.0, ranks={}, content=row.content,
-        memory_type=row.memory_type, created_at=row.created_at, occurred_at=row.occurred_at,
-        metadata=row.metadata, sources=tuple(str(source) for source in row.sources), session_id=row.session_id,
-        position=row.position, speaker=row.speaker, importance=row.importance, valence=row.valence,
-        arousal=row.arousal,
+        id=found.id, kind=found.kind, score=found.score, relevance=found.relevance, ranks=found.ranks,
+        content=row.content, memory_type=row.memory_type, created_at=row.created_at,
+        occurred_at=row.occurred_at, metadata=row.metadata, sources=tuple(map(str, row.sources)),
+        session_id=row.session_id, position=row.position, speaker=row.speaker, importance=row.importance,
+        valence=row.valence, arousal=row.arousal,
     )  # fmt: skip

@@ -1,0 +1,98 @@
+"""What recall knows of a user before and beside the looking: kept for the last users, and read anew each time."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+from neuromem.domain.profile import PROFILE
+from neuromem.domain.recall import About
+from neuromem.store import kv, vectors
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from neuromem.store.engine import Database, Transaction
+    from neuromem.store.vectors import Middle
+
+T = TypeVar("T")
+
+KEPT = 1_024  # users
+SPEAKERS = 50  # names that a question is searched for
+
+ABOUT = """
+    SELECT u.language, coalesce(u.last_entry, 0) AS last_entry, coalesce(u.extracted, false) AS extracted,
+           ARRAY(SELECT name FROM {s}.speakers WHERE user_id = :user
+                 ORDER BY messages DESC, name LIMIT :speakers) AS speakers,
+           (SELECT count(*) FROM {s}.jobs WHERE user_id = :user AND NOT dead) AS pending,
+           (SELECT json_object_agg(key, value ORDER BY key) FROM {s}.kv
+            WHERE user_id = :user AND namespace = :namespace AND {visible}) AS profile
+    FROM (SELECT) AS one LEFT JOIN {s}.users u ON u.user_id = :user
+"""
+
+
+class _Last(Generic[T]):
+    """What belongs to the users who asked last."""
+
+    def __init__(self) -> None:
+        self._kept: OrderedDict[str, T] = OrderedDict()
+
+    def get(self, user_id: str) -> T | None:
+        if user_id in self._kept:
+            self._kept.move_to_end(user_id)
+        return self._kept.get(user_id)
+
+    def put(self, user_id: str, value: T) -> None:
+        self._kept[user_id] = value
+        self._kept.move_to_end(user_id)
+        while len(self._kept) > KEPT:
+            self._kept.popitem(last=False)
+
+
+class Known:
+    """What is known of the users who asked last."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._abouts: _Last[About] = _Last()
+        self._middles: _Last[tuple[int, Middle]] = _Last()
+
+    async def before(self, user_id: str) -> About:
+        """Return what the last answer knew of a user, else read it.
+
+        Speakers and language are all that is needed before a question is embedded, and they hardly change; each
+        answer reads them anew for the next.
+        """
+        known = self._abouts.get(user_id)
+        if known is None:
+            async with self._database.reader(user_id) as transaction:
+                known = await self.read(transaction, user_id, None)
+        return known
+
+    async def read(self, transaction: Transaction, user_id: str, as_of: datetime | None) -> About:
+        """Read what is known of a user, the profile as it was ``as_of``."""
+        condition, params = kv.visible(as_of)
+        row = await transaction.first(
+            ABOUT.replace("{visible}", condition),
+            {"user": user_id, "speakers": SPEAKERS, "namespace": PROFILE, **params},
+        )
+        assert row is not None
+        about = About(
+            speakers=tuple(row.speakers), language=row.language, pending=row.pending, last_entry=row.last_entry,
+            profile=row.profile or {}, extracted=row.extracted,
+        )  # fmt: skip
+        self._abouts.put(user_id, about)
+        return about
+
+    async def middle(
+        self, transaction: Transaction, user_id: str, space: int, last_entry: int
+    ) -> Middle | None:
+        """Return the middle of a user's vectors, made anew when the user has grown by a tenth; None: no vectors."""
+        known = self._middles.get(user_id)
+        if known is not None and known[0] <= last_entry <= known[0] * 1.1:
+            return known[1]
+        middle = await vectors.middle(transaction, user_id, space, last_entry)
+        # What was made of a few texts changes with the next one.
+        if middle is not None and last_entry >= vectors.SAMPLE:
+            self._middles.put(user_id, (last_entry, middle))
+        return middle
