@@ -16,7 +16,14 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from neuromem.config import Settings
-    from neuromem.domain.extraction import ExtractedMemory, ExtractedRelation, Extraction, Window
+    from neuromem.domain.extraction import (
+        ExtractedMemory,
+        ExtractedRelation,
+        Extraction,
+        ExtractionState,
+        ExtractionStrategy,
+        Window,
+    )
     from neuromem.domain.graph import Edge, EdgeType, GraphChange, GraphPath, Neighbor, Node, NodeType
     from neuromem.domain.memories import Memory, MemoryType
     from neuromem.domain.messages import Message, MessageDict, Role, Session
@@ -34,6 +41,7 @@ if TYPE_CHECKING:
     )
     from neuromem.errors import (
         AuthenticationError,
+        BudgetError,
         ClosedError,
         ConfigurationError,
         ConflictError,
@@ -70,6 +78,7 @@ if TYPE_CHECKING:
 
     __all__ = [
         "AuthenticationError",
+        "BudgetError",
         "Candidate",
         "ChatMessage",
         "ChatReply",
@@ -87,6 +96,8 @@ if TYPE_CHECKING:
         "ExtractedMemory",
         "ExtractedRelation",
         "Extraction",
+        "ExtractionState",
+        "ExtractionStrategy",
         "Filters",
         "FolderStorage",
         "Fused",

@@ -20,7 +20,14 @@ GROUP = "neuromem.exports"
 
 _MODULES = {
     "neuromem.config": ("Settings",),
-    "neuromem.domain.extraction": ("ExtractedMemory", "ExtractedRelation", "Extraction", "Window"),
+    "neuromem.domain.extraction": (
+        "ExtractedMemory",
+        "ExtractedRelation",
+        "Extraction",
+        "ExtractionState",
+        "ExtractionStrategy",
+        "Window",
+    ),
     "neuromem.domain.graph": ("Edge", "EdgeType", "GraphChange", "GraphPath", "Neighbor", "Node", "NodeType"),
     "neuromem.domain.memories": ("Memory", "MemoryType"),
     "neuromem.domain.messages": ("Message", "MessageDict", "Role", "Session"),
@@ -38,6 +45,7 @@ _MODULES = {
     ),
     "neuromem.errors": (
         "AuthenticationError",
+        "BudgetError",
         "ClosedError",
         "ConfigurationError",
         "ConflictError",

@@ -8,7 +8,20 @@ from neuromem.plugin.markers import hookimpl
 from neuromem.plugin.specs import StageSpec
 
 if TYPE_CHECKING:
-    from neuromem.plugin.stages import Fusion, Retriever, Scorer
+    from neuromem.plugin.context import Context
+    from neuromem.plugin.stages import Extractor, Fusion, Retriever, Scorer
+
+
+@hookimpl
+def neuromem_extractors() -> list[StageSpec[Extractor]]:
+    """Offer extraction by the LLM that was chosen; it is in force whenever there is one and no other is named."""
+
+    def build(ctx: Context) -> Extractor:
+        from neuromem.ingest.llm import LLMExtractor
+
+        return LLMExtractor(ctx.llm, **ctx.options)
+
+    return [StageSpec("llm", build, "Extracts with the chosen LLM")]
 
 
 @hookimpl

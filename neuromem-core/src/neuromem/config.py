@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -55,7 +55,19 @@ class WorkSettings(_Section):
     retry_delay: float = Field(default=1.0, gt=0, description="seconds before a first retry, then doubled")
     max_attempts: int = Field(default=8, ge=1, description="own failures after which a job is dead")
     embed_batch: int = Field(default=64, ge=1, le=4096, description="texts embedded in one call")
+    extract_batch: int = Field(default=10, ge=1, le=100, description="messages extracted in one call")
     drain_timeout: float = Field(default=30.0, ge=0, description="seconds that leaving the context waits")
+
+
+class ExtractionSettings(_Section):
+    """From what was said to what is known; the LLM extractor's own options are ``plugins["llm"]``."""
+
+    extractors: tuple[str, ...] = Field(default=(), description="extractors to use instead of the usual one")
+    context_messages: int = Field(default=10, ge=0, le=100, description="earlier messages shown with the new")
+    known_memories: int = Field(default=20, ge=0, le=200, description="nearest memories shown with the new")
+    window_size: int = Field(default=24_000, ge=1_000, description="characters of new messages in one call")
+    timezone: str = Field(default="UTC", description="where dates are meant, unless a message says otherwise")
+    daily_tokens: int | None = Field(default=None, ge=0, description="tokens a user may cost per day (UTC)")
 
 
 class Settings(_Section):
@@ -70,9 +82,10 @@ class Settings(_Section):
     plugins: dict[str, dict[str, Any]] = Field(default_factory=dict, repr=False)
     language: str = Field(default="en", description="language of users who did not say another")
     max_content: int = Field(default=100_000, ge=1, description="characters a message or memory may have")
-    extract_roles: tuple[str, ...] = ("user",)
+    extract_roles: tuple[Literal["user", "assistant", "tool"], ...] = ("user",)
     bm25: BM25Settings = Field(default_factory=BM25Settings)
     vector: VectorSettings = Field(default_factory=VectorSettings)
+    extraction: ExtractionSettings = Field(default_factory=ExtractionSettings)
     recall: RecallSettings = Field(default_factory=RecallSettings)
     work: WorkSettings = Field(default_factory=WorkSettings)
 

@@ -10,6 +10,7 @@
     ├── ClosedError                used before init() or after close()
     ├── PluginError                a plugin is broken, blocked, or breaks a rule
     ├── RecallError                an arm of recall failed or was late
+    ├── BudgetError                a user's budget of tokens is spent
     ├── DatabaseError              PostgreSQL said no
     │   ├── DatabaseUnavailableError   it cannot be reached at all
     │   ├── MigrationError             the schema is not what this version needs
@@ -61,6 +62,10 @@ class RecallError(NeuroMemError):
     def __init__(self, message: str, *, arm: str) -> None:
         super().__init__(message)
         self.arm = arm
+
+
+class BudgetError(NeuroMemError):
+    """A user's budget of tokens is spent; the work waits until it is renewed."""
 
 
 class DatabaseError(NeuroMemError):

@@ -7,21 +7,24 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 
 from neuromem.config import Settings
 from neuromem.domain import checks
+from neuromem.domain.extraction import ExtractionStrategy
 from neuromem.domain.memories import NewMemory
 from neuromem.errors import ClosedError
 from neuromem.facades.conversations import Conversations
 from neuromem.facades.graph import Graph
 from neuromem.facades.kv import KeyValue
+from neuromem.ingest.choosing import choose_extractors
 from neuromem.ingest.embedding import Embedder
+from neuromem.ingest.extraction import ExtractionHandler, needs
 from neuromem.ingest.service import IngestService
-from neuromem.observe import Observers
+from neuromem.observe import MeteredLLM, Observers
 from neuromem.plugin.context import SystemClock
 from neuromem.recall.assemble import assemble
 from neuromem.recall.context import block, estimate_tokens
 from neuromem.recall.missing import explain
 from neuromem.recall.service import QueryEmbeddings, RecallService
 from neuromem.registry import PluginRegistry
-from neuromem.store import schema, url, vectors
+from neuromem.store import extraction, schema, url, usage, vectors
 from neuromem.store.engine import Database
 from neuromem.store.reader import Search
 from neuromem.work.worker import Worker
@@ -63,7 +66,7 @@ class NeuroMemory:
         llm: LLMProvider | str | None = None,
         storage: ObjectStorage | str | None = None,
         *,
-        extraction: Any = None,
+        extraction: ExtractionStrategy | None = None,
         auto_extract: bool = True,
         graph_enabled: bool = False,
         reflection_interval: int = 20,
@@ -83,7 +86,7 @@ class NeuroMemory:
         self.auto_extract = auto_extract
         self.graph_enabled = graph_enabled
         self.reflection_interval = reflection_interval
-        self._extraction = extraction
+        self._strategy = extraction or ExtractionStrategy()
         self._database_url = database_url or self.settings.database_url
         self._pool_size = checks.count("pool_size", pool_size, most=1_000)
         self._echo = echo
@@ -102,11 +105,16 @@ class NeuroMemory:
             None if self._database_url else self.registry.choose_database().value
         )
         stages = self.registry.stages(
-            enable=self.settings.enable, disable=self.settings.disable, fusion=self.settings.recall.fusion,
+            enable=self.settings.enable, disable=self.settings.disable,
+            extractors=self.settings.extraction.extractors, fusion=self.settings.recall.fusion,
             rerankers=self.settings.recall.rerankers,
         )  # fmt: skip
         self._pipeline = assemble(self.registry, stages, self.settings, self._clock)
         self._observers = Observers({o.spec.name: self.registry.build(o) for o in stages.observers})
+        self._metered = MeteredLLM(self._llm, self._observers) if self._llm else None
+        self._extractors = choose_extractors(
+            self.registry, stages, self.settings.disable, self._metered, self._clock
+        )
         self.on_extraction = on_extraction
         self.on_llm_call = on_llm_call
         self.on_embedding_call = on_embedding_call
@@ -128,7 +136,10 @@ class NeuroMemory:
             await self._close_providers()
             raise
         if self._llm is None:
-            logger.info("No LLM was chosen: messages are stored, indexed and recalled, nothing is extracted.")
+            what = (
+                f"extracted by {', '.join(self._extractors)} alone" if self._extractors else "not extracted"
+            )
+            logger.info("No LLM was chosen: messages are stored, indexed and recalled, and %s.", what)
         return self
 
     async def _open(self, address: str) -> _Rooms:
@@ -170,17 +181,26 @@ class NeuroMemory:
         """Wait for background work, unless something went wrong, and close."""
         try:
             if kind is None and self._rooms is not None and self._rooms.worker.running:
-                left = await self.drain(timeout=self.settings.work.drain_timeout)
+                left = await self._finish(self.settings.work.drain_timeout)
                 if left:
                     logger.warning("%d jobs were not finished; they are done at the next start.", left)
         finally:
             await self.close()
 
     async def drain(self, user_id: str | None = None, timeout: float | None = None) -> int:
-        """Wait for background work, of one user or of all; returns how many jobs were left when time ran out."""
+        """Wait for background work, of one user or of all; returns how many jobs were left when time ran out.
+
+        What waits for more messages is worked on now; what a budget puts off is not waited for.
+        """
         if user_id is not None:
             checks.user_id(user_id)
+        await extraction.release(self._open_rooms.database, user_id)
         return await self._open_rooms.worker.drain(user_id, timeout)
+
+    async def _finish(self, timeout: float) -> int:
+        if self._strategy.on_shutdown:
+            return await self.drain(timeout=timeout)
+        return await self._open_rooms.worker.drain(timeout=timeout)
 
     # Facades
 
@@ -278,6 +298,27 @@ class NeuroMemory:
         least = checks.number("min_score", min_score, 0, 1)
         return await explain(rooms.recall, rooms.search, question, memory_id, least)
 
+    async def retry_failed_extractions(self, user_id: str | None = None, max_retries: int = 3) -> int:
+        """Try again at once what failed or was given up, of one user or of all; returns how many messages.
+
+        A message that was brought back ``max_retries`` times already is left alone.
+        """
+        if user_id is not None:
+            checks.user_id(user_id)
+        checks.count("max_retries", max_retries, most=1_000)
+        retried = await extraction.retry(self._open_rooms.database, user_id, max_retries)
+        self._open_rooms.worker.wake()
+        return retried
+
+    async def usage(self, user_id: str, since: datetime | None = None) -> dict[str, dict[str, int]]:
+        """Return what LLM calls for a user cost, by operation, since the day (UTC) of a moment.
+
+        Each operation has ``calls, failures, prompt_tokens, completion_tokens``, as far as the providers tell.
+        """
+        return await usage.total(
+            self._open_rooms.database, checks.user_id(user_id), checks.moment("since", since)
+        )
+
     @property
     def _open_rooms(self) -> _Rooms:
         if self._rooms is None:
@@ -296,10 +337,26 @@ class _Rooms:
             observers.callbacks[event] = _late(owner, event)
         self.database = database
         self.space = space
+        extractors = {
+            needs(name): ExtractionHandler(
+                database, name, extractor, space=space, settings=settings, strategy=owner._strategy,
+                observers=observers, llm=owner._metered, graph=lambda: owner.graph_enabled,
+            )
+            for name, extractor in owner._extractors.items()
+        }  # fmt: skip
         self.worker = Worker(
-            database, settings.work, {space.needs: Embedder(database, embedding, space, observers)}
+            database,
+            settings.work,
+            {space.needs: Embedder(database, embedding, space, observers), **extractors},
         )
-        self.ingest = IngestService(database, settings, needs=space.needs, wake=self.worker.wake)
+        strategy = owner._strategy
+        wanted = extraction.Wanted(
+            list(extractors), strategy.message_interval, strategy.idle_timeout, strategy.on_session_close
+        )
+        self.ingest = IngestService(
+            database, settings, needs=space.needs, wake=self.worker.wake,
+            extraction=wanted if extractors else None, auto_extract=lambda: owner.auto_extract,
+        )  # fmt: skip
         self.graph = Graph(database)
         self.kv = KeyValue(database)
 

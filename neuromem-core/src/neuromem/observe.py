@@ -6,13 +6,18 @@ import asyncio
 import inspect
 import logging
 import time
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from neuromem.domain.events import EmbeddingCallEvent
+from neuromem.domain.events import EmbeddingCallEvent, LLMCallEvent
+from neuromem.plugin.providers import ChatReply, LLMProvider
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 
+    from neuromem.plugin.providers import ChatMessage
     from neuromem.plugin.stages import Observer
 
 logger = logging.getLogger("neuromem")
@@ -59,6 +64,86 @@ class Observers:
                     model=model,
                     text_count=texts,
                     duration_ms=(time.perf_counter() - start) * 1000,
+                    success=error is None,
+                    error=error,
+                ),
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """What one call of an LLM cost; a provider that does not tell counts as nothing."""
+
+    model: str
+    failed: bool
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+
+
+class MeteredLLM(LLMProvider):
+    """An LLM whose every call is told to the observers and noted in the account that is open around it."""
+
+    def __init__(self, llm: LLMProvider, observers: Observers) -> None:
+        self._llm = llm
+        self._observers = observers
+        self._account: ContextVar[list[Call] | None] = ContextVar("account", default=None)
+
+    @property
+    def provider(self) -> str:
+        """Name of the vendor."""
+        return self._llm.provider
+
+    @property
+    def model(self) -> str:
+        """Name of the model."""
+        return self._llm.model
+
+    @contextmanager
+    def account(self) -> Iterator[list[Call]]:
+        """Collect what the calls within the ``with`` block cost."""
+        calls: list[Call] = []
+        token = self._account.set(calls)
+        try:
+            yield calls
+        finally:
+            self._account.reset(token)
+
+    async def chat(
+        self,
+        messages: Sequence[ChatMessage],
+        *,
+        temperature: float = 0.1,
+        max_tokens: int = 2048,
+        json_schema: Mapping[str, Any] | None = None,
+    ) -> str:
+        """Call the LLM and tell about it, whether it succeeds or not."""
+        start = time.perf_counter()
+        reply: str | None = None
+        error: str | None = None
+        try:
+            reply = await self._llm.chat(
+                messages, temperature=temperature, max_tokens=max_tokens, json_schema=json_schema
+            )
+            return reply
+        except BaseException as failure:
+            error = f"{type(failure).__name__}: {failure}"
+            raise
+        finally:
+            told = reply if isinstance(reply, ChatReply) else None
+            prompt, completion = (told.prompt_tokens, told.completion_tokens) if told else (None, None)
+            model = (told.model if told else None) or self._llm.model
+            calls = self._account.get()
+            if calls is not None:
+                calls.append(Call(model, error is not None, prompt or 0, completion or 0))
+            await self._observers.tell(
+                "on_llm_call",
+                LLMCallEvent(
+                    model=model,
+                    duration_ms=(time.perf_counter() - start) * 1000,
+                    temperature=temperature,
+                    max_tokens=max_tokens,
+                    prompt_tokens=prompt,
+                    completion_tokens=completion,
                     success=error is None,
                     error=error,
                 ),

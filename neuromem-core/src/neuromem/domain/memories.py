@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from datetime import datetime
 
 MemoryType = Literal["fact", "episodic", "insight", "general"]
@@ -41,6 +41,8 @@ class Memory:
     category: str | None
     origin: Mapping[str, Any]
     sources: tuple[str, ...]
+    subject: str | None = None
+    entities: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,3 +64,44 @@ class NewMemory:
     origin: Mapping[str, Any] | None = None
     sources: tuple[str, ...] = ()
     language: str | None = None
+    subject: str | None = None
+    entities: tuple[str, ...] = ()
+    slot: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """A stored version, as new statements are compared with it; ``why`` it was superseded, None: it is current."""
+
+    memory_id: str
+    version: int
+    memory_type: str
+    entry: int
+    digest: bytes
+    slot: str | None
+    why: str | None
+
+    @property
+    def current(self) -> bool:
+        """Whether it holds."""
+        return self.why is None
+
+
+@dataclass(frozen=True, slots=True)
+class Added:
+    """A version to be added; ``ended`` says why it ends at the very moment at which it begins."""
+
+    memory_id: str
+    version: int
+    new: NewMemory
+    digest: bytes
+    ended: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Learned:
+    """What a batch of statements changes: versions added, versions superseded and why, versions said again."""
+
+    added: Sequence[Added] = ()
+    superseded: Sequence[tuple[Version, str]] = ()
+    reinforced: Mapping[tuple[str, int], tuple[str, ...]] = field(default_factory=dict)

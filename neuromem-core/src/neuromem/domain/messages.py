@@ -9,6 +9,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
+    from neuromem.domain.extraction import ExtractionState
+
 Role = Literal["user", "assistant", "system", "tool"]
 ROLES: tuple[Role, ...] = ("user", "assistant", "system", "tool")
 
@@ -18,7 +20,7 @@ class Message:
     """A stored message.
 
     ``created_at`` is when neuromem learned it, ``occurred_at`` when it was said; ``position`` counts from 0
-    within the session.
+    within the session. ``extraction`` says what became of it where the caller asked for that.
     """
 
     id: str
@@ -33,6 +35,7 @@ class Message:
     metadata: Mapping[str, Any]
     language: str | None
     idempotency_key: str | None
+    extraction: ExtractionState | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from neuromem.domain import checks
 from neuromem.domain.messages import Message, MessageDict, NewMessage
 from neuromem.domain.searchable import searchable_tokens
 from neuromem.errors import InputError
-from neuromem.store import memories, messages
+from neuromem.store import extraction, memories, messages
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from neuromem.config import Settings
     from neuromem.domain.memories import Memory, NewMemory
     from neuromem.store.engine import Database
+    from neuromem.store.extraction import Wanted
 
 FIELDS = frozenset(MessageDict.__annotations__)
 REQUIRED = frozenset({"role", "content"})
@@ -26,8 +28,11 @@ class IngestService:
     """Takes messages and memories in."""
 
     def __init__(
-        self, database: Database, settings: Settings, *, needs: str, wake: Callable[[], None]
-    ) -> None:
+        self, database: Database, settings: Settings, *, needs: str, wake: Callable[[], None],
+        extraction: Wanted | None = None, auto_extract: Callable[[], bool] = lambda: True,
+    ) -> None:  # fmt: skip
+        self._extraction = extraction
+        self._auto_extract = auto_extract
         self._database = database
         self._settings = settings
         self._needs = needs
@@ -46,10 +51,24 @@ class IngestService:
         if not new:
             raise InputError(f"There are no messages to store for user {user_id!r}.")
         stored = await messages.append(
-            self._database, user_id, session_id, new, tokens=self._message_tokens, needs=self._needs
-        )
+            self._database, user_id, session_id, new, tokens=self._message_tokens, needs=self._needs,
+            extraction=self._extraction,
+        )  # fmt: skip
         self._wake()
         return stored
+
+    async def close_session(self, user_id: str, session_id: str) -> None:
+        """Let what waits for more of a conversation wait no longer: there will be no more."""
+        if self._extraction is not None and self._extraction.on_session_close:
+            await extraction.release(self._database, user_id, session_id)
+            self._wake()
+
+    async def unextracted(self, user_id: str, session_id: str | None, limit: int) -> list[Message]:
+        """Return the messages whose extraction is not over, oldest first, each with its state."""
+        found = await extraction.unextracted(
+            self._database, user_id, roles=self._settings.extract_roles, session_id=session_id, limit=limit
+        )
+        return [replace(messages.message_of(row), extraction=state) for row, state in found]
 
     async def memory(self, user_id: str, new: NewMemory) -> Memory:
         """Store a memory that was checked."""
@@ -76,15 +95,17 @@ class IngestService:
         extract = given.get("auto_extract")
         if not isinstance(extract, bool | None):
             raise InputError(f"auto_extract must be True, False or None, not {extract!r:.200}.")
+        role = checks.role(given["role"])
+        wanted = self._auto_extract() if extract is None else extract
         return NewMessage(
-            role=checks.role(given["role"]),
+            role=role,
             content=checks.content(given["content"], most=self._settings.max_content, whose=user_id),
             name=checks.optional_text("name", given.get("name")),
             metadata=checks.metadata(given.get("metadata")),
             occurred_at=checks.moment("occurred_at", given.get("occurred_at")),
             language=checks.optional_text("language", given.get("language")),
             idempotency_key=checks.optional_text("idempotency_key", given.get("idempotency_key")),
-            extract=extract is not False,
+            extract=wanted and role in self._settings.extract_roles,
         )
 
     def _message_tokens(self, new: NewMessage, language: str | None) -> Sequence[str]:

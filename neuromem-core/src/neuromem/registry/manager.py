@@ -158,10 +158,12 @@ class PluginRegistry:
         switchboard = Switchboard(self._offers, self._missing, enable, disable)
         return switchboard.stages(extractors, fusion, rerankers)
 
-    def build(self, offer: Offer[StageSpec[T]], *, clock: Clock | None = None) -> T:
-        """Build a stage and check that it has the method its hook asks for."""
+    def build(
+        self, offer: Offer[StageSpec[T]], *, clock: Clock | None = None, llm: LLMProvider | None = None
+    ) -> T:
+        """Build a stage and check that it has the method its hook asks for; ``llm`` is what it may call."""
         options = self._chooser.options(offer)
-        context = Context(options=options, env=self._env, clock=clock or SystemClock())
+        context = Context(options=options, env=self._env, clock=clock or SystemClock(), llm=llm)
         return choosing.build(offer, context)
 
     def report(self, settings: Settings) -> list[PluginReport]:

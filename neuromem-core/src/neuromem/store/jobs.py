@@ -8,17 +8,28 @@ from uuid import uuid4
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
+    from datetime import datetime
 
     from neuromem.store.engine import Database, Transaction
+
+# Kinds of which one claim of a user is served at a time and in order: what is said builds on what was said before.
+# A claim holds jobs of one session. What failed and waits for its next try holds up what came after it.
+ORDERED = frozenset({"extract"})
+BUSY = """
+    EXISTS (SELECT FROM {s}.jobs o
+            WHERE o.user_id = {j}.user_id AND o.kind = {j}.kind AND o.needs = {j}.needs AND NOT o.dead
+              AND (o.lease_until >= now() OR o.attempts > 0 AND o.run_after > now() AND o.job < {j}.job))
+"""
 
 # Users take turns in the order of their ids, from where this worker left off: nobody starves, and no index
 # over all users is needed.
 NEXT = """
-    SELECT j.user_id, j.kind, j.needs, j.attempts FROM {s}.jobs j
+    SELECT j.user_id, j.kind, j.needs, j.attempts, j.payload FROM {s}.jobs j
     WHERE j.user_id > :after AND NOT j.dead AND j.run_after <= now()
       AND (j.lease_until IS NULL OR j.lease_until < now()) AND j.needs = ANY(CAST(:serves AS text[]))
+      AND (NOT j.kind = ANY(CAST(:ordered AS text[])) OR NOT {busy})
     ORDER BY j.user_id, j.job LIMIT 1
-"""
+""".replace("{busy}", BUSY.replace("{j}", "j"))
 
 # Only jobs that were tried equally often are taken together, and the fewer of them the oftener they failed:
 # what fails again and again ends up alone and takes no other with it. An array, because a subquery under IN may
@@ -30,10 +41,19 @@ CLAIM = """
         SELECT c.job FROM {s}.jobs c
         WHERE c.user_id = :user AND c.kind = :kind AND c.needs = :needs AND c.attempts = :attempts
           AND NOT c.dead AND c.run_after <= now() AND (c.lease_until IS NULL OR c.lease_until < now())
+          {in_order}
         ORDER BY c.job LIMIT :most FOR UPDATE SKIP LOCKED
     ))
     RETURNING j.job, j.entry, j.payload, j.attempts
 """
+CLAIM_ANY = CLAIM.replace("{in_order}", "")
+CLAIM_NEXT = CLAIM.replace(
+    "{in_order}",
+    f"AND c.payload ->> 'session' = CAST(:session AS text) AND NOT {BUSY.replace('{j}', 'c')}",
+)
+
+# Two workers that look at the same moment must not both see that nobody is at it.
+ALONE = "SELECT pg_try_advisory_xact_lock(hashtextextended(:what, 0))"
 
 EXTEND = """
     UPDATE {s}.jobs SET lease_until = now() + make_interval(secs => :seconds)
@@ -59,16 +79,25 @@ RELEASE = """
     WHERE user_id = :user AND job = ANY(CAST(:jobs AS bigint[])) AND lease = :lease
 """
 
-COUNT_USER = """
-    SELECT count(*) AS open, count(*) FILTER (WHERE needs = ANY(CAST(:serves AS text[]))) AS servable
-    FROM {s}.jobs WHERE user_id = :user AND NOT dead
+# Puts jobs off without counting a try, as when a budget is spent.
+DEFER = """
+    UPDATE {s}.jobs SET lease = NULL, lease_until = NULL, attempts = attempts - 1, error = :error, run_after = :until
+    WHERE user_id = :user AND job = ANY(CAST(:jobs AS bigint[])) AND lease = :lease
+"""
+
+# What was never tried and is not due yet waits on purpose: nobody waits for it.
+DUE = "(attempts > 0 OR run_after <= now())"
+
+COUNT_USER = f"""
+    SELECT count(*) AS open, count(*) FILTER (WHERE needs = ANY(CAST(:serves AS text[])) AND {DUE}) AS servable
+    FROM {{s}}.jobs WHERE user_id = :user AND NOT dead
 """
 
 COUNT_ALL = COUNT_USER.replace("user_id = :user AND ", "")
 
-WAITING_USER = """
-    SELECT EXISTS (SELECT FROM {s}.jobs
-                   WHERE user_id = :user AND NOT dead AND needs = ANY(CAST(:serves AS text[])))
+WAITING_USER = f"""
+    SELECT EXISTS (SELECT FROM {{s}}.jobs
+                   WHERE user_id = :user AND NOT dead AND needs = ANY(CAST(:serves AS text[])) AND {DUE})
 """
 
 WAITING_ALL = WAITING_USER.replace("user_id = :user AND ", "")
@@ -111,30 +140,38 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class Backlog:
-    """What is waiting: jobs that are not dead, and those of them that were asked about."""
+    """What is waiting: jobs that are not dead, and those of them that were asked about and are due."""
 
     open: int
     servable: int
 
 
 async def claim(
-    database: Database, serves: Sequence[str], *, after: str, most: int, seconds: float
+    database: Database, serves: Sequence[str], *, after: str, most: Mapping[str, int], seconds: float
 ) -> Claim | None:
-    """Take the oldest jobs of the next user who has some that this worker can serve; None: there are none."""
+    """Take the oldest jobs of the next user who has some that this worker can serve; None: there are none.
+
+    ``most`` says by kind how many are taken together, at first; 1 for kinds that it does not name. The claim has no
+    jobs when others took them in the meantime.
+    """
     async with database.worker() as transaction:
-        row = await transaction.first(NEXT, {"after": after, "serves": list(serves)})
+        asked = {"serves": list(serves), "ordered": sorted(ORDERED)}
+        row = await transaction.first(NEXT, {"after": after, **asked})
         if row is None and after:
-            row = await transaction.first(NEXT, {"after": "", "serves": list(serves)})
+            row = await transaction.first(NEXT, {"after": "", **asked})
         if row is None:
             return None
         lease = str(uuid4())
-        rows = await transaction.all(
-            CLAIM,
-            {
-                "user": row.user_id, "kind": row.kind, "needs": row.needs, "lease": lease,
-                "most": max(1, most >> row.attempts), "attempts": row.attempts, "seconds": seconds,
-            },
-        )  # fmt: skip
+        params = {
+            "user": row.user_id, "kind": row.kind, "needs": row.needs, "lease": lease,
+            "most": max(1, most.get(row.kind, 1) >> row.attempts), "attempts": row.attempts, "seconds": seconds,
+        }  # fmt: skip
+        if row.kind not in ORDERED:
+            rows = await transaction.all(CLAIM_ANY, params)
+        elif await transaction.value(ALONE, {"what": f"{database.schema} {row.needs} {row.user_id}"}):
+            rows = await transaction.all(CLAIM_NEXT, {**params, "session": row.payload["session"]})
+        else:
+            rows = []
     jobs = sorted((Job(r.job, r.entry, r.payload, r.attempts) for r in rows), key=lambda job: job.job)
     return Claim(row.user_id, row.kind, row.needs, lease, tuple(jobs))
 
@@ -151,9 +188,7 @@ async def extend(database: Database, claim: Claim, seconds: float) -> bool:
 
 async def held(transaction: Transaction, claim: Claim) -> set[int]:
     """Lock the jobs of a claim that are still held and return their numbers."""
-    rows = await transaction.all(
-        HELD, {"user": claim.user_id, "jobs": claim.ids, "lease": claim.lease}
-    )
+    rows = await transaction.all(HELD, {"user": claim.user_id, "jobs": claim.ids, "lease": claim.lease})
     return {row.job for row in rows}
 
 
@@ -178,6 +213,18 @@ async def release(database: Database, claim: Claim) -> None:
     """Give the jobs back untouched, as when the process shuts down."""
     async with database.user(claim.user_id) as transaction:
         await transaction.run(RELEASE, {"user": claim.user_id, "jobs": claim.ids, "lease": claim.lease})
+
+
+async def defer(database: Database, claim: Claim, error: str, until: datetime) -> None:
+    """Put the jobs off until a moment, uncounted; ``error`` says why."""
+    async with database.user(claim.user_id) as transaction:
+        await transaction.run(
+            DEFER,
+            {
+                "user": claim.user_id, "jobs": claim.ids, "lease": claim.lease, "error": error[:2000],
+                "until": until,
+            },
+        )  # fmt: skip
 
 
 async def backlog(database: Database, serves: Sequence[str], user_id: str | None = None) -> Backlog:

@@ -10,14 +10,17 @@ from uuid import uuid4
 from neuromem.domain.messages import Message
 from neuromem.errors import InputError
 from neuromem.store import index
+from neuromem.store.extraction import enqueue
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
+    from datetime import datetime
 
     from sqlalchemy import Row
 
     from neuromem.domain.messages import NewMessage
     from neuromem.store.engine import Database, Transaction
+    from neuromem.store.extraction import Wanted
 
 PORTION, PORTION_SIZE = 100, 50_000  # messages and characters
 
@@ -32,14 +35,14 @@ SESSION = """
 
 INSERT = """
     INSERT INTO {s}.messages (user_id, message_id, session_id, position, entry, role, name, content, metadata,
-                              language, created_at, occurred_at, idempotency_key)
+                              language, created_at, occurred_at, utc_offset, idempotency_key)
     SELECT :user, n.message_id, :session, n.position, n.entry, n.role, n.name, n.content, n.metadata::jsonb,
-           n.language, :now, n.occurred_at, n.key
+           n.language, :now, n.occurred_at, n.utc_offset, n.key
     FROM unnest(CAST(:message_id AS uuid[]), CAST(:position AS int[]), CAST(:entry AS int[]),
                 CAST(:role AS text[]), CAST(:name AS text[]), CAST(:content AS text[]),
                 CAST(:metadata AS text[]), CAST(:language AS text[]), CAST(:occurred_at AS timestamptz[]),
-                CAST(:key AS text[]))
-         AS n(message_id, position, entry, role, name, content, metadata, language, occurred_at, key)
+                CAST(:utc_offset AS int[]), CAST(:key AS text[]))
+         AS n(message_id, position, entry, role, name, content, metadata, language, occurred_at, utc_offset, key)
 """
 
 SPEAKERS = """
@@ -73,6 +76,7 @@ async def append(
     *,
     tokens: Callable[[NewMessage, str | None], Sequence[str]],
     needs: str,
+    extraction: Wanted | None = None,
 ) -> tuple[str, list[Message]]:
     """Store messages at the end of a session, index their words and enqueue their work, in one transaction.
 
@@ -111,6 +115,9 @@ async def append(
                     for i in portion
                 ]  # fmt: skip
                 await index.add(transaction, user_id, index.MESSAGE, entries, moment.now, needs)
+            wanted = [moment.first_entry + i for i, new in enumerate(fresh) if new.extract]
+            if extraction is not None and wanted:
+                await enqueue(transaction, user_id, session_id, wanted, extraction)
         else:
             stored = []
     return session_id, _in_order(messages, stored, known)
@@ -142,6 +149,7 @@ async def _insert(
             "metadata": [json.dumps(message.metadata) for message in stored],
             "language": [message.language for message in stored],
             "occurred_at": [message.occurred_at for message in stored],
+            "utc_offset": [_offset(message.occurred_at) for message in stored],
             "key": [message.idempotency_key for message in stored],
         },
     )  # fmt: skip
@@ -170,6 +178,12 @@ async def _known(
                 "content; nothing was stored. Use a new key for a new message."
             )
     return known
+
+
+def _offset(moment: datetime) -> int | None:
+    """Return the minutes east of UTC; None where it says nothing about the speaker's clock."""
+    offset = moment.utcoffset()
+    return int(offset.total_seconds() // 60) if offset else None
 
 
 def _unseen(messages: Sequence[NewMessage], known: Mapping[str, Message]) -> list[NewMessage]:

@@ -37,6 +37,7 @@ class Worker:
         self._database = database
         self._settings = settings
         self._handlers = dict(handlers)
+        self._most = {"embed": settings.embed_batch, "extract": settings.extract_batch}
         self._tasks: list[asyncio.Task[None]] = []
         self._pauses = Pauses(settings.retry_delay)
         self._work = asyncio.Event()
@@ -106,8 +107,7 @@ class Worker:
             return None
         claiming = asyncio.create_task(
             jobs.claim(
-                self._database, serves, after=after, most=self._settings.embed_batch,
-                seconds=self._settings.lease,
+                self._database, serves, after=after, most=self._most, seconds=self._settings.lease,
             )
         )  # fmt: skip
         try:

@@ -1,0 +1,229 @@
+"""The LLM extractor: one call for a window, checked item by item."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from datetime import UTC
+from hashlib import blake2b
+from typing import TYPE_CHECKING, Any
+
+from pydantic import BaseModel, ValidationError
+
+from neuromem.domain.extraction import ExtractedMemory, ExtractedRelation, Extraction
+from neuromem.errors import ConfigurationError, ProviderResponseError
+from neuromem.ingest import prompts, reply, schema
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from neuromem.domain.extraction import Window
+    from neuromem.domain.memories import Memory
+    from neuromem.domain.messages import Message
+    from neuromem.ingest.reply import Item, Reply
+    from neuromem.plugin.providers import ChatMessage, LLMProvider
+
+PROMPT = "extraction-1"
+RELATIONS = (
+    '"relations": how two named things stand to each other, as a graph. "subject_type" and "object_type": USER (the '
+    'user), PERSON, ORGANIZATION, LOCATION, EVENT, SKILL, CONCEPT or ENTITY. "relation": WORKS_AT, LIVES_IN, '
+    "BORN_IN, STUDIED_AT, KNOWS, COLLEAGUE, MET, ATTENDED, VISITED, HAS_SKILL, SPEAKS, HOBBY, OWNS, USES, BELONGS_TO, "
+    "LOCATED_IN, RELATED_TO, or a short verb of its own.\n\n"
+)
+# What sounds like a rule for the assistant is kept as something that was said, whatever the model made of it.
+RULE = re.compile(
+    r"(you (must|should|shall|have to|are to)\b|always\b|never\b|ignore (all|any|every|the|previous|prior)\b"
+    r"|from now on\b|(please )?remember (that|to)\b|do not ever\b|the assistant (must|should|shall)\b|system prompt\b"
+    r"|你必须|必须|永远|忽略|从现在起|从今以后|记住)",
+    re.IGNORECASE,
+)
+
+
+class LLMExtractor:
+    """Extracts with a chat model.
+
+    ``prompt`` replaces the built-in one (``{relations}`` and ``{instructions}`` stand for what is put in),
+    ``instructions`` are added to it, ``fields`` is a pydantic model of further fields that facts and episodes get, kept
+    in their metadata.
+    """
+
+    def __init__(
+        self, llm: LLMProvider | None, *, prompt: str | None = None, instructions: str = "",
+        fields: type[BaseModel] | None = None, max_tokens: int = 4096, temperature: float = 0.1,
+    ) -> None:  # fmt: skip
+        if llm is None:
+            raise ConfigurationError("The extractor 'llm' needs an LLM, and none was chosen: pass llm=...")
+        if fields is not None and not (isinstance(fields, type) and issubclass(fields, BaseModel)):
+            raise ConfigurationError(
+                f"The option 'fields' of the extractor 'llm' is no pydantic model: {fields!r}."
+            )
+        self._llm = llm
+        self._prompt = prompts.read(PROMPT) if prompt is None else prompt
+        self._version = (
+            PROMPT if prompt is None else f"own-{blake2b(prompt.encode(), digest_size=4).hexdigest()}"
+        )
+        self._instructions = instructions
+        self._fields = fields
+        self._max_tokens = max_tokens
+        self._temperature = temperature
+
+    async def extract(self, window: Window) -> Extraction:
+        """Ask once, and once more when the reply is of no use; `ProviderResponseError` when that does not help."""
+        names = _Names(window)
+        asked = self._ask(window, names)
+        shape = schema.reply(graph=window.graph, extra=self._fields)
+        said, read, fault = await self._call(asked, shape, self._max_tokens, window)
+        if fault is not None:
+            again: list[ChatMessage] = [
+                *asked,
+                {"role": "assistant", "content": str(said)[:4_000]},
+                {
+                    "role": "user",
+                    "content": f"{fault} Reply again, with the whole JSON object and nothing else.",
+                },
+            ]
+            said, second, fault = await self._call(again, shape, 2 * self._max_tokens, window)
+            read = second if read is None or (second is not None and second.items >= read.items) else read
+        if read is None or (fault is not None and (len(window.messages) > 1 or not read.items)):
+            raise ProviderResponseError(
+                f"{self._llm.model!r} of {self._llm.provider} was asked twice to extract "
+                f"{len(window.messages)} messages of user {window.user_id!r}, in vain. {fault} "
+                f"It replied: {str(said)[:200]!r}",
+                provider=self._llm.provider,
+            )
+        return self._extraction(window, names, read, getattr(said, "model", None) or self._llm.model)
+
+    def _ask(self, window: Window, names: _Names) -> list[ChatMessage]:
+        own = f"\nMore instructions:\n{self._instructions}" if self._instructions else ""
+        system = self._prompt.replace("{relations}", RELATIONS if window.graph else "").replace(
+            "{instructions}", own
+        )
+        turns = sorted(
+            [*window.messages, *window.context], key=lambda m: (m.occurred_at, m.session_id, m.position)
+        )
+        new = {message.id for message in window.messages}
+        asked = {
+            "conversation": [_turn(names.of[turn.id], turn, new=turn.id in new) for turn in turns],
+            "known": [_known(name, memory) for name, memory in names.known.items()],
+            "profile": dict(window.profile),
+        }
+        return [
+            {"role": "system", "content": system},
+            {"role": "user", "content": json.dumps(asked, ensure_ascii=False)},
+        ]
+
+    async def _call(
+        self, asked: Sequence[ChatMessage], shape: Mapping[str, Any], max_tokens: int, window: Window
+    ) -> tuple[str, Reply | None, str | None]:
+        """Return the reply, what could be read of it, and what was wrong with it as a whole."""
+        said = await self._llm.chat(
+            asked, temperature=self._temperature, max_tokens=max_tokens, json_schema=shape
+        )
+        found = reply.parse(said)
+        if found is None:
+            return said, None, "That was no JSON object with the lists that were asked for."
+        read = reply.read(found, window.messages[-1].occurred_at.tzinfo or UTC)
+        if getattr(said, "finish_reason", None) == "length":
+            return said, read, "That was cut off before its end."
+        if read.rejected and not read.items:
+            return said, read, f"No item of that could be used ({', '.join(read.rejected)})."
+        return said, read, None
+
+    def _extraction(self, window: Window, names: _Names, read: Reply, model: str) -> Extraction:
+        rejected = Counter(read.rejected)
+        memories = []
+        for item in (*read.facts, *read.episodes):
+            extra = self._extra(item, rejected)
+            memories.append(_memory(item, names, extra))
+        relations = [
+            ExtractedRelation(
+                item.subject, item.subject_type or "ENTITY", item.relation, item.object, item.object_type or "ENTITY",
+                names.sources(item.sources), item.confidence, item.valid_from, item.valid_until,
+            )
+            for item in read.relations
+        ]  # fmt: skip
+        return Extraction(
+            memories=memories, relations=relations, profile=read.profile, rejected=rejected,
+            origin={"model": model, "prompt": self._version}, why=read.nothing, complete=True,
+        )  # fmt: skip
+
+    def _extra(self, item: Item, rejected: Counter[str]) -> dict[str, Any]:
+        if self._fields is None or item.extra is None:
+            return {}
+        try:
+            return self._fields.model_validate(item.extra).model_dump(mode="json")
+        except ValidationError:
+            rejected["extra fields of no use"] += 1
+            return {}
+
+
+class _Names:
+    """Short names for what the model is shown: it cannot name what it was not shown."""
+
+    def __init__(self, window: Window) -> None:
+        turns = sorted(
+            [*window.messages, *window.context], key=lambda m: (m.occurred_at, m.session_id, m.position)
+        )
+        self.turns = {f"m{i}": turn for i, turn in enumerate(turns, 1)}
+        self.of = {turn.id: name for name, turn in self.turns.items()}
+        self.known = {f"k{i}": memory for i, memory in enumerate(window.known, 1)}
+        self._only = window.messages[0].id if len(window.messages) == 1 else None
+
+    def sources(self, said: Sequence[str]) -> tuple[str, ...]:
+        """Return the ids of messages; of one new message alone, what names no source can only come from it."""
+        found = [self.turns[name].id for part in said if (name := _name(part, "m")) in self.turns]
+        return tuple(dict.fromkeys(found)) or ((self._only,) if self._only else ())
+
+    def speaker(self, sources: Sequence[str]) -> str:
+        """Return who said what these messages say."""
+        for source in sources:
+            turn = self.turns[self.of[source]]
+            return turn.name or turn.role
+        return "user"
+
+
+def _name(said: str, letter: str) -> str:
+    said = said.strip().lower()
+    return f"{letter}{said}" if said.isdigit() else said
+
+
+def _turn(name: str, message: Message, *, new: bool) -> dict[str, Any]:
+    moment = message.occurred_at
+    turn: dict[str, Any] = {
+        "id": name, "speaker": message.name or message.role, "role": message.role,
+        "time": f"{moment:%Y-%m-%d %H:%M %A} {moment:%Z}".strip(), "text": message.content,
+    }  # fmt: skip
+    return {**turn, "new": True} if new else turn
+
+
+def _known(name: str, memory: Memory) -> dict[str, Any]:
+    known: dict[str, Any] = {"id": name, "content": memory.content}
+    when = memory.occurred_at if memory.memory_type == "episodic" else None
+    return {**known, "date": when.date().isoformat()} if when else known
+
+
+def _memory(item: Item, names: _Names, extra: Mapping[str, Any]) -> ExtractedMemory:
+    sources = names.sources(item.sources)
+    target = names.known.get(_name(item.known.id, "k")) if item.known else None
+    content, category, metadata = item.content, getattr(item, "category", None), dict(extra)
+    if RULE.match(content) and category != "quotation":
+        content, category = f"{names.speaker(sources)} said: “{content}”", "quotation"
+    fact = item if isinstance(item, reply.Fact) else None
+    episode = item if isinstance(item, reply.Episode) else None
+    if episode is not None:
+        metadata |= {k: v for k, v in (("people", list(episode.people)), ("place", episode.place)) if v}
+    told = (
+        *item.entities,
+        *(episode.people if episode else ()),
+        *((episode.place or "",) if episode else ()),
+    )
+    return ExtractedMemory(
+        content=content, memory_type="fact" if fact else "episodic", sources=sources, subject=item.subject,
+        category=category, confidence=item.confidence, importance=item.importance, valence=item.valence,
+        arousal=item.arousal, emotion=item.emotion, entities=tuple(e for e in dict.fromkeys(told) if e),
+        occurred_at=episode.date if episode else None, valid_from=fact.valid_from if fact else None,
+        valid_until=fact.valid_until if fact else None,
+        relation=item.known.standing if item.known and target else "new", target=target.id if target else None,
+        metadata=metadata, states=fact.states if fact else None,
+    )  # fmt: skip

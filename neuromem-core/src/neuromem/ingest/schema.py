@@ -1,0 +1,72 @@
+"""The JSON schema of a reply, closed and with every property required, as strict structured output wants it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
+
+STRING: dict[str, Any] = {"type": "string"}
+MAYBE: dict[str, Any] = {"type": ["string", "null"]}
+NUMBER: dict[str, Any] = {"type": ["number", "null"]}
+STRINGS: dict[str, Any] = {"type": "array", "items": STRING}
+KNOWN: dict[str, Any] = {
+    "anyOf": [
+        {
+            "type": "object",
+            "properties": {"id": STRING, "standing": {"enum": ["repeats", "refines", "contradicts"]}},
+            "required": ["id", "standing"],
+            "additionalProperties": False,
+        },
+        {"type": "null"},
+    ]
+}
+ITEM = {
+    "content": STRING, "subject": MAYBE, "sources": STRINGS, "confidence": NUMBER, "importance": NUMBER,
+    "valence": NUMBER, "arousal": NUMBER, "emotion": MAYBE, "entities": STRINGS, "known": KNOWN,
+}  # fmt: skip
+FACT = {
+    **ITEM, "category": MAYBE, "states": {"enum": ["WORKS_AT", "LIVES_IN", "BORN_IN", None]}, "valid_from": MAYBE,
+    "valid_until": MAYBE,
+}  # fmt: skip
+EPISODE = {**ITEM, "date": MAYBE, "people": STRINGS, "place": MAYBE}
+RELATION = {
+    "subject": STRING, "subject_type": STRING, "relation": STRING, "object": STRING, "object_type": STRING,
+    "sources": STRINGS, "confidence": NUMBER, "valid_from": MAYBE, "valid_until": MAYBE,
+}  # fmt: skip
+PROFILE = {
+    "identity": MAYBE, "occupation": MAYBE, "interests": STRINGS, "preferences": STRINGS, "values": STRINGS,
+    "relationships": STRINGS, "personality": STRINGS,
+}  # fmt: skip
+
+
+def reply(*, graph: bool, extra: type[BaseModel] | None) -> dict[str, Any]:
+    """Return the schema of a reply; ``extra`` are further fields of facts and episodes."""
+    more: dict[str, Any] = {}
+    definitions: dict[str, Any] = {}
+    if extra is not None:
+        own = extra.model_json_schema()
+        definitions = own.pop("$defs", {})
+        more = {"extra": own}
+    properties = {
+        "facts": _list({**FACT, **more}),
+        "episodes": _list({**EPISODE, **more}),
+        **({"relations": _list(RELATION)} if graph else {}),
+        "profile": _object(PROFILE),
+        "nothing": MAYBE,
+    }
+    return {**_object(properties), **({"$defs": definitions} if definitions else {})}
+
+
+def _list(properties: dict[str, Any]) -> dict[str, Any]:
+    return {"type": "array", "items": _object(properties)}
+
+
+def _object(properties: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "type": "object",
+        "properties": properties,
+        "required": list(properties),
+        "additionalProperties": False,
+    }
