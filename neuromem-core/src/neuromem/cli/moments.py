@@ -5,8 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-import click
-
+from neuromem.cli.types import ParamType
 from neuromem.errors import InputError
 
 if TYPE_CHECKING:
@@ -26,7 +25,7 @@ def read_moment(text: object) -> datetime:
     return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
 
 
-class Moment(click.ParamType[datetime]):
+class Moment(ParamType[datetime]):
     """The type of an option that takes a moment."""
 
     name = "date"
