@@ -1,0 +1,148 @@
+"""Reads conversations that ChatGPT and Claude export: pure functions from their JSON to messages.
+
+Both export an archive with ``conversations.json``, a list of conversations. ChatGPT keeps every message and every
+rewritten one in a tree (``mapping``); what counts is the branch that ends at ``current_node``. Claude keeps a list
+(``chat_messages``). Only what user and assistant said to each other is taken: no system prompts, no calls of tools,
+no reasoning, no images.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Literal
+
+from neuromem.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from neuromem.domain.messages import MessageDict
+
+SPOKEN = {"user": "user", "assistant": "assistant", "human": "user"}
+TEXTS = frozenset({"text", "multimodal_text", "code"})
+
+
+@dataclass(frozen=True, slots=True)
+class Conversation:
+    """One conversation; every message has an idempotency key, so that it can be imported again."""
+
+    session_id: str
+    title: str | None
+    messages: Sequence[MessageDict]
+
+
+def conversations(exported: object) -> Iterator[Conversation]:
+    """Return the conversations of an export that have messages; raises `InputError` for what is none."""
+    if not isinstance(exported, list):
+        raise InputError("An export of ChatGPT or Claude is a list of conversations; this is something else.")
+    for place, item in enumerate(exported):
+        if not isinstance(item, dict) or not ("mapping" in item or "chat_messages" in item):
+            raise InputError(
+                f"Conversation {place} of the export has neither 'mapping' (as ChatGPT's) nor 'chat_messages' (as "
+                "Claude's)."
+            )
+        try:
+            found = _chatgpt(item) if "mapping" in item else _claude(item)
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            raise InputError(f"Conversation {place} of the export cannot be read: {error!r}.") from error
+        if found.messages:
+            yield found
+
+
+def _chatgpt(item: Mapping[str, Any]) -> Conversation:
+    source = str(item.get("conversation_id") or item["id"])
+    messages = []
+    last = _seconds(item.get("create_time"))
+    for message in _branch(item["mapping"], item.get("current_node")):
+        moment = _seconds(message.get("create_time")) or last
+        text = _chatgpt_text(message)
+        if text:
+            messages.append(
+                _message("chatgpt", source, message["id"], message["author"]["role"], text, moment)
+            )
+            last = moment
+    return Conversation(f"chatgpt:{source}", _title(item.get("title")), messages)
+
+
+def _branch(mapping: Mapping[str, Any], current: str | None) -> list[Mapping[str, Any]]:
+    """Return the messages from the beginning to the current one; without one, to the newest."""
+    if current not in mapping:
+        leaves = [key for key, node in mapping.items() if not node.get("children")]
+        current = max(leaves, key=lambda key: _time(mapping[key]), default=None)
+    branch: list[Mapping[str, Any]] = []
+    seen = set()
+    while current is not None and current in mapping and current not in seen:
+        seen.add(current)
+        node = mapping[current]
+        if node.get("message"):
+            branch.append(node["message"])
+        current = node.get("parent")
+    return branch[::-1]
+
+
+def _time(node: Mapping[str, Any]) -> float:
+    return float((node.get("message") or {}).get("create_time") or 0)
+
+
+def _chatgpt_text(message: Mapping[str, Any]) -> str:
+    content = message.get("content") or {}
+    hidden = (message.get("metadata") or {}).get("is_visually_hidden_from_conversation")
+    if (
+        hidden
+        or message["author"]["role"] not in SPOKEN
+        or message.get("recipient", "all") != "all"
+        or content.get("content_type") not in TEXTS
+    ):
+        return ""
+    parts = content.get("parts") or [content.get("text")]
+    said = [part if isinstance(part, str) else (part or {}).get("text") for part in parts]
+    return _clean("\n".join(part for part in said if isinstance(part, str)))
+
+
+def _claude(item: Mapping[str, Any]) -> Conversation:
+    source = str(item["uuid"])
+    messages = []
+    last = _iso(item.get("created_at"))
+    for message in item["chat_messages"]:
+        blocks = [block for block in message.get("content") or [] if block.get("type") == "text"]
+        text = _clean("\n".join(block.get("text") or "" for block in blocks)) or _clean(
+            message.get("text") or ""
+        )
+        moment = _iso(message.get("created_at")) or last
+        if text and message.get("sender") in SPOKEN:
+            messages.append(_message("claude", source, message["uuid"], message["sender"], text, moment))
+            last = moment
+    return Conversation(f"claude:{source}", _title(item.get("name")), messages)
+
+
+def _message(
+    origin: Literal["chatgpt", "claude"], source: str, own: str, role: str, text: str, moment: datetime | None
+) -> MessageDict:
+    return {
+        "role": SPOKEN[role],
+        "content": text,
+        "occurred_at": moment,
+        "metadata": {"imported_from": origin},
+        "idempotency_key": f"{origin}:{source}:{own}",
+    }
+
+
+def _clean(text: str) -> str:
+    """Return a text that can be stored: no NUL, no half characters."""
+    return text.replace("\0", "").encode("utf-8", "replace").decode().strip()
+
+
+def _title(value: object) -> str | None:
+    return _clean(value)[:512] or None if isinstance(value, str) else None
+
+
+def _seconds(value: object) -> datetime | None:
+    return datetime.fromtimestamp(value, UTC) if isinstance(value, int | float) and value > 0 else None
+
+
+def _iso(value: object) -> datetime | None:
+    if not isinstance(value, str) or not value:
+        return None
+    moment = datetime.fromisoformat(value)
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
