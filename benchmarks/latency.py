@@ -129,12 +129,12 @@ async def run(arguments: argparse.Namespace) -> Report:
         scenarios = _scenarios(arguments)
         for scenario in scenarios:
             began = time.monotonic()
-            stored = await load(where, embedding, scenario.sizes, synthetic)
+            stored = await load(where, embedding, scenario.sizes, synthetic, arguments.batch)
             loaded.append(f"{stored:,} in {time.monotonic() - began:.0f} s")
         report = Report(
             {
-                "data": f"synthetic, seed {arguments.seed}, {arguments.questions} questions each; loaded "
-                + ", ".join(loaded),
+                "data": f"synthetic, seed {arguments.seed}, rows of a user together by {arguments.batch:,}, "
+                f"{arguments.questions} questions each; loaded " + ", ".join(loaded),
                 **await environment.describe(where, embedding),
                 **await _model(arguments.embedding, synthetic.questions(20).texts),
             }
@@ -288,6 +288,7 @@ def parser() -> argparse.ArgumentParser:
     options.add_argument("--users", type=int, default=0, help="also a database of so many users")
     options.add_argument("--memories", type=int, default=1_000_000, help="of all these users together")
     options.add_argument("--shape", choices=["equal", "zipf", "both"], default="both", help="their sizes")
+    options.add_argument("--batch", type=int, default=1_000, help="rows of a user that lie together")
     options.add_argument("--questions", type=int, default=100, help="per scenario")
     options.add_argument("--past", type=int, default=20, help="questions asked again with as_of")
     options.add_argument("--crowd", type=int, default=320, help=f"questions asked {CONCURRENT} at a time")

@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from benchmarks.support.synthetic import Batch, Synthetic
     from neuromem.plugin import EmbeddingProvider
 
-BATCH = 1_000
 DIGITS = 10_000
 _NUMBERS = {x: f"{x / DIGITS:g}" for x in range(-DIGITS, DIGITS + 1)}
 
@@ -46,26 +45,32 @@ class _Ready:
 
 
 async def load(
-    where: Place, embedding: EmbeddingProvider, sizes: Mapping[str, int], synthetic: Synthetic
-) -> int:
-    """Give each user so many memories, unless the user has some already; returns how many were stored."""
+    where: Place, embedding: EmbeddingProvider, sizes: Mapping[str, int], synthetic: Synthetic,
+    batch: int = 1_000,
+) -> int:  # fmt: skip
+    """Give each user so many memories, unless the user has some already; returns how many were stored.
+
+    Users take turns, a batch each: how many of a user's rows lie together is how many a batch has.
+    """
     database = Database(urls.parse(where.url), schema=where.schema, pool_size=4)
     stored = 0
     try:
         await schema.prepare(database, migrate=True)
         space = await vectors.open_space(database, embedding)
-        waiting: asyncio.Task[None] | None = None
+        missing = {}
         for user_id, size in sizes.items():
             async with database.user(user_id) as transaction:
-                missing = size - int(await transaction.value(HELD, {"user": user_id}))
-            while missing > 0:
-                ready = _prepare(synthetic.memories(min(BATCH, missing)))
+                missing[user_id] = size - int(await transaction.value(HELD, {"user": user_id}))
+        waiting: asyncio.Task[None] | None = None
+        while missing := {user_id: n for user_id, n in missing.items() if n > 0}:
+            for user_id in missing:
+                ready = _prepare(synthetic.memories(min(batch, missing[user_id])))
                 if waiting is not None:
                     await waiting
                 waiting = asyncio.create_task(_store(database, space, user_id, ready))
                 await asyncio.sleep(0)  # the server works on this batch while the next is made
                 stored += len(ready.tokens)
-                missing -= len(ready.tokens)
+                missing[user_id] -= len(ready.tokens)
         if waiting is not None:
             await waiting
     finally:
