@@ -1,0 +1,161 @@
+"""What is said again, refined, contradicted or merely similar."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+from tests.extraction.model import answering
+
+if TYPE_CHECKING:
+    from neuromem.memory import NeuroMemory
+    from tests.support.http_server import HttpServer
+
+
+def fact(content: str, **more: Any) -> dict[str, Any]:
+    return {"content": content, **more}  # of one new message: that is its source
+
+
+def pointing(shown: dict[str, Any], content: str, standing: str) -> dict[str, Any]:
+    """What an item says about the known memory of this content."""
+    known = {memory["content"]: memory["id"] for memory in shown["known"]}
+    return {"known": {"id": known[content], "standing": standing}}
+
+
+async def say(
+    nm: NeuroMemory, model: HttpServer, text: str, *facts: dict[str, Any], user: str = "alice"
+) -> str:
+    """Say something of which the model makes these facts; returns the message's id."""
+    model.always = answering(lambda shown: {"facts": list(facts)})
+    message = await nm.ingest(user, "user", text)
+    await nm.drain()
+    return message.id
+
+
+async def facts(nm: NeuroMemory, user: str = "alice") -> dict[str, list[str]]:
+    """The current facts, each with its sources."""
+    found = await nm.recall(
+        user, "Alice lives works drinks likes hobby Paris Rome", 100, include_conversations=False
+    )
+    return {item["content"]: sorted(item["sources"]) for item in found["merged"]}
+
+
+async def versions(nm: NeuroMemory, user: str = "alice") -> list[tuple[str, int, str | None]]:
+    """Every version in the database: content, number, why it was superseded."""
+    async with nm._open_rooms.database.user(user) as transaction:
+        rows = await transaction.all(
+            "SELECT content, version, superseded_why FROM {s}.memories ORDER BY created_at, version"
+        )
+    return [(row.content, row.version, row.superseded_why) for row in rows]
+
+
+async def test_the_same_statement_is_reinforced_whatever_its_case_and_width(
+    nm: NeuroMemory, model: HttpServer
+) -> None:
+    first = await say(nm, model, "I drink tea", fact("Alice drinks tea."))
+    second = await say(nm, model, "tea!", fact("alice  drinks  ｔｅａ"))
+    assert await facts(nm) == {"Alice drinks tea.": sorted([first, second])}
+
+
+async def test_a_batch_that_says_it_twice_stores_it_once(nm: NeuroMemory, model: HttpServer) -> None:
+    await say(nm, model, "tea tea", fact("Alice drinks tea."), fact("Alice drinks tea"))
+    assert list(await facts(nm)) == ["Alice drinks tea."]
+
+
+async def test_parallel_ingests_store_a_statement_once(nm: NeuroMemory, model: HttpServer) -> None:
+    model.always = answering(lambda shown: {"facts": [fact("Alice drinks tea.")]})
+    said = await asyncio.gather(*(nm.ingest("alice", "user", f"I drink tea {i}") for i in range(5)))
+    await nm.drain()
+    assert await facts(nm) == {"Alice drinks tea.": sorted(message.id for message in said)}
+
+
+async def test_paris_rome_paris_ends_in_paris_and_keeps_everything(
+    nm: NeuroMemory, model: HttpServer
+) -> None:
+    await say(nm, model, "I live in Paris", fact("Alice lives in Paris."))
+    model.always = answering(
+        lambda shown: {
+            "facts": [fact("Alice lives in Rome.", **pointing(shown, "Alice lives in Paris.", "contradicts"))]
+        }
+    )
+    await nm.ingest("alice", "user", "I live in Rome now, not in Paris")
+    await nm.drain()
+    assert list(await facts(nm)) == ["Alice lives in Rome."]
+    await say(nm, model, "I live in Paris again", fact("Alice lives in Paris."))
+    assert list(await facts(nm)) == ["Alice lives in Paris."]
+    assert await versions(nm) == [
+        ("Alice lives in Paris.", 1, "contradicted"),
+        ("Alice lives in Rome.", 2, "contradicted"),
+        ("Alice lives in Paris.", 3, None),
+    ]
+
+
+async def test_a_refined_statement_stays_refined_when_the_vague_one_is_said_again(
+    nm: NeuroMemory, model: HttpServer
+) -> None:
+    await say(nm, model, "I work at Google", fact("Alice works at Google."))
+    better = "Alice works at Google as a backend engineer."
+    model.always = answering(
+        lambda shown: {"facts": [fact(better, **pointing(shown, "Alice works at Google.", "refines"))]}
+    )
+    await nm.ingest("alice", "user", "At Google I work as a backend engineer")
+    await nm.drain()
+    await say(nm, model, "as I said, Google", fact("Alice works at Google."))
+    assert list(await facts(nm)) == [better]
+    assert [why for _, _, why in await versions(nm)] == ["refined", None]
+
+
+async def test_what_the_model_calls_a_repetition_reinforces_that_memory(
+    nm: NeuroMemory, model: HttpServer
+) -> None:
+    first = await say(nm, model, "I drink tea", fact("Alice drinks tea."))
+    model.always = answering(
+        lambda shown: {
+            "facts": [fact("Tea is what Alice drinks", **pointing(shown, "Alice drinks tea.", "repeats"))]
+        }
+    )
+    second = await nm.ingest("alice", "user", "tea is what I drink")
+    await nm.drain()
+    assert await facts(nm) == {"Alice drinks tea.": sorted([first, second.id])}
+
+
+async def test_likeness_replaces_nothing(nm: NeuroMemory, model: HttpServer) -> None:
+    await say(nm, model, "I like tea", fact("Alice likes to drink tea."))
+    await say(nm, model, "I like coffee", fact("Alice likes to drink coffee."))
+    await say(
+        nm, model, "My hobby is chess", fact("Chess is a hobby of Alice."), fact("Golf is a hobby of Alice.")
+    )
+    assert len(await facts(nm)) == 4
+
+
+async def test_what_one_has_one_of_at_a_time_replaces_its_predecessor_of_the_same_subject(
+    nm: NeuroMemory, model: HttpServer
+) -> None:
+    await say(nm, model, "Paris", fact("Alice lives in Paris.", subject="Alice", states="LIVES_IN"))
+    await say(nm, model, "Bob", fact("Bob lives in Oslo.", subject="Bob", states="LIVES_IN"))
+    await say(nm, model, "Rome", fact("Alice lives in Rome.", subject="the user", states="lives_in"))
+    past = fact("Alice lived in Bonn.", subject="Alice", states="LIVES_IN", valid_until="2001")
+    await say(nm, model, "Bonn, long ago", past)
+    assert set(await facts(nm)) == {"Alice lives in Rome.", "Bob lives in Oslo.", "Alice lived in Bonn."}
+
+
+async def test_ids_that_the_model_was_not_shown_touch_nothing(nm: NeuroMemory, model: HttpServer) -> None:
+    await say(nm, model, "I live in Paris", fact("Bob lives in Paris."), user="bob")
+    async with nm._open_rooms.database.user("bob") as transaction:
+        theirs = str(await transaction.value("SELECT memory_id FROM {s}.memories"))
+    stolen = {"id": theirs, "standing": "contradicts"}
+    first = await say(nm, model, "a", fact("Alice likes golf.", known=stolen, sources=[theirs]))
+    await say(nm, model, "b", fact("Alice likes chess.", known={"id": "k99", "standing": "refines"}))
+    assert list(await facts(nm, "bob")) == ["Bob lives in Paris."]
+    found = await facts(nm)
+    assert set(found) == {"Alice likes golf.", "Alice likes chess."}
+    assert found["Alice likes golf."] == [first]
+
+
+async def test_the_past_shows_what_held_then(nm: NeuroMemory, model: HttpServer) -> None:
+    await say(nm, model, "Paris", fact("Alice lives in Paris.", subject="Alice", states="LIVES_IN"))
+    async with nm._open_rooms.database.user("alice") as transaction:
+        then = await transaction.value("SELECT last_tx FROM {s}.users")
+    await say(nm, model, "Rome", fact("Alice lives in Rome.", subject="Alice", states="LIVES_IN"))
+    found = await nm.recall("alice", "Where does Alice live?", as_of=then, include_conversations=False)
+    assert [item["content"] for item in found["merged"]] == ["Alice lives in Paris."]
