@@ -57,6 +57,6 @@ async def _demo(place: Place) -> None:
             show(await memory.recall(USER, question, limit=SHOWN, explain=True), explain=True)
     tell(
         "score orders one answer, relevance can be compared between questions. Each arm shows its rank and "
-        "its own score; the signals lie in [0, 1] and lower a score a little. Ask more yourself:\n\n"
-        f'  neuromem recall "When did she run with her sister?" --user {USER} --explain'
+        "its own score; the signals lie in [0, 1] and weigh in a little. Ask more yourself:\n\n"
+        f'  neuromem recall "How did the half marathon go?" --user {USER} --explain'
     )

@@ -15,7 +15,7 @@ from neuromem.cli.screen import echo_json, note, out, plain
 from neuromem.domain.memories import MEMORY_TYPES
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from datetime import datetime
 
     from neuromem.cli.place import Place
@@ -85,7 +85,7 @@ def _explained(items: Sequence[RecallItem]) -> Table:
     table = _table("score", "relevance")
     for item in items:
         why = item["explain"]
-        arms = [f"{name} #{arm['rank']} ({arm['score']:.3g})" for name, arm in why["arms"].items()]
+        arms = [_in_arm(name, arm) for name, arm in why["arms"].items()]
         signals = [f"{name} {signal:.2f}" for name, signal in why["signals"].items()]
         reasons = f"\n{_when(item)}   {'   '.join(arms)}\nsignals: {', '.join(signals)}"
         table.add_row(
@@ -94,6 +94,12 @@ def _explained(items: Sequence[RecallItem]) -> Table:
             plain(item["content"]).append_text(plain(reasons, "dim")),
         )
     return table
+
+
+def _in_arm(name: str, arm: Mapping[str, Any]) -> str:
+    """Return rank and score in an arm; one that only adds neighbors of what others found gives no score."""
+    score = f" ({arm['score']:.3g})" if arm["score"] else ""
+    return f"{name} #{arm['rank']}{score}"
 
 
 def _table(*narrow: str) -> Table:
