@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
@@ -9,7 +10,7 @@ import pytest
 
 from neuromem.domain.memories import NewMemory
 from neuromem.errors import InputError, NotFoundError
-from neuromem.store import index, kv, relate
+from neuromem.store import index, kv, profile, relate
 from neuromem.store.isolation import GLOBAL_TABLES
 from tests.support.relations import edge
 
@@ -153,7 +154,8 @@ async def test_a_deleted_session_leaves_nothing_of_its_own_behind(
         await relate.relate(
             transaction, "alice", [edge("alice", "likes", "gin", sources=gone)], now, {"by": "extraction"}
         )
-        await kv.write(transaction, "alice", kv.Change("profile", {"drinks": '["gin"]'}, sources=gone), now)
+        await kv.write(transaction, "alice", kv.Change("profile", {"drinks": '["gin"]'}), now)
+        await profile.said(transaction, "alice", {"drinks": ["gin"]}, gone)
         await transaction.run(
             "INSERT INTO {s}.memory_sources VALUES (:user, :memory, 1, :message)",
             {"user": "alice", "memory": shared, "message": gone[0]},
@@ -201,12 +203,32 @@ async def test_what_a_deleted_session_had_ended_holds_again(nm: NeuroMemory, dat
                 now,
                 {"by": "extraction"},
             )
-            await kv.write(
-                transaction, "alice", kv.Change("profile", {"home": f'"{place}"'}, sources=sources), now
-            )
+            await kv.write(transaction, "alice", kv.Change("profile", {"home": f'"{place}"'}), now)
+            await profile.said(transaction, "alice", {"home": place}, sources)
     await nm.conversations.delete_session("alice", "second")
     assert [str(edge) for edge in await nm.graph.list_edges("alice", include_ended=True)] == [
         "alice -> LIVES_IN -> Paris"
     ]
     assert (await nm.graph.list_edges("alice"))[0].valid_until is None
     assert await nm.kv.get("alice", "profile", "home") == "Paris"
+
+
+@pytest.mark.parametrize(
+    ("erased", "left"), [("one", ["tea", "gin", "jam"]), ("two", ["Coffee", "tea", "jam"])]
+)
+async def test_a_profile_loses_what_only_the_deleted_session_said(
+    nm: NeuroMemory, database: Database, erased: str, left: list[str]
+) -> None:
+    """Session one says coffee and tea, session two tea again and gin; jam the user set by hand."""
+    await nm.kv.set("alice", "profile", "interests", ["jam"])
+    drinks = {"one": ["Coffee", "tea", "jam"], "two": ["Coffee", "tea", "gin", "jam"]}
+    for session, words in (("one", ["Coffee", "tea"]), ("two", ["TEA", "gin"])):
+        _, ids = await nm.conversations.add_messages_batch("alice", said(f"I like {words}"), session)
+        async with database.user("alice") as transaction:
+            now = (await index.begin(transaction, "alice")).now
+            pairs = {"interests": json.dumps(drinks[session])}
+            change = kv.Change("profile", pairs, origin={"by": "extractor"})
+            await kv.write(transaction, "alice", change, now)
+            await profile.said(transaction, "alice", {"interests": words}, ids)
+    assert (await nm.conversations.delete_session("alice", erased))["profile"] == 1
+    assert await nm.kv.get("alice", "profile", "interests") == left

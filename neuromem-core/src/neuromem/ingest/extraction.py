@@ -20,6 +20,7 @@ from neuromem.ingest.judging import judge
 from neuromem.store import extraction as store
 from neuromem.store import index, jobs, kv, memories, usage
 from neuromem.store.messages import message_of
+from neuromem.store.profile import said
 from neuromem.store.relate import relate
 
 if TYPE_CHECKING:
@@ -210,8 +211,9 @@ class ExtractionHandler:
                         for key, value in changed.items()
                     }
                     sources = [message.id for message in window.messages]
+                    await said(transaction, claim.user_id, admitted.profile, sources)
                     if pairs:
-                        change = kv.Change(PROFILE, pairs, None, origin, sources)
+                        change = kv.Change(PROFILE, pairs, None, origin)
                         await kv.write(transaction, claim.user_id, change, moment.now)
                 if calls:
                     await usage.add(transaction, claim.user_id, OPERATION, calls)

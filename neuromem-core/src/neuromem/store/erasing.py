@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from neuromem.store import index
+from neuromem.store import index, profile
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -113,24 +113,6 @@ DELETE_NODES = """
     SELECT count(DISTINCT node) FROM gone
 """
 
-DELETE_PROFILE = f"""
-    DELETE FROM {{s}}.kv
-    WHERE user_id = :user AND cardinality(sources) > 0 AND sources <@ ARRAY({SAID})
-    RETURNING namespace, key, superseded_at IS NULL AS current
-"""
-
-REOPEN_PROFILE = """
-    UPDATE {s}.kv k SET superseded_at = NULL
-    FROM (
-        SELECT k.namespace, k.key, max(k.created_at) AS created_at
-        FROM unnest(CAST(:namespaces AS text[]), CAST(:keys AS text[])) AS n(namespace, key)
-        JOIN {s}.kv k ON k.user_id = :user AND k.namespace = n.namespace AND k.key = n.key
-        GROUP BY k.namespace, k.key
-    ) AS last
-    WHERE k.user_id = :user AND k.namespace = last.namespace AND k.key = last.key
-      AND k.created_at = last.created_at
-"""
-
 ENTRIES = "SELECT entry FROM {s}.entries WHERE user_id = :user AND session_id = :session AND kind = 'm'"
 
 DELETE_MESSAGES = """
@@ -155,7 +137,7 @@ async def session(database: Database, user_id: str, session_id: str) -> dict[str
         await index.begin(transaction, user_id)
         memories = await _memories(transaction, place)
         edges, nodes = await _graph(transaction, place)
-        profile = await _profile(transaction, place)
+        unsaid = await profile.unsay(transaction, user_id, session_id)
         entries = await transaction.all(ENTRIES, place)
         await index.erase(transaction, user_id, [row.entry for row in entries])
         messages = await transaction.value(DELETE_MESSAGES, place)
@@ -163,7 +145,7 @@ async def session(database: Database, user_id: str, session_id: str) -> dict[str
         sessions = await transaction.run(DELETE_SESSION, place)
     return {
         "sessions": sessions, "messages": int(messages), "memories": memories, "edges": edges, "nodes": nodes,
-        "profile": profile,
+        "profile": unsaid,
     }  # fmt: skip
 
 
@@ -198,20 +180,6 @@ async def _graph(transaction: Transaction, place: dict[str, Any]) -> tuple[int, 
     await transaction.run(REOPEN_EDGES, {"user": place["user"], "edges": ended})
     gone = await transaction.value(DELETE_NODES, {"user": place["user"], "nodes": nodes})
     return len(edges), int(gone)
-
-
-async def _profile(transaction: Transaction, place: dict[str, Any]) -> int:
-    rows = await transaction.all(DELETE_PROFILE, place)
-    current = [row for row in rows if row.current]
-    if current:
-        await transaction.run(
-            REOPEN_PROFILE,
-            {
-                "user": place["user"], "namespaces": [row.namespace for row in current],
-                "keys": [row.key for row in current],
-            },
-        )  # fmt: skip
-    return len({(row.namespace, row.key) for row in rows})
 
 
 def _ids(rows: Sequence[Row[Any]]) -> list[str]:

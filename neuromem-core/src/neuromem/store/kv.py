@@ -40,13 +40,12 @@ ALL = """
 """
 
 OVERWRITE = """
-    INSERT INTO {s}.kv (user_id, namespace, key, value, created_at, expires_at, origin, sources)
+    INSERT INTO {s}.kv (user_id, namespace, key, value, created_at, expires_at, origin)
     SELECT :user, :namespace, n.key, n.value::json, :now, CAST(:expires_at AS timestamptz),
-           CAST(:origin AS jsonb), CAST(:sources AS uuid[])
+           CAST(:origin AS jsonb)
     FROM unnest(CAST(:keys AS text[]), CAST(:values AS text[])) AS n(key, value)
     ON CONFLICT (user_id, namespace, key) WHERE superseded_at IS NULL DO UPDATE SET
-        value = excluded.value, expires_at = excluded.expires_at, origin = excluded.origin,
-        sources = excluded.sources
+        value = excluded.value, expires_at = excluded.expires_at, origin = excluded.origin
 """
 
 # What is there in the same words is no change. Counting the closed rows makes their closing come first.
@@ -64,9 +63,9 @@ ADD_VERSION = """
         WHERE k.user_id = :user AND k.namespace = :namespace AND k.key = n.key AND k.superseded_at IS NULL
         RETURNING k.key
     )
-    INSERT INTO {s}.kv (user_id, namespace, key, value, created_at, expires_at, origin, sources)
+    INSERT INTO {s}.kv (user_id, namespace, key, value, created_at, expires_at, origin)
     SELECT :user, :namespace, n.key, n.value::json, :now, CAST(:expires_at AS timestamptz),
-           CAST(:origin AS jsonb), CAST(:sources AS uuid[])
+           CAST(:origin AS jsonb)
     FROM n WHERE (SELECT count(*) FROM closed) >= 0
 """
 
@@ -101,7 +100,6 @@ class Change:
     pairs: Mapping[str, str]
     expires_at: datetime | None = None
     origin: Mapping[str, Any] = field(default_factory=dict)
-    sources: Sequence[str] = ()
 
 
 async def read(
@@ -150,7 +148,7 @@ async def write(transaction: Transaction, user_id: str, change: Change, now: dat
         {
             "user": user_id, "namespace": change.namespace, "now": now, "expires_at": change.expires_at,
             "keys": list(change.pairs), "values": list(change.pairs.values()),
-            "origin": json.dumps(dict(change.origin)), "sources": list(change.sources),
+            "origin": json.dumps(dict(change.origin)),
         },
     )  # fmt: skip
     if change.expires_at is not None:  # who lets things expire also clears them away
