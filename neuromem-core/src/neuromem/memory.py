@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from typing import TYPE_CHECKING, Any, Literal, Self
 
@@ -119,18 +120,23 @@ class NeuroMemory:
         self.on_llm_call = on_llm_call
         self.on_embedding_call = on_embedding_call
         self._rooms: _Rooms | None = None
+        self._opening = asyncio.Lock()
 
     # Lifecycle
 
     async def init(self) -> Self:
         """Connect, bring the schema up to date and start the background work; does nothing when it is open."""
-        if self._rooms is not None:
-            return self
-        address = self._database_url
-        if address is None and self._database_provider is not None:
-            address = await self._database_provider.open()
-        assert address is not None
+        async with self._opening:  # several may call at once
+            if self._rooms is None:
+                await self._init()
+        return self
+
+    async def _init(self) -> None:
         try:
+            address = self._database_url
+            if address is None and self._database_provider is not None:
+                address = await self._database_provider.open()
+            assert address is not None
             self._rooms = await self._open(address)
         except BaseException:
             await self._close_providers()
@@ -140,7 +146,6 @@ class NeuroMemory:
                 f"extracted by {', '.join(self._extractors)} alone" if self._extractors else "not extracted"
             )
             logger.info("No LLM was chosen: messages are stored, indexed and recalled, and %s.", what)
-        return self
 
     async def _open(self, address: str) -> _Rooms:
         database = Database(
@@ -161,6 +166,7 @@ class NeuroMemory:
     async def close(self) -> None:
         """Stop the background work and close what was opened; what is not finished stays queued."""
         rooms, self._rooms = self._rooms, None
+        self._opening = asyncio.Lock()  # the next to open may be another event loop
         if rooms is not None:
             await rooms.worker.stop()
             await rooms.database.close()

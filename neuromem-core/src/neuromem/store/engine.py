@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING, Any
 
 import asyncpg
@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from neuromem.errors import ConfigurationError, DatabaseError, DatabaseUnavailableError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping, Sequence
+    from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 
     from sqlalchemy import CursorResult, Row, TextClause
     from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
@@ -50,10 +50,8 @@ class Transaction:
         return (await self._execute(sql, params)).rowcount
 
     async def _execute(self, sql: str, params: Mapping[str, Any] | None) -> CursorResult[Any]:
-        try:
+        with self._database.translated():
             return await self._connection.execute(self._database.clause(sql), params or {})
-        except DRIVER_ERRORS as error:
-            raise self._database.translate(error) from error
 
 
 def _quoted(text: str) -> str:
@@ -139,16 +137,15 @@ class Database:
         """Begin with the settings made, in one message: each round trip costs more than what it asks for."""
         values = {"search_path": self.search_path, **settings}
         made = ", ".join(f"set_config({_quoted(k)}, {_quoted(v)}, true)" for k, v in values.items())
-        try:
+        with self.translated():
             connection, driver = await self._open(f"{begin}; SELECT {made}")
-            try:
-                yield Transaction(connection, self)
+        try:
+            yield Transaction(connection, self)
+            with self.translated():
                 await driver.execute("COMMIT")
-            finally:
-                # A second cancellation must not stop this half-way.
-                await asyncio.shield(_give_back(connection, driver))
-        except DRIVER_ERRORS as error:
-            raise self.translate(error) from error
+        finally:
+            # A second cancellation must not stop this half-way.
+            await asyncio.shield(_give_back(connection, driver))
 
     async def _open(self, begin: str) -> tuple[AsyncConnection, asyncpg.Connection]:
         """Return a connection in a transaction.
@@ -173,6 +170,14 @@ class Database:
             else:
                 return connection, driver
         raise AssertionError  # the loop returns or raises
+
+    @contextmanager
+    def translated(self) -> Iterator[None]:
+        """Turn the driver's errors into ours; around calls of the driver only, since a time-out is an OSError."""
+        try:
+            yield
+        except DRIVER_ERRORS as error:
+            raise self.translate(error) from error
 
     def translate(self, error: BaseException) -> DatabaseError:
         """Return the error of ours that stands for a driver's."""
