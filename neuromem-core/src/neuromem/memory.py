@@ -377,7 +377,7 @@ class _Rooms:
             settings.recall,
             owner._clock,
         )
-        self.conversations = Conversations(self.ingest, database, self.recall, self.worker.wake)
+        self.conversations = Conversations(self.ingest, database, self.recall)
 
 
 def _late(owner: NeuroMemory, event: str) -> Callable[[Any], object]:

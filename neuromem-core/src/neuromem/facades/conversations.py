@@ -12,7 +12,7 @@ from neuromem.recall.render import result
 from neuromem.store import conversations, erasing
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from neuromem.domain.messages import Message, MessageDict, Session
     from neuromem.domain.recall import RecallItem
@@ -30,13 +30,10 @@ class Conversations:
     `NotFoundError`.
     """
 
-    def __init__(
-        self, service: IngestService, database: Database, recall: RecallService, wake: Callable[[], None]
-    ) -> None:
+    def __init__(self, service: IngestService, database: Database, recall: RecallService) -> None:
         self._service = service
         self._database = database
         self._recall = recall
-        self._wake = wake
 
     async def ingest(
         self, user_id: str, role: str, content: str, session_id: str | None = None, *, name: str | None = None,
