@@ -53,7 +53,7 @@ class Cluster:
                 shutil.copytree(libraries, self.folder / libraries.name)
             shutil.chown(self.folder, NOBODY, NOBODY)
             self.folder.chmod(0o755)
-        self._run(
+        self.run(
             "initdb", "-D", self.data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--no-locale", "-N"
         )
         options = {"fsync": "off", "listen_addresses": "127.0.0.1", "port": str(self.port), **settings}
@@ -67,10 +67,10 @@ class Cluster:
         return self.folder / "data"
 
     def start(self) -> None:
-        self._run("pg_ctl", "-D", self.data, "-w", "-t", "120", "-l", self.folder / "log.txt", "start")
+        self.run("pg_ctl", "-D", self.data, "-w", "-t", "120", "-l", self.folder / "log.txt", "start")
 
     def stop(self, mode: str = "fast") -> None:
-        self._run("pg_ctl", "-D", self.data, "-w", "-t", "120", "-m", mode, "stop")
+        self.run("pg_ctl", "-D", self.data, "-w", "-t", "120", "-m", mode, "stop")
 
     def remove(self) -> None:
         self.stop("immediate")
@@ -88,7 +88,8 @@ class Cluster:
         finally:
             await connection.close()
 
-    def _run(self, program: str, *arguments: str | Path) -> None:
+    def run(self, program: str, *arguments: str | Path) -> None:
+        """Run one of PostgreSQL's programs; AssertionError with what it said when it fails."""
         done = subprocess.run(
             [self.bin / program, *arguments], cwd="/", stdin=subprocess.DEVNULL, capture_output=True, text=True,
             check=False, user=WHO, group=WHO,
