@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from neuromem.store.engine import Database, Transaction
 
 # Kinds of which one claim of a user is served at a time and in order: what is said builds on what was said before.
-# A claim holds jobs of one session. What failed and waits for its next try holds up what came after it.
+# A claim holds neighbors of one session. What failed and waits for its next try holds up what came after it.
 ORDERED = frozenset({"extract"})
 BUSY = """
     EXISTS (SELECT FROM {s}.jobs o
@@ -49,7 +49,13 @@ CLAIM = """
 CLAIM_ANY = CLAIM.replace("{in_order}", "")
 CLAIM_NEXT = CLAIM.replace(
     "{in_order}",
-    f"AND c.payload ->> 'session' = CAST(:session AS text) AND NOT {BUSY.replace('{j}', 'c')}",
+    f"""
+          AND c.payload ->> 'session' = CAST(:session AS text) AND NOT {BUSY.replace("{j}", "c")}
+          AND NOT EXISTS (SELECT FROM {{s}}.jobs o
+                          WHERE o.user_id = :user AND o.kind = :kind AND o.needs = :needs AND NOT o.dead
+                            AND o.run_after <= now() AND o.job < c.job
+                            AND o.payload ->> 'session' <> CAST(:session AS text))
+    """,
 )
 
 # Two workers that look at the same moment must not both see that nobody is at it.

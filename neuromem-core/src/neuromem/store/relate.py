@@ -7,12 +7,10 @@ one and adds another.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
-from datetime import timedelta
 from typing import TYPE_CHECKING, Any
-from uuid import uuid4
 
 from neuromem.domain.graph import NodeType, name
+from neuromem.store.ledger import CURRENT, EDGE, Ledger, Related
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -26,6 +24,17 @@ if TYPE_CHECKING:
 LOOK_UP = """
     SELECT key, node_type, node FROM {s}.node_names
     WHERE user_id = :user AND key = ANY(CAST(:keys AS text[])) AND superseded_at IS NULL
+"""
+
+# The nodes of names, and their current edges of some relations.
+FIND = f"""
+    SELECT m.last, n.key, n.node_type, n.node, {EDGE}
+    FROM (SELECT coalesce(max(node), 0) AS last FROM {{s}}.nodes WHERE user_id = :user) AS m
+    LEFT JOIN {{s}}.node_names n
+        ON n.user_id = :user AND n.key = ANY(CAST(:keys AS text[])) AND n.superseded_at IS NULL
+    LEFT JOIN {{s}}.edges e
+        ON e.user_id = :user AND e.source = n.node AND e.relation = ANY(CAST(:relations AS text[]))
+        AND e.superseded_at IS NULL
 """
 
 ADD_NODE = """
@@ -65,47 +74,10 @@ FORGET_NODE = """
     UPDATE {s}.nodes SET superseded_at = :now WHERE user_id = :user AND node = :node AND superseded_at IS NULL
 """
 
-CURRENT = """
-    SELECT edge_id, version, target, properties, confidence, valid_from, valid_until FROM {s}.edges
-    WHERE user_id = :user AND source = :source AND relation = :relation AND superseded_at IS NULL
-"""
-
 CLOSE_EDGE = """
     UPDATE {s}.edges SET superseded_at = :now
     WHERE user_id = :user AND edge_id = :edge_id AND superseded_at IS NULL
 """
-
-NEXT_EDGE = """
-    INSERT INTO {s}.edges (user_id, edge_id, version, source, target, relation, name, properties, confidence,
-                           origin, valid_from, valid_until, closed_by, created_at)
-    SELECT user_id, edge_id, version + 1, source, target, relation, name, CAST(:properties AS jsonb),
-           CAST(:confidence AS float8), origin, CAST(:valid_from AS timestamptz),
-           CAST(:valid_until AS timestamptz), coalesce(CAST(:closed_by AS uuid), closed_by), :now
-    FROM {s}.edges WHERE user_id = :user AND edge_id = :edge_id ORDER BY version DESC LIMIT 1
-"""
-
-ADD_EDGE = """
-    INSERT INTO {s}.edges (user_id, edge_id, version, source, target, relation, name, properties, confidence,
-                           origin, valid_from, valid_until, created_at)
-    VALUES (:user, :edge_id, 1, :source, :target, :relation, :name, CAST(:properties AS jsonb), :confidence,
-            CAST(:origin AS jsonb), :valid_from, :valid_until, :now)
-"""
-
-# Only messages that are there and the user's: an LLM may invent ids.
-ADD_SOURCES = """
-    INSERT INTO {s}.edge_sources (user_id, edge_id, message_id, created_at)
-    SELECT :user, :edge_id, m.message_id, :now FROM {s}.messages m
-    WHERE m.user_id = :user AND m.message_id = ANY(CAST(:sources AS uuid[]))
-    ON CONFLICT DO NOTHING
-"""
-
-
-@dataclass(frozen=True, slots=True)
-class Related:
-    """What became of an edge: its id, and whether it was new, an addition to a known one, or known already."""
-
-    edge_id: str
-    outcome: str  # "added", "changed" or "repeated"
 
 
 HUMAN = frozenset({NodeType.USER, NodeType.PERSON, NodeType.ENTITY})  # may be the user, by name
@@ -121,26 +93,39 @@ async def relate(
     the user; a thing of unknown type (``ENTITY``) is the one thing of that name. Nothing else is taken for the
     same, however alike the names look.
     """
-    found = await resolve(transaction, user_id, [n for e in edges for n in (e.source, e.target)], now, origin)
-    return [
-        await put(transaction, user_id, found[edge.source], edge, found[edge.target], now, origin)
-        for edge in edges
-    ]
+    names = [n for e in edges for n in (e.source, e.target)]
+    rows = await transaction.all(
+        FIND,
+        {
+            "user": user_id, "keys": sorted({n.key for n in names}),
+            "relations": sorted({edge.relation.key for edge in edges}),
+        },
+    )  # fmt: skip
+    ledger = Ledger(row for row in rows if row.edge_id is not None)
+    found = _resolve(user_id, names, rows, ledger)
+    related = [ledger.put(found[edge.source], edge, found[edge.target], now) for edge in edges]
+    await ledger.write(transaction, user_id, now, origin)
+    return related
 
 
-async def resolve(
-    transaction: Transaction, user_id: str, names: Sequence[Name], now: datetime, origin: Mapping[str, Any]
+def _resolve(
+    user_id: str, names: Sequence[Name], rows: Sequence[Row[Any]], ledger: Ledger
 ) -> dict[Name, int]:
     """Return the node of every name; what has none gets one."""
     own = name(NodeType.USER, user_id)
-    known = await look_up(transaction, user_id, names)
+    last = rows[0].last
+    known: dict[str, dict[str, int]] = {}
+    for row in rows:
+        if row.key is not None:
+            known.setdefault(row.key, {})[row.node_type] = row.node
     found: dict[Name, int] = {}
     # Unknown types last: an ENTITY is then the thing of that name which the same relations call by its type.
     for wanted in sorted(dict.fromkeys(names), key=lambda n: n.node_type is NodeType.ENTITY):
         node = match(wanted, known.get(wanted.key, {}))
         if node is None:
             new = own if wanted.key == own.key and wanted.node_type in HUMAN else wanted
-            node = await add_node(transaction, user_id, new, {}, now, origin)
+            node = last = last + 1
+            ledger.node(node, new)
             known.setdefault(new.key, {})[new.node_type] = node
         found[wanted] = node
     return found
@@ -213,97 +198,10 @@ async def put(
     transaction: Transaction, user_id: str, source: int, edge: NewEdge, target: int, now: datetime,
     origin: Mapping[str, Any],
 ) -> Related:  # fmt: skip
-    """Store an edge between two nodes, or recognize it: said again it is the same while it holds.
-
-    Of a single-valued relation one holds at a time: a new one ends the one that held when it begins, and ends
-    itself where a later one is known to begin. Such an edge holds from when it was first said to hold. One of
-    which only the end is known ends nothing.
-    """
-    over = edge.valid_until is not None and edge.valid_from is None
-    at = edge.valid_from or edge.said_at or now
-    if edge.valid_until is not None and over:
-        at = edge.valid_until - timedelta(microseconds=1)
-    rows = await transaction.all(CURRENT, {"user": user_id, "source": source, "relation": edge.relation.key})
-    mine = [row for row in rows if row.target == target]
-    rivals = rows if edge.relation.single_valued else mine
-    held = next((row for row in rivals if _holds(row, at)), None)
-    later = min((row for row in rivals if row.valid_from and row.valid_from > at), key=_begin, default=None)
-    place = {"user": user_id, "now": now}
-    if held is not None and held.target == target:
-        related = await _again(transaction, held, edge, place)
-    elif later is not None and later.target == target and edge.relation.single_valued and not over:
-        await _end(transaction, held, at, str(later.edge_id), place)
-        await _next(transaction, later, place, valid_from=at)
-        related = Related(str(later.edge_id), "changed")
-    else:
-        edge_id = str(uuid4())
-        single = edge.relation.single_valued
-        ends = [end for end in (edge.valid_until, later.valid_from if later and single else None) if end]
-        if not over:
-            await _end(transaction, held, at, edge_id, place)
-        await transaction.run(
-            ADD_EDGE,
-            {
-                **place, "edge_id": edge_id, "source": source, "target": target,
-                "relation": edge.relation.key, "name": edge.relation.name,
-                "properties": json.dumps(dict(edge.properties)), "confidence": edge.confidence,
-                "origin": json.dumps(dict(origin)), "valid_until": min(ends, default=None),
-                "valid_from": at if mine or (single and not over) else edge.valid_from,
-            },
-        )  # fmt: skip
-        related = Related(edge_id, "added")
-    if edge.sources:
-        await transaction.run(
-            ADD_SOURCES, {**place, "edge_id": related.edge_id, "sources": list(edge.sources)}
-        )
-    return related
-
-
-def _holds(row: Row[Any], at: datetime) -> bool:
-    return (row.valid_from is None or row.valid_from <= at) and (
-        row.valid_until is None or row.valid_until > at
+    """Store one edge between two nodes, or recognize it; see `Ledger.put`."""
+    ledger = Ledger(
+        await transaction.all(CURRENT, {"user": user_id, "source": source, "relation": edge.relation.key})
     )
-
-
-def _begin(row: Row[Any]) -> datetime:
-    begin: datetime = row.valid_from
-    return begin
-
-
-async def _again(transaction: Transaction, row: Row[Any], edge: NewEdge, place: Mapping[str, Any]) -> Related:
-    """Add to a known edge what was not known of it."""
-    changes: dict[str, Any] = {}
-    if {**row.properties, **edge.properties} != row.properties:
-        changes["properties"] = {**row.properties, **edge.properties}
-    if edge.confidence is not None and edge.confidence != row.confidence:
-        changes["confidence"] = edge.confidence
-    if row.valid_from is None and edge.valid_from is not None:
-        changes["valid_from"] = edge.valid_from
-    if edge.valid_until is not None and edge.valid_until != row.valid_until:
-        changes["valid_until"] = edge.valid_until
-    if changes:
-        await _next(transaction, row, place, **changes)
-    return Related(str(row.edge_id), "changed" if changes else "repeated")
-
-
-async def _end(
-    transaction: Transaction, row: Row[Any] | None, at: datetime, by: str, place: Mapping[str, Any]
-) -> None:
-    """Close an edge's validity at a moment; one that began at that very moment never held."""
-    if row is None:
-        return
-    if row.valid_from == at:
-        await transaction.run(CLOSE_EDGE, {**place, "edge_id": row.edge_id})
-    else:
-        await _next(transaction, row, place, valid_until=at, closed_by=by)
-
-
-async def _next(transaction: Transaction, row: Row[Any], place: Mapping[str, Any], **changes: Any) -> None:
-    """Replace the current version of an edge."""
-    fields = {
-        "properties": row.properties, "confidence": row.confidence, "valid_from": row.valid_from,
-        "valid_until": row.valid_until, "closed_by": None, **changes,
-    }  # fmt: skip
-    fields["properties"] = json.dumps(fields["properties"])
-    await transaction.run(CLOSE_EDGE, {**place, "edge_id": row.edge_id})
-    await transaction.run(NEXT_EDGE, {**place, "edge_id": row.edge_id, **fields})
+    related = ledger.put(source, edge, target, now)
+    await ledger.write(transaction, user_id, now, origin)
+    return related
