@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -87,3 +89,30 @@ async def test_all_sessions_gone_nothing_derived_is_left(nm: NeuroMemory, databa
             )
             assert rows == 0, table
         assert await transaction.value("SELECT sum(entries) + sum(tokens) FROM {s}.corpora") == 0
+
+
+async def test_a_session_deleted_while_it_is_extracted_leaves_nothing(
+    database_url: str, database: Database
+) -> None:
+    asked, go = threading.Event(), threading.Event()
+
+    def wait(shown: dict[str, Any]) -> dict[str, Any]:
+        asked.set()
+        go.wait(30)
+        return told(shown)
+
+    with running_server() as server:
+        server.always = answering(wait)
+        async with opened(database_url, llm=llm(server), graph_enabled=True, settings=FAST) as nm:
+            await nm.ingest("alice", "user", "I work at Google and like tea", "one")
+            assert await asyncio.to_thread(asked.wait, 30)
+            await nm.conversations.delete_session("alice", "one")
+            go.set()
+            await nm.drain()
+            assert await known(nm) == ([], [], None)
+    async with database.user("alice") as transaction:
+        for table in ("memories", "nodes", "edges", "kv", "entries", "vectors", "jobs", "extractions"):
+            rows = await transaction.value(
+                f"SELECT count(*) FROM {{s}}.{table} WHERE user_id = :u", {"u": "alice"}
+            )
+            assert rows == 0, table
