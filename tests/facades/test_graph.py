@@ -63,6 +63,7 @@ async def test_nodes_are_made_found_changed_and_deleted(nm: NeuroMemory) -> None
         ("Cafe\u0301", "Café"),
         ("北京大学", "北京大学"),
         ("Ｃ＋＋", "c++"),
+        ("ﷺ" * 300, "ﷺ" * 300),
     ],
 )
 async def test_names_are_compared_without_case_width_and_spacing(

@@ -6,6 +6,7 @@ import re
 import unicodedata
 from dataclasses import dataclass, field
 from enum import StrEnum
+from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
 
 from neuromem.domain import checks
@@ -183,11 +184,10 @@ def name(node_type: object, node_id: object) -> Name:
     kind = node_type_of(node_type)
     text = checks.identifier("node_id", node_id)
     key = name_key(text)
-    if not key or len(key.encode()) > MAX_NAME:
-        raise InputError(
-            f"The name {text[:60]!r} cannot be compared: it has {len(key.encode()):,} bytes in normal form, "
-            f"between 1 and {MAX_NAME:,} are possible."
-        )
+    if not key:
+        raise InputError(f"The name {text!r} has no characters to compare it by.")
+    if len(key.encode()) > MAX_NAME:  # some characters stand for many
+        key = f"{key[:100]}#{blake2b(key.encode(), digest_size=16).hexdigest()}"
     return Name(kind, text, key)
 
 
