@@ -33,11 +33,20 @@ class Span:
 
 
 @dataclass(frozen=True, slots=True)
+class DocumentFilter:
+    """Which documents may be found: of a category, with all of the tags, of one of the types; None leaves open."""
+
+    category: str | None = None
+    tags: tuple[str, ...] | None = None
+    file_types: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Filters:
     """Which entries may be found; every field narrows, None leaves open.
 
     ``kinds`` says which kinds of entries take part, ``memory_types`` narrows the memories among them.
-    ``session_id`` leaves only the messages of one session.
+    ``session_id`` leaves only the messages of one session, ``documents`` only passages of certain documents.
     ``include_extracted`` lets raw messages take part whose extraction by a model is done.
     """
 
@@ -51,6 +60,7 @@ class Filters:
     as_of: datetime | None = None
     include_extracted: bool = False
     session_id: str | None = None
+    documents: DocumentFilter | None = None
 
 
 class _NoReader:

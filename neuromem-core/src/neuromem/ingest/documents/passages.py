@@ -1,0 +1,90 @@
+"""Cuts a text into passages: some hundred tokens each, overlapping, from sentence to sentence."""
+
+from __future__ import annotations
+
+import re
+from collections import deque
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+# Where prose may be cut: after a sentence, at a blank line, before an item of a list or a heading. The looking back
+# and the possessive quantifiers keep this linear, whatever the text.
+PROSE = re.compile(
+    r"(?<![.!?…])[.!?…]++[\"'”’»)\]]*+\s++(?![a-z])"
+    r"|(?<![。！？；])[。！？；]++[”’』」）]*+\s*+"
+    r"|\n[ \t]*+\n\s*+"
+    r"|\n[ \t]*+(?=[-*•#|>]|\d{1,3}[.)])"
+)
+LINES = re.compile(r"\n\s*+")
+_WORD = re.compile(r"\S{1,64}\s*+|\s++")
+# Characters that count as a token each; of all others some four make one.
+_DENSE = re.compile("[\u0e00-\u0fff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af]")
+_PER_TOKEN = 4
+
+Unit = tuple[int, int, float]  # start, end, tokens
+
+
+def cut(text: str, *, tokens: int, overlap: int, by_line: bool) -> list[tuple[int, int]]:
+    """Return the passages' ranges: at most about ``tokens`` each, beginning with up to ``overlap`` of the last one.
+
+    Together they cover the text without a gap. ``by_line`` cuts at the ends of lines instead of sentences.
+    """
+    if not text.strip():
+        return []
+    passages: list[tuple[int, int]] = []
+    held: deque[Unit] = deque()
+    weight = 0.0
+    fresh = False  # whether anything is held that is in no passage yet
+    for unit in _units(text, tokens, LINES if by_line else PROSE):
+        if fresh and weight + unit[2] > tokens:
+            passages.append((held[0][0], held[-1][1]))
+            fresh = False
+            while held and (weight > overlap or weight + unit[2] > tokens):
+                weight -= held.popleft()[2]
+        held.append(unit)
+        weight += unit[2]
+        fresh = True
+    passages.append((held[0][0], held[-1][1]))
+    return passages
+
+
+def weigh(text: str) -> float:
+    """Return about how many tokens a model makes of a text."""
+    dense = 0 if text.isascii() else len(_DENSE.findall(text))
+    return dense + (len(text) - dense) / _PER_TOKEN
+
+
+def _units(text: str, most: int, borders: re.Pattern[str]) -> Iterator[Unit]:
+    """Return sentences; what is too long for a passage comes line by line, and word by word where that is too long."""
+    for start, end in _between(text, 0, len(text), borders):
+        weight = weigh(text[start:end])
+        if weight <= most:
+            yield start, end, weight
+            continue
+        for line in _between(text, start, end, LINES):
+            weight = weigh(text[line[0] : line[1]])
+            if weight <= most:
+                yield *line, weight
+            else:
+                yield from _words(text, *line, most / 4)
+
+
+def _between(text: str, start: int, end: int, borders: re.Pattern[str]) -> Iterator[tuple[int, int]]:
+    for border in borders.finditer(text, start, end):
+        if border.end() > start:
+            yield start, border.end()
+            start = border.end()
+    if start < end:
+        yield start, end
+
+
+def _words(text: str, start: int, end: int, most: float) -> Iterator[Unit]:
+    """Return runs of whole words of about ``most`` tokens."""
+    weight = 0.0
+    for word in _WORD.finditer(text, start, end):
+        weight += weigh(word.group())
+        if weight >= most or word.end() == end:
+            yield start, word.end(), weight
+            start, weight = word.end(), 0.0

@@ -1,0 +1,293 @@
+"""Documents, their passages, and the bookkeeping of the objects that hold their bytes.
+
+An object is announced before it is stored: a job to delete it, leased to whoever stores it. The transaction that makes
+the document acknowledges the job; when that never comes, the lease runs out and a worker deletes the object.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+from neuromem.domain.documents import Document
+from neuromem.store import index, jobs
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from sqlalchemy import Row
+
+    from neuromem.domain.documents import FileType, NewDocument
+    from neuromem.domain.recall import DocumentFilter
+    from neuromem.store.engine import Database, Transaction
+
+OBJECT = "object"  # the kind of the jobs that delete objects
+
+ANNOUNCE = """
+    INSERT INTO {s}.jobs (user_id, kind, needs, payload, attempts, lease, lease_until)
+    VALUES (:user, 'object', :needs, CAST(:payload AS jsonb), 1, :lease, now() + make_interval(secs => :seconds))
+    RETURNING job
+"""
+
+INSERT = """
+    INSERT INTO {s}.documents (user_id, document_id, filename, file_type, content_type, size, category, tags, metadata,
+                               labels, characters, passages, created_at, object_key, storage)
+    VALUES (:user, CAST(:id AS uuid), :filename, :file_type, :content_type, :size, :category, CAST(:tags AS text[]),
+            CAST(:metadata AS jsonb), CAST(:labels AS jsonb), :characters, :passages, :now, :object_key, :storage)
+"""
+
+INSERT_PASSAGES = """
+    INSERT INTO {s}.passages (user_id, passage_id, document_id, position, entry, start, page, content, created_at)
+    SELECT :user, n.passage_id, CAST(:document AS uuid), n.position, n.entry, n.start, n.page, n.content, :now
+    FROM unnest(CAST(:passage_id AS uuid[]), CAST(:position AS int[]), CAST(:entry AS int[]), CAST(:start AS int[]),
+                CAST(:page AS int[]), CAST(:content AS text[]))
+         AS n(passage_id, position, entry, start, page, content)
+"""
+
+COLUMNS = """
+    d.document_id, d.user_id, d.filename, d.file_type, d.content_type, d.size, d.category, d.tags, d.metadata,
+    d.characters, d.passages, d.created_at, d.object_key, d.storage
+"""
+
+GET = f"SELECT {COLUMNS} FROM {{s}}.documents d WHERE d.user_id = :user AND d.document_id = ANY(CAST(:ids AS uuid[]))"
+
+# What narrows `documents d`; a NULL leaves open.
+MATCHES = """
+    (CAST(:category AS text) IS NULL OR d.category = :category)
+    AND (CAST(:tags AS text[]) IS NULL OR d.tags @> CAST(:tags AS text[]))
+    AND (CAST(:file_types AS text[]) IS NULL OR d.file_type = ANY(CAST(:file_types AS text[])))
+"""
+
+LIST = f"""
+    SELECT {COLUMNS} FROM {{s}}.documents d WHERE d.user_id = :user AND {MATCHES}
+    ORDER BY d.created_at DESC, d.document_id LIMIT :limit OFFSET :offset
+"""
+
+PLACES = """
+    SELECT p.passage_id, p.document_id, p.position, p.start, p.page FROM {s}.passages p
+    WHERE p.user_id = :user AND p.passage_id = ANY(CAST(:ids AS uuid[]))
+"""
+
+TEXT = """
+    SELECT p.start, p.content FROM {s}.passages p
+    WHERE p.user_id = :user AND p.document_id = CAST(:id AS uuid) ORDER BY p.position
+"""
+
+BY_ENTRY = """
+    SELECT entry, content FROM {s}.passages WHERE user_id = :user AND entry = ANY(CAST(:entry AS int[]))
+"""
+
+ENTRIES = "SELECT entry FROM {s}.passages WHERE user_id = :user AND document_id = CAST(:id AS uuid)"
+
+DELETE = """
+    DELETE FROM {s}.documents WHERE user_id = :user AND document_id = CAST(:id AS uuid)
+    RETURNING object_key, storage
+"""
+
+LANGUAGE = "SELECT language FROM {s}.users WHERE user_id = :user"
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a passage stands."""
+
+    document: str
+    position: int
+    start: int
+    page: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class NewPassage:
+    """A passage to be stored and indexed."""
+
+    content: str
+    start: int
+    page: int | None
+    tokens: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Contents:
+    """What was found in a file; ``portions`` are its passages in order, ``passages`` of them."""
+
+    file_type: FileType
+    content_type: str
+    characters: int
+    passages: int
+    portions: Iterable[Sequence[NewPassage]]
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """A document, and what the storage of its object is called, None without an object."""
+
+    document: Document
+    storage: str | None
+
+
+async def announce(database: Database, user_id: str, needs: str, key: str, seconds: float) -> jobs.Claim:
+    """Write down that an object may come to be; unless its claim is acknowledged, it is deleted."""
+    async with database.user(user_id) as transaction:
+        return await _announce(transaction, user_id, needs, key, seconds)
+
+
+async def _announce(
+    transaction: Transaction, user_id: str, needs: str, key: str, seconds: float
+) -> jobs.Claim:
+    lease, payload = str(uuid4()), {"key": key}
+    job = await transaction.value(
+        ANNOUNCE,
+        {"user": user_id, "needs": needs, "payload": json.dumps(payload), "lease": lease, "seconds": seconds},
+    )
+    return jobs.Claim(user_id, OBJECT, needs, lease, (jobs.Job(job, None, payload, 1),))
+
+
+async def add(
+    database: Database, user_id: str, new: NewDocument, contents: Contents, *, announced: jobs.Claim | None,
+    needs: str,
+) -> Document | None:  # fmt: skip
+    """Store a document, index its passages and enqueue their embedding, in one transaction.
+
+    ``announced`` is the claim of its object, which is acknowledged; None is returned, and nothing stored, when that
+    claim ran out.
+    """
+    async with database.user(user_id) as transaction:
+        if announced is not None and not await jobs.held(transaction, announced):
+            return None
+        moment = await index.begin(transaction, user_id, contents.passages)
+        document = Document(
+            id=str(uuid4()), user_id=user_id, filename=new.filename, file_type=contents.file_type,
+            content_type=contents.content_type, size=new.size, category=new.category, tags=new.tags,
+            characters=contents.characters, passages=contents.passages, created_at=moment.now,
+            metadata=dict(new.metadata), object_key=announced.jobs[0].payload["key"] if announced else None,
+        )  # fmt: skip
+        await _insert(transaction, document, announced.needs if announced else None)
+        position = 0
+        for portion in contents.portions:
+            await _insert_passages(transaction, document, portion, position, moment, needs)
+            position += len(portion)
+        if announced is not None:
+            await jobs.done(transaction, announced)
+    return document
+
+
+async def _insert(transaction: Transaction, document: Document, storage: str | None) -> None:
+    facts = {
+        "document_id": document.id, "filename": document.filename, "category": document.category,
+        "tags": list(document.tags), "file_type": document.file_type,
+    }  # fmt: skip
+    await transaction.run(
+        INSERT,
+        {
+            "user": document.user_id, "id": document.id, "filename": document.filename,
+            "file_type": document.file_type, "content_type": document.content_type, "size": document.size,
+            "category": document.category, "tags": list(document.tags),
+            "metadata": json.dumps(document.metadata), "labels": json.dumps({**document.metadata, **facts}),
+            "characters": document.characters, "passages": document.passages, "now": document.created_at,
+            "object_key": document.object_key, "storage": storage,
+        },
+    )  # fmt: skip
+
+
+async def _insert_passages(
+    transaction: Transaction, document: Document, portion: Sequence[NewPassage], position: int,
+    moment: index.Moment, needs: str,
+) -> None:  # fmt: skip
+    ids = [str(uuid4()) for _ in portion]
+    entries = [moment.first_entry + position + i for i in range(len(portion))]
+    await transaction.run(
+        INSERT_PASSAGES,
+        {
+            "user": document.user_id, "document": document.id, "now": moment.now, "passage_id": ids,
+            "position": [position + i for i in range(len(portion))], "entry": entries,
+            "start": [passage.start for passage in portion], "page": [passage.page for passage in portion],
+            "content": [passage.content for passage in portion],
+        },
+    )  # fmt: skip
+    indexed = [
+        index.Entry(entry, item, passage.tokens, "document")
+        for entry, item, passage in zip(entries, ids, portion, strict=True)
+    ]
+    await index.add(transaction, document.user_id, index.DOCUMENT, indexed, moment.now, needs)
+
+
+async def get(database: Database, user_id: str, ids: Sequence[str]) -> dict[str, Stored]:
+    """Return those of the documents that are there, by id."""
+    async with database.reader(user_id) as transaction:
+        rows = await transaction.all(GET, {"user": user_id, "ids": list(ids)})
+    return {str(row.document_id): Stored(_document(row), row.storage) for row in rows}
+
+
+async def page(
+    database: Database, user_id: str, which: DocumentFilter, *, limit: int, offset: int
+) -> list[Document]:
+    """Return documents, the newest first."""
+    async with database.reader(user_id) as transaction:
+        rows = await transaction.all(
+            LIST, {"user": user_id, "limit": limit, "offset": offset, **parameters(which)}
+        )
+    return [_document(row) for row in rows]
+
+
+async def places(database: Database, user_id: str, passages: Sequence[str]) -> dict[str, Place]:
+    """Return where passages stand, by id."""
+    async with database.reader(user_id) as transaction:
+        rows = await transaction.all(PLACES, {"user": user_id, "ids": list(passages)})
+    return {str(row.passage_id): Place(str(row.document_id), row.position, row.start, row.page) for row in rows}
+
+
+async def text(database: Database, user_id: str, document_id: str) -> str:
+    """Return the text that the passages of a document make up."""
+    async with database.reader(user_id) as transaction:
+        rows = await transaction.all(TEXT, {"user": user_id, "id": document_id})
+    ends = [row.start for row in rows[1:]]
+    parts = [row.content[: end - row.start] for row, end in zip(rows, ends, strict=False)]
+    return "".join([*parts, *(row.content for row in rows[-1:])])
+
+
+async def delete(
+    database: Database, user_id: str, document_id: str, seconds: float
+) -> tuple[bool, jobs.Claim | None]:
+    """Delete a document with its passages and what they are found by; tells whether there was one.
+
+    The claim is for the deletion of its object, None when it has none.
+    """
+    place = {"user": user_id, "id": document_id}
+    async with database.user(user_id) as transaction:
+        await index.begin(transaction, user_id)
+        entries = [row.entry for row in await transaction.all(ENTRIES, place)]
+        gone = await transaction.first(DELETE, place)
+        if gone is None:
+            return False, None
+        await index.erase(transaction, user_id, entries)
+        if gone.object_key is None:
+            return True, None
+        return True, await _announce(transaction, user_id, gone.storage, gone.object_key, seconds)
+
+
+async def language(database: Database, user_id: str) -> str | None:
+    """Return the user's language, None when nobody said."""
+    async with database.reader(user_id) as transaction:
+        found: str | None = await transaction.value(LANGUAGE, {"user": user_id})
+    return found
+
+
+def parameters(which: DocumentFilter) -> dict[str, Any]:
+    """Return the parameters of `MATCHES`."""
+    return {
+        "category": which.category,
+        "tags": list(which.tags) if which.tags is not None else None,
+        "file_types": list(which.file_types) if which.file_types is not None else None,
+    }
+
+
+def _document(row: Row[Any]) -> Document:
+    return Document(
+        id=str(row.document_id), user_id=row.user_id, filename=row.filename, file_type=row.file_type,
+        content_type=row.content_type, size=row.size, category=row.category, tags=tuple(row.tags),
+        characters=row.characters, passages=row.passages, created_at=row.created_at, metadata=row.metadata,
+        object_key=row.object_key,
+    )  # fmt: skip
