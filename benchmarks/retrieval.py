@@ -6,7 +6,9 @@ Every turn is stored through the public API (one conversation = one user), every
 ``recall(limit=50)``. In the same run: each arm alone, as `recall` shows it, and the reference
 implementations, bm25s and cosine in numpy, on the index's own tokens and vectors: the scores must be equal.
 
-``--as facts`` stores the facts recorded with LoCoMo as memories instead of turns. ``--ablation`` runs the
+``--extracted`` runs LoCoMo through the extraction as well, its recorded facts being what the model replies, and
+compares messages alone with what is recalled by the provenance of facts and messages. ``--as facts`` stores the facts
+recorded with LoCoMo as memories instead of turns. ``--ablation`` runs the
 pipeline again with each part off. ``--check-min-score`` asks what does not belong to the user.
 """
 
@@ -26,9 +28,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks.support import datasets, embeddings, environment, metrics, unrelated
 from benchmarks.support.references import Ranked, References, Tap, difference
+from benchmarks.support.replay import Replay, replaying
 from benchmarks.support.server import Place, place
 from benchmarks.support.tables import table
-from neuromem import NeuroMemory, Settings
+from neuromem import NeuroMemory, OpenAILLM, Settings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -118,8 +121,18 @@ async def run(arguments: argparse.Namespace) -> Report:
             loaded = time.monotonic() - began
             report = Report(await _facts(arguments, data, asked, where, embedding, loaded))
             await _measure(nm, where, embedding, asked, covers, data.language, report)
+            if arguments.extracted:
+                alone = report.systems[PIPELINE]
+                report.systems = {"messages alone": alone}
+                report.differences = {}
             if arguments.check_min_score:
                 await _check_min_score(nm, data, asked, covers, report)
+        if arguments.extracted:
+            chosen = {conversation.name for conversation in data.conversations}
+            samples = [s for s in json.loads(arguments.data.read_text()) if s["sample_id"] in chosen]
+            found, told = await _extracted(where, embedding, settings, samples, data, asked)
+            report.systems |= found
+            report.facts["extraction"] = told
         if arguments.ablation:
             report.ablation["everything"] = report.systems[PIPELINE]
             for label, override in ABLATION:
@@ -194,6 +207,42 @@ async def _measure(
             _raise(differences, "vectors against numpy", tap.vector, near)
     report.systems = {name: metrics.by_category(values) for name, values in judged.items()}
     report.differences = differences
+
+
+async def _extracted(
+    where: Place, embedding: EmbeddingProvider, settings: Mapping[str, Any], samples: Sequence[Mapping[str, Any]],
+    data: Dataset, asked: Asked,
+) -> tuple[dict[str, dict[str, tuple[int, Quality]]], str]:  # fmt: skip
+    """Extract everything in a schema of its own and ask again; an item covers the turns of its sources."""
+    replay = Replay(samples)
+    systems: dict[str, dict[str, tuple[int, Quality]]] = {}
+    with replaying(replay) as address:
+        model = OpenAILLM("none", "replay", address)
+        async with NeuroMemory(
+            where.url, embedding, model, schema="extracted", graph_enabled=True, settings=settings
+        ) as nm:
+            covers = {c.name: await _store(nm, c, data.language, "turns") for c in data.conversations}
+            began = time.process_time()
+            await nm.drain()
+            spent = time.process_time() - began
+            ways: list[tuple[str, bool | None]] = [("facts and messages", True), ("as recall does", None)]
+            for name, both in ways:
+                judged = []
+                for conversation, question in asked:
+                    answer = await nm.recall(
+                        conversation.name,
+                        question.text,
+                        LIMIT,
+                        language=data.language,
+                        include_conversations=both,
+                    )
+                    turns = covers[conversation.name]
+                    ranked = [
+                        frozenset().union(*(turns[s] for s in item["sources"])) for item in answer["merged"]
+                    ]
+                    judged.append((question.category, metrics.judge(ranked, question.sufficient)))
+                systems[name] = metrics.by_category(judged)
+    return systems, f"{replay.calls:,} calls replayed, {spent:.1f} s of CPU for the work, embedding included"
 
 
 def _raise(differences: dict[str, float], name: str, arm: Ranked, reference: Ranked) -> None:
@@ -363,6 +412,7 @@ def parser() -> argparse.ArgumentParser:
         "--no-captions", dest="captions", action="store_false", help="leave shared images out"
     )
     options.add_argument("--set", action="append", default=[], metavar="bm25.k1=0.6", help="a setting")
+    options.add_argument("--extracted", action="store_true", help="also run what LoCoMo recorded of a model")
     options.add_argument("--ablation", action="store_true", help="run again with each part off")
     options.add_argument("--check-min-score", action="store_true", help="ask what does not belong here")
     options.add_argument("--cache", type=Path, help="folder that keeps embeddings between runs")
