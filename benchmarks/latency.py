@@ -90,7 +90,8 @@ class Report:
             [
                 name, r.memories, r.bare.p50, r.bare.p95, r.recall.p50, r.recall.p95,
                 r.recall.p50 / r.bare.p50, r.recall.p50 - r.bare.p50, r.bare.cpu, r.recall.client,
-                r.recall.server, r.past.p50 if r.past else None, r.statements, r.trips,
+                r.recall.server, r.recall.cpu / r.bare.cpu if r.bare.cpu else None,
+                r.past.p50 if r.past else None, r.statements, r.trips,
             ]
             for name, r in self.results.items()
         ]  # fmt: skip
@@ -99,7 +100,7 @@ class Report:
             table(
                 "recall against the bare statement, wall and CPU milliseconds",
                 ["scenario", "memories", "bare p50", "p95", "recall p50", "p95", "ratio", "more", "bare cpu",
-                 "client cpu", "server cpu", "as_of p50", "statements", "round trips"],
+                 "client cpu", "server cpu", "cpu ratio", "as_of p50", "statements", "round trips"],
                 rows,
             ),
         ]  # fmt: skip
