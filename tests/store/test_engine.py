@@ -118,6 +118,28 @@ async def test_calls_that_are_canceled_anywhere_leave_the_pool_whole(database_ur
             assert await transaction.value("SELECT count(*) FROM {s}.vectors") == entries >= 21
 
 
+async def test_a_canceled_reader_leaves_no_open_transaction_to_the_next_user(database_url: str) -> None:
+    """Its BEGIN may reach the server after the cancellation was noticed here."""
+    database = Database(parse(database_url), pool_size=1)
+
+    async def read() -> None:
+        async with database.reader("alice") as transaction:
+            await transaction.value("SELECT 1")
+
+    for turns in range(40):
+        reading = asyncio.create_task(read())
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        reading.cancel()
+        await asyncio.gather(reading, return_exceptions=True)
+        async with database.engine.connect() as connection:
+            driver = (await connection.get_raw_connection()).driver_connection
+            assert driver is not None
+            assert await driver.fetchval("SHOW transaction_read_only") == "off"
+            assert await driver.fetchval("SELECT current_setting('neuromem.user_id', true)") in (None, "")
+    await database.close()
+
+
 async def test_a_pool_that_is_used_up_says_what_to_raise(database_url: str) -> None:
     database = Database(parse(database_url), pool_size=1)
     database.engine.pool._timeout = 0.05  # type: ignore[attr-defined]

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from neuromem.errors import ConfigurationError, DatabaseError, DatabaseUnavailableError
@@ -135,6 +135,7 @@ def test_what_is_no_url_is_refused_without_being_shown(url: str) -> None:
     assert SECRET not in str(caught.value)
 
 
+@settings(max_examples=50, deadline=None)
 @given(user=st.text(min_size=1), password=st.text(min_size=1), database=st.text(min_size=1))
 def test_a_target_never_shows_its_password(user: str, password: str, database: str) -> None:
     try:

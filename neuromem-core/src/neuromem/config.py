@@ -136,9 +136,10 @@ def _parse(text: str) -> Any:
 
 def _set(values: dict[str, Any], path: list[str], value: Any) -> None:
     for part in path[:-1]:
-        values = values.setdefault(part, {})
-        if not isinstance(values, dict):  # a section that is no section: the model says so
+        section: Any = values.setdefault(part, {})
+        if not isinstance(section, dict):  # the model will say that it must be one
             return
+        values = section
     values[path[-1]] = value
 
 

@@ -59,12 +59,15 @@ def _quoted(text: str) -> str:
     return "E'" + text.replace("\\", "\\\\").replace("'", "''") + "'"
 
 
-async def _give_back(connection: AsyncConnection, driver: asyncpg.Connection) -> None:
-    """Roll back what was not committed and return the connection to the pool, or drop it when that fails."""
+async def _roll_back(connection: AsyncConnection, driver: asyncpg.Connection) -> None:
+    """Roll back and return the connection to the pool, or drop it when that fails.
+
+    Also when no transaction seems to be open: a BEGIN that was canceled may have reached the server, and the
+    next user of this connection must not find itself in the transaction of the one before.
+    """
     try:
-        if driver.is_in_transaction():
-            await driver.execute("ROLLBACK")
-    except DRIVER_ERRORS:
+        await driver.execute("ROLLBACK")
+    except (*DRIVER_ERRORS, asyncpg.InternalClientError):
         await connection.invalidate()
     finally:
         await connection.close()
@@ -143,9 +146,11 @@ class Database:
             yield Transaction(connection, self)
             with self.translated():
                 await driver.execute("COMMIT")
-        finally:
+        except BaseException:
             # A second cancellation must not stop this half-way.
-            await asyncio.shield(_give_back(connection, driver))
+            await asyncio.shield(_roll_back(connection, driver))
+            raise
+        await asyncio.shield(connection.close())
 
     async def _open(self, begin: str) -> tuple[AsyncConnection, asyncpg.Connection]:
         """Return a connection in a transaction.
@@ -165,7 +170,7 @@ class Database:
                     raise
                 await self.engine.dispose()
             except BaseException:
-                await asyncio.shield(_give_back(connection, driver))
+                await asyncio.shield(_roll_back(connection, driver))
                 raise
             else:
                 return connection, driver
