@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from neuromem.config import Settings
+    from neuromem.domain.documents import Document, FileType, Passage
     from neuromem.domain.extraction import (
         ExtractedMemory,
         ExtractedRelation,
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from neuromem.domain.profile import KVItem
     from neuromem.domain.recall import (
         Candidate,
+        DocumentFilter,
         Filters,
         Fused,
         GraphItem,
@@ -88,6 +90,8 @@ if TYPE_CHECKING:
         "DatabaseError",
         "DatabaseProvider",
         "DatabaseUnavailableError",
+        "Document",
+        "DocumentFilter",
         "Edge",
         "EdgeType",
         "EmbeddedPostgres",
@@ -98,6 +102,7 @@ if TYPE_CHECKING:
         "Extraction",
         "ExtractionState",
         "ExtractionStrategy",
+        "FileType",
         "Filters",
         "FolderStorage",
         "Fused",
@@ -125,6 +130,7 @@ if TYPE_CHECKING:
         "ObjectStorage",
         "OpenAIEmbedding",
         "OpenAILLM",
+        "Passage",
         "PluginError",
         "PluginRegistry",
         "ProviderError",

@@ -20,6 +20,7 @@ GROUP = "neuromem.exports"
 
 _MODULES = {
     "neuromem.config": ("Settings",),
+    "neuromem.domain.documents": ("Document", "FileType", "Passage"),
     "neuromem.domain.extraction": (
         "ExtractedMemory",
         "ExtractedRelation",
@@ -34,6 +35,7 @@ _MODULES = {
     "neuromem.domain.profile": ("KVItem",),
     "neuromem.domain.recall": (
         "Candidate",
+        "DocumentFilter",
         "Filters",
         "Fused",
         "GraphItem",

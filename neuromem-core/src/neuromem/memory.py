@@ -10,14 +10,17 @@ from neuromem.config import Settings
 from neuromem.domain import checks
 from neuromem.domain.extraction import ExtractionStrategy
 from neuromem.domain.memories import NewMemory
-from neuromem.errors import ClosedError
+from neuromem.errors import ClosedError, ConfigurationError
 from neuromem.facades.conversations import Conversations
+from neuromem.facades.files import Files
 from neuromem.facades.graph import Graph
 from neuromem.facades.kv import KeyValue
 from neuromem.ingest.choosing import choose_extractors
 from neuromem.ingest.embedding import Embedder
 from neuromem.ingest.extraction import ExtractionHandler, needs
 from neuromem.ingest.service import IngestService
+from neuromem.ingest.documents.objects import Objects
+from neuromem.ingest.documents.service import DocumentService
 from neuromem.observe import MeteredLLM, Observers
 from neuromem.plugin.context import SystemClock
 from neuromem.recall.assemble import assemble
@@ -218,6 +221,17 @@ class NeuroMemory:
     @property
     def graph(self) -> Graph:
         """Nodes, edges, paths."""
+    @property
+    def files(self) -> Files:
+        """Documents; `ConfigurationError` when there is no object storage."""
+        files = self._open_rooms.files
+        if files is None:
+            raise ConfigurationError(
+                "nm.files needs an object storage, and none was chosen: give NeuroMemory(storage=...), for example "
+                "S3Storage(...) of neuromem-s3 or FolderStorage(...) of neuromem-local, or set NEUROMEM_STORAGE."
+            )
+        return files
+
         return self._open_rooms.graph
 
     @property
@@ -353,10 +367,15 @@ class _Rooms:
         self.worker = Worker(
             database,
             settings.work,
-            {space.needs: Embedder(database, embedding, space, observers), **extractors},
+            {
+                space.needs: Embedder(database, embedding, space, observers),
+                **extractors,
+                **({objects.needs: objects} if objects else {}),
+            },
         )
         strategy = owner._strategy
         wanted = extraction.Wanted(
+        objects = Objects(database, owner._storage, settings.work.lease) if owner._storage else None
             list(extractors), strategy.message_interval, strategy.idle_timeout, strategy.on_session_close
         )
         self.ingest = IngestService(
@@ -384,6 +403,12 @@ def _late(owner: NeuroMemory, event: str) -> Callable[[Any], object]:
     """Return a callback that looks up the owner's at the moment of the event: it can be set at any time."""
 
     def call(payload: Any) -> object:
+        self.files: Files | None = None
+        if objects is not None:
+            documents = DocumentService(
+                database, objects, settings, needs=space.needs, wake=self.worker.wake
+            )
+            self.files = Files(documents, objects, database, self.recall)
         callback = getattr(owner, event)
         return None if callback is None else callback(payload)
 

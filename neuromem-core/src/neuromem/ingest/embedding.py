@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from neuromem.errors import ProviderResponseError
-from neuromem.store import jobs, memories, messages, vectors
+from neuromem.store import documents, jobs, memories, messages, vectors
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -49,6 +49,7 @@ class Embedder:
             rows = [
                 *await transaction.all(messages.BY_ENTRY, wanted),
                 *await transaction.all(memories.BY_ENTRY, wanted),
+                *await transaction.all(documents.BY_ENTRY, wanted),
             ]
         return [(row.entry, row.content) for row in rows]
 

@@ -24,7 +24,7 @@ ABOUT = """
     SELECT u.language, coalesce(u.last_entry, 0) AS last_entry, coalesce(u.extracted, false) AS extracted,
            ARRAY(SELECT name FROM {s}.speakers WHERE user_id = :user
                  ORDER BY messages DESC, name LIMIT :speakers) AS speakers,
-           (SELECT count(*) FROM {s}.jobs WHERE user_id = :user AND NOT dead) AS pending,
+           (SELECT count(*) FROM {s}.jobs WHERE user_id = :user AND NOT dead AND kind <> 'object') AS pending,
            (SELECT json_object_agg(key, value ORDER BY key) FROM {s}.kv
             WHERE user_id = :user AND namespace = :namespace AND {visible}) AS profile
     FROM (SELECT) AS one LEFT JOIN {s}.users u ON u.user_id = :user

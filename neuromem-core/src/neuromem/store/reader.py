@@ -36,6 +36,12 @@ LOAD = """
            NULL, NULL, NULL, m.importance, m.valence, m.arousal
     FROM {s}.memories m
     WHERE m.user_id = :user AND m.memory_id = ANY(CAST(:memories AS uuid[])) AND {visible}
+    UNION ALL
+    SELECT 'document', p.passage_id, p.content, 'document', p.created_at, NULL,
+           d.labels || jsonb_build_object('position', p.position, 'page', p.page), '{}',
+           NULL, NULL, NULL, NULL, NULL, NULL
+    FROM {s}.passages p JOIN {s}.documents d ON d.user_id = p.user_id AND d.document_id = p.document_id
+    WHERE p.user_id = :user AND p.passage_id = ANY(CAST(:documents AS uuid[]))
 """
 
 
@@ -113,7 +119,7 @@ class StoreReader:
         if not found:
             return []
         params: dict[str, Any] = {"user": query.user_id, "as_of": query.filters.as_of}
-        for kind, name in (("message", "messages"), ("memory", "memories")):
+        for kind, name in (("message", "messages"), ("memory", "memories"), ("document", "documents")):
             params[name] = [item.id for item in found if item.kind == kind]
         when = "m.superseded_at IS NULL" if query.filters.as_of is None else visible.visible_at("m")
         async with self._statement(query) as transaction:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+from neuromem.store import documents
 from neuromem.store.index import KIND_OF
 
 if TYPE_CHECKING:
@@ -14,7 +15,17 @@ METADATA = """
     (e.kind = 'm' AND EXISTS (SELECT FROM {s}.messages f WHERE f.user_id = :user AND f.message_id = e.item
                               AND f.metadata @> CAST(:metadata AS jsonb))
      OR e.kind = 'k' AND EXISTS (SELECT FROM {s}.memories f WHERE f.user_id = :user AND f.memory_id = e.item
-                                 AND f.version = e.version AND f.metadata @> CAST(:metadata AS jsonb)))
+                                 AND f.version = e.version AND f.metadata @> CAST(:metadata AS jsonb))
+     OR e.kind = 'd' AND e.item IN (
+         SELECT p.passage_id FROM {s}.passages p WHERE p.user_id = :user AND p.document_id IN (
+             SELECT f.document_id FROM {s}.documents f
+             WHERE f.user_id = :user AND f.labels @> CAST(:metadata AS jsonb))))
+"""
+
+DOCUMENTS = f"""
+    (e.kind <> 'd' OR e.item IN (
+        SELECT p.passage_id FROM {{s}}.passages p WHERE p.user_id = :user AND p.document_id IN (
+            SELECT d.document_id FROM {{s}}.documents d WHERE d.user_id = :user AND {documents.MATCHES})))
 """
 
 
@@ -53,6 +64,8 @@ def condition(filters: Filters) -> tuple[str, dict[str, Any]]:
         term("e.session_id = :session_id", session_id=filters.session_id)
     if not filters.include_extracted and "message" in filters.kinds:
         term("(e.kind <> 'm' OR NOT e.extracted)")
+    if filters.documents is not None:
+        term(DOCUMENTS, **documents.parameters(filters.documents))
     if filters.metadata:
         term(METADATA, metadata=json.dumps(dict(filters.metadata)))
     return " AND ".join(terms), params

@@ -1,6 +1,6 @@
 """Parses one file in a process of its own: standard input is the file, standard output takes the result.
 
-The only argument is JSON, see `Limits`. The result is JSON Lines: a header, then lists of passages
+The only argument is JSON, an `Order`. The result is JSON Lines: a header, then lists of passages
 ``[content, start, page, terms]``.
 """
 
@@ -146,14 +146,13 @@ def main() -> None:
     """Parse standard input."""
     order = Order(**json.loads(sys.argv[1]))
     limit(order)
-    out = open(sys.stdout.fileno(), "w", encoding="utf-8", closefd=False)
-    try:
-        content = read(sys.stdin.buffer, order)
-    except Refused as refused:
-        _line(out, {"refused": str(refused), "extra": refused.extra})
-    else:
-        write(content, order, out)
-    out.close()
+    with open(sys.stdout.fileno(), "w", encoding="utf-8", closefd=False) as out:
+        try:
+            content = read(sys.stdin.buffer, order)
+        except Refused as refused:
+            _line(out, {"refused": str(refused), "extra": refused.extra})
+        else:
+            write(content, order, out)
 
 
 if __name__ == "__main__":

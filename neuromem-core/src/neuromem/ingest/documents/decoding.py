@@ -48,7 +48,7 @@ def decode(raw: bytes) -> str:
 
 
 def clean(text: str) -> str:
-    """Return the text with plain line ends and without what somebody could choke on: control characters, endless space."""
+    """Return the text with plain line ends and without control characters and endless space."""
     text = text.replace("\r\n", "\n").replace("\r", "\n").replace("\x0c", "\n")
     return _EMPTY.sub("\n\n", _CONTROL.sub("", text))
 

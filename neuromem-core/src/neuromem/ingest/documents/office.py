@@ -22,19 +22,20 @@ def pdf_pages(file: IO[bytes]) -> Iterator[str]:
     except ImportError as error:
         raise Refused("is a PDF, which needs an extra.", extra="pdf") from error
     file.seek(0)
-    page = 0
+    done = 0
     try:
         reader = PdfReader(file)
         if reader.is_encrypted and not reader.decrypt(""):
             raise Refused("is a PDF that opens with a password only; save it without one.")
-        for page, one in enumerate(reader.pages, start=1):
-            yield one.extract_text()
+        for page in reader.pages:
+            yield page.extract_text()
+            done += 1
     except DependencyError as error:
         raise Refused(f"is an encrypted PDF: {error}. Save it without encryption.") from error
     except (Refused, MemoryError):
         raise
     except Exception as error:
-        where = f"after page {page}" if page else "at its beginning"
+        where = f"after page {done}" if done else "at its beginning"
         raise Refused(f"is a broken PDF ({type(error).__name__} {where}: {error}).") from error
 
 

@@ -1,0 +1,220 @@
+"""``nm.files``: documents and their passages."""
+
+from __future__ import annotations
+
+import re
+import sys
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from neuromem.domain import checks
+from neuromem.domain.documents import FILE_TYPES, NewDocument, Passage
+from neuromem.domain.recall import DocumentFilter
+from neuromem.errors import ConfigurationError, InputError, NotFoundError
+from neuromem.store import documents
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from neuromem.domain.documents import Document, FileType
+    from neuromem.ingest.documents.objects import Objects
+    from neuromem.ingest.documents.receiving import FileData
+    from neuromem.ingest.documents.service import DocumentService
+    from neuromem.recall.pipeline import Found
+    from neuromem.recall.service import RecallService
+    from neuromem.store.engine import Database
+
+MAX_NAME = 1_000
+MAX_TAGS = 100
+MAX_LIMIT = 10_000
+
+_Documents = list["Document"]  # inside the class, `list` is the method
+_Passages = list[Passage]
+
+
+class Files:
+    """Files of one user, found by what they say.
+
+    Text is taken from txt, md, json, csv, html and code, from pdf and docx with the extra of that name; images are
+    stored only. What is found are passages of some hundred tokens: by ``search``, and by ``recall`` with
+    ``memory_type="document"``.
+    """
+
+    def __init__(
+        self, service: DocumentService, objects: Objects, database: Database, recall: RecallService
+    ) -> None:
+        self._service = service
+        self._objects = objects
+        self._database = database
+        self._recall = recall
+
+    async def upload(
+        self, user_id: str, filename: str, file_data: FileData, category: str = "general",
+        tags: Sequence[str] | None = None, metadata: Mapping[str, Any] | None = None,
+    ) -> Document:  # fmt: skip
+        """Store a file and index its text; its words are found at once, its meaning when it is embedded.
+
+        ``file_data`` is bytes, a path (`pathlib.Path`), an open binary file, sync or async, or an async iterator of
+        bytes. Of ``filename`` only the last part counts. Raises `InputError`, and stores nothing, when the file is too
+        large (``settings.files.max_size``), empty, broken, encrypted or of another type.
+        """
+        new = _new(user_id, _filename(filename), category, tags, metadata)
+        return await self._service.upload(user_id, new, file_data)
+
+    async def create_from_text(
+        self, user_id: str, title: str, content: str, category: str = "general",
+        tags: Sequence[str] | None = None, metadata: Mapping[str, Any] | None = None,
+    ) -> Document:  # fmt: skip
+        """Index a text as a document named ``title``, without an object in the storage.
+
+        A title that ends like the name of a md, json, csv, html or code file has the text read as that.
+        """
+        new = _new(user_id, _title(title), category, tags, metadata)
+        text = checks.content(content, most=sys.maxsize, whose=user_id)  # its bytes are counted below
+        return await self._service.create(user_id, new, text)
+
+    async def get(self, user_id: str, document_id: str) -> Document | None:
+        """Return a document."""
+        found = await self._stored(user_id, document_id)
+        return None if found is None else found.document
+
+    async def list(
+        self, user_id: str, category: str | None = None, tags: Sequence[str] | None = None,
+        file_types: Sequence[FileType] | None = None, limit: int = 50, offset: int = 0,
+    ) -> _Documents:  # fmt: skip
+        """Return documents, the newest first: of a category, with all of the tags, of one of the types."""
+        if isinstance(offset, bool) or not isinstance(offset, int) or offset < 0:
+            raise InputError(f"offset must be a whole number of at least 0, not {offset!r}.")
+        return await documents.page(
+            self._database, checks.user_id(user_id), _filter(category, tags, file_types),
+            limit=checks.count("limit", limit, most=MAX_LIMIT), offset=offset,
+        )  # fmt: skip
+
+    async def search(
+        self, user_id: str, query: str, limit: int = 10, category: str | None = None,
+        tags: Sequence[str] | None = None, file_types: Sequence[FileType] | None = None, *,
+        metadata: Mapping[str, Any] | None = None,
+    ) -> _Passages:  # fmt: skip
+        """Return the passages that answer a question best, each with its document; see `NeuroMemory.recall`."""
+        question = self._recall.question(user_id, query, limit, memory_type="document", metadata=metadata)
+        which = _filter(category, tags, file_types)
+        if which != DocumentFilter():
+            question = replace(question, filters=replace(question.filters, documents=which))
+        outcome, _ = await self._recall.run(question)
+        return await self._with_documents(user_id, outcome.merged)
+
+    async def download(self, user_id: str, document_id: str) -> bytes:
+        """Return the bytes of a document; of one that was made from text, its text in UTF-8.
+
+        Raises `NotFoundError` when the user has no such document.
+        """
+        key = await self._key(user_id, document_id)
+        if key is not None:
+            return await self._objects.download(key)
+        return (await documents.text(self._database, user_id, document_id)).encode()
+
+    async def url(self, user_id: str, document_id: str, expires_in: int = 3600) -> str:
+        """Return a URL that fetches the file without credentials for ``expires_in`` seconds.
+
+        Raises `NotFoundError` when the user has no such document, or it has no object.
+        """
+        key = await self._key(user_id, document_id)
+        if key is None:
+            raise NotFoundError(
+                f"Document {document_id!r} of user {user_id!r} was made from text and has no file to fetch; "
+                "download() gives its text."
+            )
+        return await self._objects.url(key, expires_in)
+
+    async def delete(self, user_id: str, document_id: str) -> bool:
+        """Delete a document with everything of it; True when there was one.
+
+        Where the storage fails, the document is gone all the same, and its object follows when the storage is back.
+        """
+        return await self._service.delete(checks.user_id(user_id), checks.uuid("document_id", document_id))
+
+    async def _stored(self, user_id: str, document_id: str) -> documents.Stored | None:
+        wanted = checks.uuid("document_id", document_id)
+        return (await documents.get(self._database, checks.user_id(user_id), [wanted])).get(wanted)
+
+    async def _key(self, user_id: str, document_id: str) -> str | None:
+        """Return where in this storage the bytes of a document lie; None when there are none."""
+        found = await self._stored(user_id, document_id)
+        if found is None:
+            raise NotFoundError(
+                f"User {user_id!r} has no document {document_id!r}; list() shows which there are."
+            )
+        if found.storage not in (None, self._objects.needs):
+            raise ConfigurationError(
+                f"The file of document {document_id!r} of user {user_id!r} lies in another storage "
+                f"({found.storage}); open NeuroMemory with that one."
+            )
+        return found.document.object_key
+
+    async def _with_documents(self, user_id: str, merged: Sequence[Found]) -> _Passages:
+        places = await documents.places(self._database, user_id, [found.hit.id for found in merged])
+        owners = await documents.get(
+            self._database, user_id, sorted({place.document for place in places.values()})
+        )
+        passages = []
+        for found in merged:
+            place = places.get(found.hit.id)
+            if place is not None and place.document in owners:  # else it was deleted in the meantime
+                passages.append(
+                    Passage(
+                        id=found.hit.id,
+                        content=found.hit.content,
+                        position=place.position,
+                        start=place.start,
+                        page=place.page,
+                        score=found.score,
+                        relevance=found.hit.relevance,
+                        document=owners[place.document].document,
+                    )
+                )
+        return passages
+
+
+def _new(
+    user_id: str, name: str, category: str, tags: Sequence[str] | None, metadata: Mapping[str, Any] | None
+) -> NewDocument:
+    checks.user_id(user_id)
+    category = checks.identifier("category", category)
+    return NewDocument(name, category, _tags(tags) or (), checks.metadata(metadata), 0)
+
+
+def _filename(value: object) -> str:
+    """Return the last part of a name, so that nobody who uses it as a path is led anywhere."""
+    name = re.split(r"[/\\]", _title(value, "filename"))[-1].strip()
+    if not name.strip("."):
+        raise InputError(f"filename {value!r:.200} names no file.")
+    return name
+
+
+def _title(value: object, what: str = "title") -> str:
+    if not isinstance(value, str) or not value.strip():
+        raise InputError(f"{what} must be a non-empty string, not {value!r:.200}.")
+    if len(value) > MAX_NAME:
+        raise InputError(f"{what} has {len(value):,} characters; at most {MAX_NAME:,} are possible.")
+    return checks.characters(what, value)
+
+
+def _tags(value: object) -> tuple[str, ...] | None:
+    if value is None:
+        return None
+    if isinstance(value, str) or not isinstance(value, list | tuple | set | frozenset):
+        raise InputError(f"tags must be a list of strings, not {value!r:.200}.")
+    if len(value) > MAX_TAGS:
+        raise InputError(f"There are {len(value):,} tags; at most {MAX_TAGS} are possible.")
+    return tuple(dict.fromkeys(checks.identifier("a tag", tag) for tag in value))
+
+
+def _filter(
+    category: str | None, tags: Sequence[str] | None, file_types: Sequence[FileType] | None
+) -> DocumentFilter:
+    if file_types is not None and (isinstance(file_types, str) or not set(file_types) <= set(FILE_TYPES)):
+        raise InputError(f"file_types must be a list out of {', '.join(FILE_TYPES)}, not {file_types!r:.200}.")
+    return DocumentFilter(
+        checks.optional_text("category", category), _tags(tags) or None,
+        None if file_types is None else tuple(file_types),
+    )  # fmt: skip
