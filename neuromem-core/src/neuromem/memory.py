@@ -16,11 +16,11 @@ from neuromem.facades.files import Files
 from neuromem.facades.graph import Graph
 from neuromem.facades.kv import KeyValue
 from neuromem.ingest.choosing import choose_extractors
+from neuromem.ingest.documents.objects import Objects
+from neuromem.ingest.documents.service import DocumentService
 from neuromem.ingest.embedding import Embedder
 from neuromem.ingest.extraction import ExtractionHandler, needs
 from neuromem.ingest.service import IngestService
-from neuromem.ingest.documents.objects import Objects
-from neuromem.ingest.documents.service import DocumentService
 from neuromem.observe import MeteredLLM, Observers
 from neuromem.plugin.context import SystemClock
 from neuromem.recall.assemble import assemble
@@ -219,9 +219,6 @@ class NeuroMemory:
         return self._open_rooms.conversations
 
     @property
-    def graph(self) -> Graph:
-        """Nodes, edges, paths."""
-    @property
     def files(self) -> Files:
         """Documents; `ConfigurationError` when there is no object storage."""
         files = self._open_rooms.files
@@ -232,6 +229,9 @@ class NeuroMemory:
             )
         return files
 
+    @property
+    def graph(self) -> Graph:
+        """Nodes, edges, paths."""
         return self._open_rooms.graph
 
     @property
@@ -364,6 +364,7 @@ class _Rooms:
             )
             for name, extractor in owner._extractors.items()
         }  # fmt: skip
+        objects = Objects(database, owner._storage, settings.work.lease) if owner._storage else None
         self.worker = Worker(
             database,
             settings.work,
@@ -375,7 +376,6 @@ class _Rooms:
         )
         strategy = owner._strategy
         wanted = extraction.Wanted(
-        objects = Objects(database, owner._storage, settings.work.lease) if owner._storage else None
             list(extractors), strategy.message_interval, strategy.idle_timeout, strategy.on_session_close
         )
         self.ingest = IngestService(
@@ -396,6 +396,12 @@ class _Rooms:
             settings.recall,
             owner._clock,
         )
+        self.files: Files | None = None
+        if objects is not None:
+            documents = DocumentService(
+                database, objects, settings, needs=space.needs, wake=self.worker.wake
+            )
+            self.files = Files(documents, objects, database, self.recall)
         self.conversations = Conversations(self.ingest, database, self.recall)
 
 
@@ -403,12 +409,6 @@ def _late(owner: NeuroMemory, event: str) -> Callable[[Any], object]:
     """Return a callback that looks up the owner's at the moment of the event: it can be set at any time."""
 
     def call(payload: Any) -> object:
-        self.files: Files | None = None
-        if objects is not None:
-            documents = DocumentService(
-                database, objects, settings, needs=space.needs, wake=self.worker.wake
-            )
-            self.files = Files(documents, objects, database, self.recall)
         callback = getattr(owner, event)
         return None if callback is None else callback(payload)
 

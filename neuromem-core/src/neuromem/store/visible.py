@@ -62,10 +62,10 @@ def condition(filters: Filters) -> tuple[str, dict[str, Any]]:
         term("e.occurred_at < :event_before", event_before=filters.event_before)
     if filters.session_id is not None:
         term("e.session_id = :session_id", session_id=filters.session_id)
-    if not filters.include_extracted and "message" in filters.kinds:
-        term("(e.kind <> 'm' OR NOT e.extracted)")
     if filters.documents is not None:
         term(DOCUMENTS, **documents.parameters(filters.documents))
+    if not filters.include_extracted and "message" in filters.kinds:
+        term("(e.kind <> 'm' OR NOT e.extracted)")
     if filters.metadata:
         term(METADATA, metadata=json.dumps(dict(filters.metadata)))
     return " AND ".join(terms), params
