@@ -14,7 +14,10 @@ from neuromem.errors import ClosedError, ConfigurationError
 from neuromem.facades.conversations import Conversations
 from neuromem.facades.files import Files
 from neuromem.facades.graph import Graph
+from neuromem.facades.history import History
 from neuromem.facades.kv import KeyValue
+from neuromem.facades.life import Life
+from neuromem.facades.managing import Managing
 from neuromem.ingest.choosing import choose_extractors
 from neuromem.ingest.documents.objects import Objects
 from neuromem.ingest.documents.service import DocumentService
@@ -48,7 +51,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger("neuromem")
 
 
-class NeuroMemory:
+class NeuroMemory(Managing, History):
     """Memory for AI agents, in your own process and one PostgreSQL.
 
     ::
@@ -340,6 +343,10 @@ class NeuroMemory:
         )
 
     @property
+    def _life(self) -> Life:
+        return self._open_rooms.life
+
+    @property
     def _open_rooms(self) -> _Rooms:
         if self._rooms is None:
             raise ClosedError(
@@ -403,6 +410,7 @@ class _Rooms:
             )
             self.files = Files(documents, objects, database, self.recall)
         self.conversations = Conversations(self.ingest, database, self.recall)
+        self.life = Life(database, settings, space, owner._clock, self.worker.wake)
 
 
 def _late(owner: NeuroMemory, event: str) -> Callable[[Any], object]:

@@ -20,6 +20,7 @@ class Memory:
     Two clocks: ``created_at`` and ``superseded_at`` say when neuromem learned this version and when it stopped
     holding it; ``occurred_at``, ``valid_from`` and ``valid_until`` say when it was true in the world.
     ``importance`` lies in 1-10, ``valence`` in [-1, 1], ``arousal`` and ``confidence`` in [0, 1]; None is unknown.
+    A pinned memory is never superseded or forgotten by neuromem itself; an expired one is not found any more.
     """
 
     id: str
@@ -43,6 +44,21 @@ class Memory:
     sources: tuple[str, ...]
     subject: str | None = None
     entities: tuple[str, ...] = ()
+    pinned: bool = False
+    expires_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryVersion(Memory):
+    """A version in the history of its memory.
+
+    ``by`` is who made it: "user", "extractor", "digest", "rollback" or "restore"; ``why`` says more about that, as
+    the extractor's name, model and prompt. ``ended`` says why it was superseded, None: it is current.
+    """
+
+    by: str = "user"
+    why: str | None = None
+    ended: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +96,7 @@ class Version:
     digest: bytes
     slot: str | None
     why: str | None
+    pinned: bool = False
 
     @property
     def current(self) -> bool:

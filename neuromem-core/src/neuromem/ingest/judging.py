@@ -46,6 +46,11 @@ class _Node:
     stored: Version | None = None
     place: int = -1  # in the list of what is added
 
+    @property
+    def pinned(self) -> bool:
+        """Whether nothing said later may end it."""
+        return self.stored is not None and self.stored.pinned
+
 
 class _Judge:
     def __init__(self, versions: Iterable[Version]) -> None:
@@ -72,6 +77,7 @@ class _Judge:
         elif (
             statement.standing == "new"
             or target.stored is None
+            or target.pinned
             or target.memory_type != statement.new.memory_type
         ):
             kept = self._by_slot(statement)
@@ -95,6 +101,8 @@ class _Judge:
         current = self._current(past.chain)
         if current is None:
             return self._add(statement, past.chain)
+        if current.pinned:
+            return self._add(statement, str(uuid4()))
         between = chain[chain.index(past) : chain.index(current)]
         if all((node.why or "").startswith(REFINED) for node in between):
             return self._reinforce(current, statement)
@@ -103,7 +111,7 @@ class _Judge:
 
     def _by_slot(self, statement: Statement) -> _Node:
         """Add a statement, as the next version of what filled its slot until now."""
-        holder = next(iter(self._holders(statement.new.slot)), None)
+        holder = next((node for node in self._holders(statement.new.slot) if not node.pinned), None)
         if holder is None:
             return self._add(statement, str(uuid4()))
         self._end(holder, f"{REPLACED}: {statement.new.slot}")
@@ -138,6 +146,8 @@ class _Judge:
         return node
 
     def _end(self, node: _Node, why: str) -> None:
+        if node.pinned:
+            return
         node.why = why
         if node.stored is None:
             self.added[node.place] = replace(self.added[node.place], ended=why)

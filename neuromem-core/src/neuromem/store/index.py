@@ -109,6 +109,45 @@ ERASE = """
     WHERE c.user_id = :user AND c.kind = gone.kind
 """
 
+RESERVE = "UPDATE {s}.users SET last_entry = last_entry + :entries WHERE user_id = :user RETURNING last_entry"
+
+# What an entry is found by, once more for the memory's next version: neither words nor vectors are made anew. Where
+# the old one has no vector yet, the new one waits for its own.
+COPY = """
+    WITH n AS MATERIALIZED (
+        SELECT n.old, n.new, m.memory_type, m.version, m.occurred_at
+        FROM unnest(CAST(:old AS int[]), CAST(:new AS int[]), CAST(:item AS uuid[]), CAST(:version AS int[]))
+             AS n(old, new, item, version)
+        JOIN {s}.memories m ON m.user_id = :user AND m.memory_id = n.item AND m.version = n.version
+    ), added AS (
+        INSERT INTO {s}.entries (user_id, entry, kind, item, version, memory_type, session_id, position, speaker,
+                                 length, tokenizer, created_at, occurred_at, extracted)
+        SELECT :user, n.new, e.kind, e.item, n.version, n.memory_type, e.session_id, e.position, e.speaker, e.length,
+               e.tokenizer, :now, n.occurred_at, e.extracted
+        FROM n JOIN {s}.entries e ON e.user_id = :user AND e.entry = n.old
+        RETURNING kind, length
+    ), posted AS (
+        INSERT INTO {s}.postings (user_id, entry, length, tf, kind, current, term)
+        SELECT :user, n.new, p.length, p.tf, p.kind, true, p.term
+        FROM n JOIN {s}.postings p ON p.user_id = :user AND p.entry = n.old
+    ), embedded AS (
+        INSERT INTO {s}.vectors (user_id, space, entry, part, kind, current, v)
+        SELECT :user, v.space, n.new, v.part, v.kind, true, v.v
+        FROM n JOIN {s}.vectors v ON v.user_id = :user AND v.entry = n.old
+    ), counted AS (
+        INSERT INTO {s}.corpora AS c (user_id, kind, entries, tokens)
+        SELECT :user, kind, count(*), sum(length) FROM added GROUP BY kind
+        ON CONFLICT (user_id, kind) DO UPDATE SET
+            entries = c.entries + excluded.entries, tokens = c.tokens + excluded.tokens
+    )
+    INSERT INTO {s}.jobs (user_id, kind, needs, entry)
+    SELECT :user, 'embed', CAST(:needs AS text), n.new FROM n
+    WHERE CAST(:needs AS text) <> '' AND NOT EXISTS (
+        SELECT FROM {s}.vectors v JOIN {s}.spaces s ON s.space = v.space AND s.active
+        WHERE v.user_id = :user AND v.entry = n.old
+    )
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class Moment:
@@ -134,11 +173,27 @@ class Entry:
     occurred_at: datetime | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Copy:
+    """A version of a memory that is found by the same words and vectors as an entry of an earlier one."""
+
+    old: int
+    new: int
+    item: str
+    version: int
+
+
 async def begin(transaction: Transaction, user_id: str, entries: int = 0) -> Moment:
     """Take the user's lock and return the moment at which this transaction happens."""
     row = await transaction.first(BEGIN, {"user": user_id, "entries": entries})
     assert row is not None
     return Moment(row.last_tx, row.last_entry - entries + 1, row.language)
+
+
+async def reserve(transaction: Transaction, user_id: str, entries: int) -> int:
+    """Return the first of ``entries`` further numbers, in a transaction that has begun."""
+    last = await transaction.value(RESERVE, {"user": user_id, "entries": entries})
+    return int(last) - entries + 1
 
 
 async def add(
@@ -168,6 +223,20 @@ async def add(
             "p_length": [posting[1] for posting in postings],
             "p_tf": [posting[2] for posting in postings],
             "p_term": [posting[3] for posting in postings],
+        },
+    )  # fmt: skip
+
+
+async def copy(
+    transaction: Transaction, user_id: str, copies: Sequence[Copy], now: datetime, needs: str
+) -> None:
+    """Index further versions of memories, stored already, as their earlier ones are indexed."""
+    await transaction.run(
+        COPY,
+        {
+            "user": user_id, "now": now, "needs": needs, "old": [one.old for one in copies],
+            "new": [one.new for one in copies], "item": [one.item for one in copies],
+            "version": [one.version for one in copies],
         },
     )  # fmt: skip
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from neuromem.domain.memories import Memory, Version
-from neuromem.store import index
+from neuromem.store import index, versions
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 COLUMNS = """
     m.memory_id, m.user_id, m.version, m.memory_type, m.content, m.metadata, m.created_at, m.superseded_at,
     m.occurred_at, m.valid_from, m.valid_until, m.importance, m.confidence, m.valence, m.arousal, m.emotion,
-    m.category, m.origin, m.subject, m.entities,
+    m.category, m.origin, m.subject, m.entities, m.pinned, m.expires_at,
     ARRAY(SELECT s.message_id FROM {s}.memory_sources s WHERE s.user_id = m.user_id
           AND s.memory_id = m.memory_id AND s.version = m.version ORDER BY s.message_id) AS sources
 """
@@ -69,7 +69,7 @@ CHAINS = """
         UNION SELECT n.id FROM unnest(CAST(:targets AS uuid[])) AS n(id)
     )
     SELECT m.memory_id, m.version, m.memory_type, m.entry, m.content_hash, m.slot,
-           CASE WHEN m.superseded_at IS NOT NULL THEN coalesce(m.superseded_why, 'superseded') END AS why
+           CASE WHEN m.superseded_at IS NOT NULL THEN coalesce(m.superseded_why, 'superseded') END AS why, m.pinned
     FROM chains c JOIN {s}.memories m ON m.user_id = :user AND m.memory_id = c.memory_id
     ORDER BY m.memory_id, m.version
 """
@@ -109,8 +109,8 @@ LEARN = """
                   ended)
         WHERE (SELECT count(*) FROM closed) >= 0
     )
-    INSERT INTO {s}.memory_sources (user_id, memory_id, version, message_id)
-    SELECT :user, n.memory_id, n.version, n.message_id
+    INSERT INTO {s}.memory_sources (user_id, memory_id, version, message_id, created_at)
+    SELECT :user, n.memory_id, n.version, n.message_id, :now
     FROM unnest(CAST(:s_memory AS uuid[]), CAST(:s_version AS int[]), CAST(:s_message AS uuid[]))
          AS n(memory_id, version, message_id)
     ON CONFLICT DO NOTHING
@@ -144,8 +144,10 @@ async def add(
         same = await transaction.first(
             SAME, {"user": user_id, "memory_type": new.memory_type, "hash": digest}
         )
-        if same is not None:
+        if same is not None and (same.expires_at is None or same.expires_at > moment.now):
             return memory_of(same)
+        if same is not None:
+            await versions.expire(transaction, user_id)
         memory_id = str(uuid4())
         await transaction.run(
             INSERT,
@@ -187,6 +189,7 @@ async def chains(
     targets: Sequence[str],
 ) -> list[Version]:
     """Return every version of the memories that new statements may repeat, revive or supersede."""
+    await versions.expire(transaction, user_id)
     rows = await transaction.all(
         CHAINS, {"user": user_id, "hashes": list(hashes), "slots": list(slots), "targets": list(targets)}
     )
@@ -255,4 +258,5 @@ def memory_of(row: Row[Any]) -> Memory:
         importance=row.importance, confidence=row.confidence, valence=row.valence, arousal=row.arousal,
         emotion=row.emotion, category=row.category, origin=row.origin,
         sources=tuple(str(source) for source in row.sources), subject=row.subject, entities=tuple(row.entities),
+        pinned=row.pinned, expires_at=row.expires_at,
     )  # fmt: skip

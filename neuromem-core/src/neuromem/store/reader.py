@@ -32,7 +32,7 @@ LOAD = """
     UNION ALL
     SELECT 'memory', m.memory_id, m.content, m.memory_type, m.created_at, m.occurred_at, m.metadata,
            ARRAY(SELECT s.message_id FROM {s}.memory_sources s WHERE s.user_id = m.user_id
-                 AND s.memory_id = m.memory_id AND s.version = m.version ORDER BY s.message_id),
+                 AND s.memory_id = m.memory_id AND s.version = m.version AND {said} ORDER BY s.message_id),
            NULL, NULL, NULL, m.importance, m.valence, m.arousal
     FROM {s}.memories m
     WHERE m.user_id = :user AND m.memory_id = ANY(CAST(:memories AS uuid[])) AND {visible}
@@ -121,9 +121,9 @@ class StoreReader:
         params: dict[str, Any] = {"user": query.user_id, "as_of": query.filters.as_of}
         for kind, name in (("message", "messages"), ("memory", "memories"), ("document", "documents")):
             params[name] = [item.id for item in found if item.kind == kind]
-        when = "m.superseded_at IS NULL" if query.filters.as_of is None else visible.visible_at("m")
+        when, said = visible.memory(query.filters.as_of)
         async with self._statement(query) as transaction:
-            rows = await transaction.all(LOAD.replace("{visible}", when), params)
+            rows = await transaction.all(LOAD.replace("{visible}", when).replace("{said}", said), params)
         by_key = {(item.kind, item.id): item for item in found}
         return [_hit(row, by_key[row.kind, str(row.item)]) for row in rows]
 

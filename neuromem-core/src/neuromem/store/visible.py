@@ -9,6 +9,8 @@ from neuromem.store import documents
 from neuromem.store.index import KIND_OF
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from neuromem.domain.recall import Filters
 
 METADATA = """
@@ -76,3 +78,11 @@ def visible_at(alias: str) -> str:
     return (
         f"{alias}.created_at <= :as_of AND ({alias}.superseded_at IS NULL OR {alias}.superseded_at > :as_of)"
     )
+
+
+def memory(as_of: datetime | None) -> tuple[str, str]:
+    """Return the SQL for "memory m holds" and "source s of it was known", now or at :as_of."""
+    if as_of is None:
+        return "m.superseded_at IS NULL AND (m.expires_at IS NULL OR m.expires_at > now())", "true"
+    holds = f"{visible_at('m')} AND (m.expires_at IS NULL OR m.expires_at > :as_of)"
+    return holds, "(s.created_at IS NULL OR s.created_at <= :as_of)"

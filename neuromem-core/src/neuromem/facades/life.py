@@ -1,0 +1,47 @@
+"""What the operations on a user's data share."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from neuromem.domain.searchable import searchable_tokens
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from neuromem.config import Settings
+    from neuromem.domain.memories import NewMemory
+    from neuromem.plugin.context import Clock
+    from neuromem.store.engine import Database
+    from neuromem.store.vectors import Space
+
+
+@dataclass(frozen=True, slots=True)
+class Life:
+    """The rooms that they work in."""
+
+    database: Database
+    settings: Settings
+    space: Space
+    clock: Clock
+    wake: Callable[[], None]
+
+    @property
+    def needs(self) -> str:
+        """What embeds for the space, as jobs name it."""
+        return self.space.needs
+
+    def tokens(self, new: NewMemory, language: str | None) -> Sequence[str]:
+        """Return the words by which a memory is found."""
+        return searchable_tokens(new.content, language or self.settings.language, occurred_at=new.occurred_at)
+
+
+class Operations(ABC):
+    """A part of what `NeuroMemory` offers."""
+
+    @property
+    @abstractmethod
+    def _life(self) -> Life:
+        """The rooms; raises `ClosedError` when it is not open."""

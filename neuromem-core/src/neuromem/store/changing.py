@@ -1,0 +1,137 @@
+"""Changes to one memory: each closes the current version and adds the next."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from neuromem.domain.memories import NewMemory
+from neuromem.errors import ConflictError, NotFoundError
+from neuromem.store import index, managing, versions
+from neuromem.store.memories import statement_hash
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from neuromem.domain.memories import Memory
+    from neuromem.store.engine import Database, Transaction
+
+# What can be changed, and its type in the database.
+COLUMNS = {
+    "content": "text", "memory_type": "text", "category": "text", "metadata": "jsonb", "importance": "float8",
+    "occurred_at": "timestamptz", "valid_from": "timestamptz", "valid_until": "timestamptz",
+    "expires_at": "timestamptz", "pinned": "boolean",
+}  # fmt: skip
+INDEXED = frozenset({"content", "occurred_at"})
+"""What a memory is found by: when it changes, words and vector are made anew."""
+
+
+async def update(
+    database: Database, user_id: str, memory_id: str, changes: Mapping[str, Any], *, expected: int | None,
+    origin: Mapping[str, Any], why: str, tokens: Callable[[NewMemory, str | None], Sequence[str]], needs: str,
+) -> Memory:  # fmt: skip
+    """Store a next version with some fields changed and return it; no change makes none.
+
+    Raises `NotFoundError` without such a memory, `ConflictError` when ``expected`` is not its current version or
+    another memory says the same already.
+    """
+    async with database.user(user_id) as transaction:
+        moment = await index.begin(transaction, user_id, 1)
+        found = await managing.get(transaction, user_id, memory_id)
+        if found is None:
+            raise NotFoundError(
+                f"User {user_id!r} has no memory {memory_id!r}; list_memories() shows those there are, "
+                "restore_memory() brings a deleted one back."
+            )
+        memory, entry = found
+        if expected is not None and memory.version != expected:
+            raise ConflictError(
+                f"The memory {memory_id!r} of user {user_id!r} is at version {memory.version}, not {expected}: "
+                "somebody else changed it first. Read it again and retry."
+            )
+        changed = {name: value for name, value in changes.items() if value != getattr(memory, name)}
+        if not changed:
+            return memory
+        new = NewMemory(
+            content=changed.get("content", memory.content),
+            memory_type=changed.get("memory_type", memory.memory_type),
+            occurred_at=changed.get("occurred_at", memory.occurred_at),
+        )
+        if changed.keys() & {"content", "memory_type", "occurred_at"}:
+            await _alone(transaction, user_id, memory_id, new)
+        await managing.end(transaction, user_id, [memory_id], moment.now, why)
+        await _renew(transaction, user_id, memory_id, memory.version, changed, moment, new, origin)
+        if INDEXED & changed.keys():
+            fresh = index.Entry(
+                entry=moment.first_entry, item=memory_id, memory_type=new.memory_type, version=memory.version + 1,
+                tokens=tokens(new, moment.language), occurred_at=new.occurred_at,
+            )  # fmt: skip
+            await index.add(transaction, user_id, index.MEMORY, [fresh], moment.now, needs)
+        else:
+            copy = index.Copy(entry, moment.first_entry, memory_id, memory.version + 1)
+            await index.copy(transaction, user_id, [copy], moment.now, needs)
+        stored = await managing.get(transaction, user_id, memory_id)
+    # One that expires at once is stored, and not found any more.
+    return stored[0] if stored is not None else memory
+
+
+async def restore(database: Database, user_id: str, memory_id: str, *, needs: str) -> Memory:
+    """Bring back a memory that was deleted, archived or has expired, as a next version; one that holds is returned.
+
+    Raises `NotFoundError` without such a memory, `ConflictError` when another says the same by now.
+    """
+    async with database.user(user_id) as transaction:
+        moment = await index.begin(transaction, user_id, 1)
+        await versions.expire(transaction, user_id)
+        last = await transaction.first(managing.LAST, {"user": user_id, "memory": memory_id})
+        if last is None:
+            raise NotFoundError(f"User {user_id!r} has no memory {memory_id!r}, in the past neither.")
+        if not last.current:
+            row = await transaction.first(
+                "SELECT content, memory_type, occurred_at FROM {s}.memories WHERE user_id = :user "
+                "AND memory_id = CAST(:memory AS uuid) AND version = :version",
+                {"user": user_id, "memory": memory_id, "version": last.version},
+            )
+            assert row is not None
+            new = NewMemory(content=row.content, memory_type=row.memory_type, occurred_at=row.occurred_at)
+            await _alone(transaction, user_id, memory_id, new)
+            await _renew(
+                transaction, user_id, memory_id, last.version, {"expires_at": None}, moment, new,
+                {"restored": moment.now.isoformat()}, keep=True,
+            )  # fmt: skip
+            copy = index.Copy(last.entry, moment.first_entry, memory_id, last.version + 1)
+            await index.copy(transaction, user_id, [copy], moment.now, needs)
+        stored = await managing.get(transaction, user_id, memory_id)
+    assert stored is not None
+    return stored[0]
+
+
+async def _alone(transaction: Transaction, user_id: str, memory_id: str, new: NewMemory) -> None:
+    """Raise when another memory says the same."""
+    same = await transaction.value(
+        managing.SAME,
+        {
+            "user": user_id, "memory": memory_id, "memory_type": new.memory_type, "hash": statement_hash(new),
+        },
+    )  # fmt: skip
+    if same is not None:
+        raise ConflictError(
+            f"The memory {str(same)!r} of user {user_id!r} says the same already; nothing was changed. Delete one "
+            "of the two."
+        )
+
+
+async def _renew(
+    transaction: Transaction, user_id: str, memory_id: str, version: int, changed: Mapping[str, Any],
+    moment: index.Moment, new: NewMemory, origin: Mapping[str, Any], *, keep: bool = False,
+) -> None:  # fmt: skip
+    """Store the version after ``version``; with ``keep`` its origin is added to, else replaced."""
+    sql = {name: f"CAST(:{name} AS {COLUMNS[name]})" for name in changed}
+    params = {n: json.dumps(dict(v)) if n == "metadata" else v for n, v in changed.items()}
+    sql["content_hash"] = "CAST(:hash AS bytea)"
+    sql["origin"] = "(m.origin - 'rollback') || CAST(:origin AS jsonb)" if keep else "CAST(:origin AS jsonb)"
+    pick = versions.Pick(memory_id, version, version + 1, moment.first_entry)
+    await versions.renew(
+        transaction, user_id, [pick], moment.now, sql,
+        {**params, "hash": statement_hash(new), "origin": json.dumps(dict(origin))},
+    )  # fmt: skip

@@ -1,0 +1,39 @@
+"""What the tests of a user's data share."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from neuromem.domain.graph import Edge
+    from neuromem.memory import NeuroMemory
+
+
+async def now(nm: NeuroMemory) -> datetime:
+    """A moment of the database's own clock, after everything so far."""
+    async with nm._life.database.worker() as transaction:
+        moment = await transaction.value("SELECT clock_timestamp()")
+    assert isinstance(moment, datetime)
+    return moment
+
+
+async def relate(nm: NeuroMemory, user: str, edge_type: str, target_type: str, target: str) -> Edge:
+    """Store a relation of the user to something, which is made when it is not there."""
+    if await nm.graph.get_node(user, target_type, target) is None:
+        await nm.graph.create_node(user, target_type, target)
+    return await nm.graph.create_edge(user, "USER", user, edge_type, target_type, target)
+
+
+async def state(nm: NeuroMemory, user: str = "alice", as_of: datetime | None = None) -> dict[str, Any]:
+    """What is known, without what tells versions apart."""
+    memories = await nm.list_memories(user, limit=1_000, as_of=as_of)
+    edges = await nm.graph.list_edges(user, as_of=as_of, include_ended=True, limit=1_000)
+    nodes = await nm.graph.list_nodes(user, as_of=as_of, limit=1_000)
+    profile = await nm.kv.list(user, "profile", as_of=as_of)
+    return {
+        "memories": {m.id: (m.content, m.memory_type, dict(m.metadata), m.importance, m.pinned) for m in memories},
+        "edges": {e.id: (str(e), dict(e.properties), e.valid_from, e.valid_until) for e in edges},
+        "nodes": {(n.node_type.value, n.id): (dict(n.properties), n.aliases) for n in nodes},
+        "profile": {item["key"]: item["value"] for item in profile},
+    }
