@@ -25,6 +25,17 @@ class EntryPoint:
     load: Callable[[], Any] = field(repr=False)
 
 
+@dataclass(frozen=True, slots=True)
+class Declared:
+    """What an installed distribution says of itself."""
+
+    name: str
+    version: str
+    requires: tuple[str, ...]
+    requires_python: str | None
+    license: str | None
+
+
 def entry_points(group: str) -> list[EntryPoint]:
     """Return the entry points of ``group``, ordered by name and distribution; nothing is imported.
 
@@ -42,3 +53,16 @@ def entry_points(group: str) -> list[EntryPoint]:
 def version(distribution: str) -> str:
     """Return the installed version of ``distribution``."""
     return importlib_metadata.version(distribution)
+
+
+def declared(distribution: str) -> Declared | None:
+    """Return what ``distribution`` says of itself, in whatever spelling it is asked for; None: not installed."""
+    try:
+        found = importlib_metadata.distribution(distribution)
+    except importlib_metadata.PackageNotFoundError:
+        return None
+    fields = found.metadata
+    return Declared(
+        found.name, found.version, tuple(found.requires or ()), fields.get("Requires-Python"),
+        fields.get("License-Expression") or fields.get("License"),
+    )  # fmt: skip

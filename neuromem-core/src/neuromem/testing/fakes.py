@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from hashlib import blake2b
 from typing import TYPE_CHECKING
 
 from neuromem.domain.tokens import tokenize
-from neuromem.plugin.providers import EmbeddingProvider
+from neuromem.errors import InputError, NotFoundError
+from neuromem.plugin.providers import EmbeddingProvider, ObjectStorage
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import AsyncIterable, Sequence
 
 
 class HashEmbedding(EmbeddingProvider):
@@ -33,6 +35,11 @@ class HashEmbedding(EmbeddingProvider):
         """Length of every vector."""
         return self._dims
 
+    @property
+    def background(self) -> float:
+        """Unrelated texts share no tokens."""
+        return 0.0
+
     async def embed_batch(self, texts: Sequence[str]) -> list[list[float]]:
         """Embed texts, and remember the call."""
         self.calls.append(list(texts))
@@ -46,3 +53,61 @@ class HashEmbedding(EmbeddingProvider):
                 place = int.from_bytes(digest[i : i + 2]) % self._dims
                 vector[place] += 1.0 if digest[i + 2] % 2 else -1.0
         return vector
+
+
+class MemoryStorage(ObjectStorage):
+    """An object storage in this process; ``objects`` shows what it holds, ``content_types`` as what."""
+
+    def __init__(self) -> None:
+        self.objects: dict[str, bytes] = {}
+        self.content_types: dict[str, str | None] = {}
+
+    async def upload(
+        self, key: str, data: bytes | AsyncIterable[bytes], content_type: str | None = None
+    ) -> str:
+        """Store the bytes; a stream that breaks stores nothing."""
+        whole = data if isinstance(data, bytes) else b"".join([part async for part in data])
+        self.objects[key] = whole
+        self.content_types[key] = content_type
+        return key
+
+    async def download(self, key: str) -> bytes:
+        """Return the bytes; `NotFoundError` when there are none."""
+        self._insist(key)
+        return self.objects[key]
+
+    async def delete(self, key: str) -> bool:
+        """Delete; True when there was something."""
+        self.content_types.pop(key, None)
+        return self.objects.pop(key, None) is not None
+
+    async def exists(self, key: str) -> bool:
+        """Tell whether there is something."""
+        return key in self.objects
+
+    async def presigned_url(self, key: str, expires_in: int = 3600) -> str:
+        """Return a URL that only tests understand."""
+        self._insist(key)
+        return f"memory:{key}?expires_in={expires_in}"
+
+    def _insist(self, key: str) -> None:
+        if key not in self.objects:
+            raise NotFoundError(f"There is no object {key!r} in this MemoryStorage; upload it first.")
+
+
+class FixedClock:
+    """A clock that stands still until it is told to move."""
+
+    def __init__(self, now: datetime = datetime(2026, 1, 1, 12, tzinfo=UTC)) -> None:
+        if now.tzinfo is None:
+            raise InputError(f"The clock needs a timezone-aware datetime, not {now!r}: add tzinfo=UTC.")
+        self._now = now
+
+    def now(self) -> datetime:
+        """Return the moment that the clock shows."""
+        return self._now
+
+    def advance(self, by: timedelta) -> datetime:
+        """Move the clock and return what it shows now."""
+        self._now += by
+        return self._now

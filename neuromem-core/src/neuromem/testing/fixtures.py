@@ -1,0 +1,100 @@
+"""Fixtures for pytest; name this module in your ``conftest.py``.
+
+::
+
+    pytest_plugins = ["neuromem.testing.fixtures"]
+
+``registry``
+    what is installed here, as `neuromem.PluginRegistry`, without regard to the environment
+``database_url``
+    a migrated database of the test's own, copied from a template in milliseconds
+``memory``
+    an open `neuromem.NeuroMemory` on it, with `HashEmbedding` and without an LLM; needs pytest-asyncio
+
+The server is that of ``NEUROMEM_TEST_DATABASE_URL`` (a role with CREATEDB), else one that ``neuromem-local`` runs for
+the length of the tests; with neither, the tests that need a database are skipped and say so.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
+
+import pytest
+import pytest_asyncio
+
+from neuromem.errors import ConfigurationError, DatabaseUnavailableError, PluginError
+from neuromem.memory import NeuroMemory
+from neuromem.registry import PluginRegistry
+from neuromem.store.copies import Copies, on_server_of
+from neuromem.testing.fakes import HashEmbedding
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator
+
+VARIABLE = "NEUROMEM_TEST_DATABASE_URL"
+
+
+@runtime_checkable
+class Administered(Protocol):
+    """What a database provider also has when tests may create databases on its server."""
+
+    def url(self, database: str) -> str:
+        """Return the URL of a database for the ordinary role."""
+        ...
+
+    def superuser_url(self, database: str) -> str:
+        """Return the URL of a database for the role that may create others."""
+        ...
+
+
+@pytest.fixture(scope="session")
+def registry() -> PluginRegistry:
+    """The registry of what is installed; a plugin that breaks a rule fails the test."""
+    return PluginRegistry.discover(env={})
+
+
+@pytest.fixture(scope="session")
+def database_copies(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Copies]:
+    """A server to make databases on."""
+    if address := os.environ.get(VARIABLE):
+        yield on_server_of(address)
+        return
+    base = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        base = base.parent  # one server for all workers
+    found = PluginRegistry.discover(env={**os.environ, "NEUROMEM_HOME": str(base / "neuromem")}, strict=False)
+    try:
+        provider = found.choose_database().value
+        asyncio.run(provider.open())
+    except (ConfigurationError, DatabaseUnavailableError, PluginError) as error:
+        pytest.skip(f"no PostgreSQL for tests: set {VARIABLE}, or pip install neuromem-local ({error})")
+    if not isinstance(provider, Administered):
+        asyncio.run(provider.close())
+        pytest.skip(f"{type(provider).__name__} has no superuser_url(): set {VARIABLE}")
+    yield Copies(provider.superuser_url, provider.url)
+    asyncio.run(provider.close())
+
+
+@pytest.fixture(scope="session")
+def database_template(database_copies: Copies) -> Iterator[str]:
+    """The name of a migrated database that others are copied from."""
+    name = asyncio.run(database_copies.make_template())
+    yield name
+    asyncio.run(database_copies.drop(name))
+
+
+@pytest.fixture
+def database_url(database_copies: Copies, database_template: str) -> Iterator[str]:
+    """The URL of a migrated database of the test's own."""
+    name = asyncio.run(database_copies.copy(database_template))
+    yield database_copies.user(name)
+    asyncio.run(database_copies.drop(name))
+
+
+@pytest_asyncio.fixture
+async def memory(database_url: str) -> AsyncIterator[NeuroMemory]:
+    """An open NeuroMemory on a database of its own."""
+    async with NeuroMemory(database_url, HashEmbedding(), "none") as opened:
+        yield opened
