@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from neuromem.domain.background import CHINESE, ENGLISH
 from neuromem.errors import ProviderResponseError
 from neuromem.store import documents, jobs, memories, messages, vectors
 
@@ -25,12 +26,14 @@ class Embedder:
         self._embedding = embedding
         self._space = space
         self._observers = observers
+        self._measured = space.background is not None
 
     async def __call__(self, claim: jobs.Claim) -> Mapping[int, Exception]:
         """Embed what the claim's jobs name; vectors and acknowledgement commit together.
 
         Returns the jobs whose texts the provider could not embed, each with the reason.
         """
+        await self._measure_background()
         outcome = await self._embed(await self._texts(claim))
         job_of = {job.entry: job.job for job in claim.jobs}
         failed = {job_of[entry]: o for entry, o in outcome.items() if isinstance(o, ProviderResponseError)}
@@ -42,6 +45,17 @@ class Embedder:
             )
             await jobs.done(transaction, claim.only(held - failed.keys()))
         return failed
+
+    async def _measure_background(self) -> None:
+        """Record once per space how near unrelated texts are: relevance is what goes beyond that."""
+        if self._measured:
+            return
+        background = self._embedding.background
+        if background is None:
+            embedded = await self._call([*ENGLISH, *CHINESE])
+            background = vectors.mean_cosine(embedded[: len(ENGLISH)], embedded[len(ENGLISH) :])
+        await vectors.record_background(self._database, self._space, background)
+        self._measured = True
 
     async def _texts(self, claim: jobs.Claim) -> list[tuple[int, str]]:
         wanted = {"user": claim.user_id, "entry": [job.entry for job in claim.jobs]}

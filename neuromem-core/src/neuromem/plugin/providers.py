@@ -51,6 +51,11 @@ class EmbeddingProvider(_Provider):
         """Anything else that changes the vectors: quantization, prefix, version. Default: empty."""
         return ""
 
+    @property
+    def background(self) -> float | None:
+        """Mean cosine of unrelated texts; None, the default, has it measured once per embedding space."""
+        return None
+
     @abstractmethod
     async def embed_batch(self, texts: Sequence[str]) -> list[list[float]]:
         """Embed texts: one vector of ``dims`` floats each, in the order of the texts, batches split as needed."""

@@ -16,9 +16,13 @@ if TYPE_CHECKING:
 
 # What a turn gains from the evidence of the turns one and two away, per retriever: words of an answer often stand in
 # the question before it, while meaning spreads less.
-CONTEXT = {"bm25": (0.4, 0.15), "vector": (0.25, 0.1)}
-WEIGHTS = {"bm25": 1.0, "vector": 1.5, "conversation": 0.0}
-SESSION = 0.3  # what the three best of a session give to all of it
+CONTEXT = {"bm25": (0.4, 0.2), "vector": (0.2, 0.1)}
+WEIGHTS = {"bm25": 1.0, "vector": 1.75, "conversation": 0.0}
+# What has no evidence here is neither near nor far: it is not embedded yet. Elsewhere it was not found.
+UNKNOWN = frozenset({"vector"})
+SESSION = (
+    0.4  # what the best of a session give to all of it: three parts the mean of three, one part the best
+)
 SESSION_BEST = 3
 
 
@@ -54,6 +58,9 @@ class NormalizedFusion:
             if not ranked[name] or not weight:
                 continue
             evidence = _evidence(ranked[name])
+            if name in UNKNOWN:
+                middle = sum(evidence.values()) / len(evidence)
+                evidence = {key: evidence.get(key, middle) for key in everything}
             if name in self._context:
                 evidence = _with_neighbors(evidence, everything, turns, self._context[name])
             for key, value in _min_max(evidence).items():
@@ -131,7 +138,8 @@ def _with_sessions(
     best = {}
     for session, values in sessions.items():
         values.sort(reverse=True)
-        best[session] = sum(values[:SESSION_BEST]) / min(len(values), SESSION_BEST)
+        mean = sum(values[:SESSION_BEST]) / min(len(values), SESSION_BEST)
+        best[session] = 0.75 * mean + 0.25 * values[0]
     lifted = {}
     for key, candidate in everything.items():
         own = best.get(candidate.session_id, scores[key]) if candidate.session_id else scores[key]

@@ -39,6 +39,25 @@ class SpeakerScorer:
         return len(query.named) != 1
 
 
+class StatementScorer:
+    """Whether it states something: a message that asks seldom holds the answer, what follows it does."""
+
+    def score(self, query: Query, candidate: Hit) -> float:
+        """Return the signal."""
+        del query
+        asks = candidate.kind == "message" and candidate.content.rstrip().endswith(("?", "？"))
+        return 0.0 if asks else 1.0
+
+
+class OpeningScorer:
+    """Whether it opens a session: what people come with is what they remember."""
+
+    def score(self, query: Query, candidate: Hit) -> float:
+        """Return the signal."""
+        del query
+        return 1.0 if candidate.position == 0 else 0.0
+
+
 class TimeScorer:
     """How near a memory is to the times that the question names; a question without any is neutral to all."""
 

@@ -22,6 +22,7 @@ SPEAKERS = 50  # names that a question is searched for
 
 ABOUT = """
     SELECT u.language, coalesce(u.last_entry, 0) AS last_entry, coalesce(u.extracted, false) AS extracted,
+           (SELECT background FROM {s}.spaces WHERE active) AS background,
            ARRAY(SELECT name FROM {s}.speakers WHERE user_id = :user
                  ORDER BY messages DESC, name LIMIT :speakers) AS speakers,
            (SELECT count(*) FROM {s}.jobs WHERE user_id = :user AND NOT dead AND kind <> 'object') AS pending,
@@ -80,6 +81,7 @@ class Known:
         about = About(
             speakers=tuple(row.speakers), language=row.language, pending=row.pending, last_entry=row.last_entry,
             profile=row.profile or {}, extracted=row.extracted,
+            background=row.background,
         )  # fmt: skip
         self._abouts.put(user_id, about)
         return about

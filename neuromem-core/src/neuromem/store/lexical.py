@@ -8,9 +8,9 @@ of the rows visible then.
 A lateral subquery with OFFSET 0 is looked up once per row of what stands before it, through the index made for it:
 the plan does not depend on what statistics the planner has, which in a young database are none.
 
-The fragments here are common table expressions for `store.probe`. They take ``:user, :kinds, :terms, :counts, :k1,
-:b`` and give ``scored (kind, entry, score, matched)`` and ``total (kind, idf)``: ``matched / idf`` is the part of the
-question's idf that the entry's words make up, in [0, 1].
+The fragments here are common table expressions for `store.probe`. They take ``:user, :kinds, :terms, :counts,
+:topical, :k1, :b`` and give ``scored (kind, entry, score, matched)`` and ``total (kind, idf)``: ``matched / idf`` is
+the part of the question's idf that the entry's words make up, in [0, 1]; names of speakers do not count in it.
 """
 
 from __future__ import annotations
@@ -19,14 +19,15 @@ from neuromem.store.visible import visible_at
 
 TERMS = """
     q AS MATERIALIZED (
-        SELECT * FROM unnest(CAST(:terms AS text[]), CAST(:counts AS int[])) AS q(term, n)
+        SELECT * FROM unnest(CAST(:terms AS text[]), CAST(:counts AS int[]), CAST(:topical AS bool[]))
+            AS q(term, n, topical)
     )
 """
 
 # Counting first and fetching then reads a term's index pages twice, which costs less than keeping its rows to count.
 NOW = """
     weight AS MATERIALIZED (
-        SELECT c.kind, q.term, q.n, c.tokens::float8 / greatest(c.entries, 1) AS average,
+        SELECT c.kind, q.term, q.n, q.topical, c.tokens::float8 / greatest(c.entries, 1) AS average,
                ln(1 + (c.entries - d.df + 0.5::float8) / (d.df + 0.5::float8)) AS idf
         FROM {s}.corpora c CROSS JOIN q CROSS JOIN LATERAL (
             SELECT count(*) AS df FROM {s}.postings p
@@ -34,7 +35,7 @@ NOW = """
         ) AS d
         WHERE c.user_id = :user AND c.kind = ANY(CAST(CAST(:kinds AS text[]) AS "char"[]))
     ), hits AS (
-        SELECT w.kind, w.n, w.average, w.idf, p.entry, p.tf, p.length
+        SELECT w.kind, w.n, w.topical, w.average, w.idf, p.entry, p.tf, p.length
         FROM weight w CROSS JOIN LATERAL (
             SELECT p.entry, p.tf, p.length FROM {s}.postings p
             WHERE p.user_id = :user AND p.kind = w.kind AND p.term = w.term AND p.current
@@ -59,24 +60,25 @@ THEN = """
         ) AS p
         JOIN seen ON seen.entry = p.entry
     ), weight AS MATERIALIZED (
-        SELECT c.kind, q.term, q.n, c.average, ln(1 + (c.n - count(p.entry) + 0.5) / (count(p.entry) + 0.5)) AS idf
+        SELECT c.kind, q.term, q.n, q.topical, c.average,
+               ln(1 + (c.n - count(p.entry) + 0.5) / (count(p.entry) + 0.5)) AS idf
         FROM (SELECT kind, count(*)::float8 AS n, avg(length)::float8 AS average FROM seen GROUP BY kind) AS c
         CROSS JOIN q LEFT JOIN posted p ON p.kind = c.kind AND p.term = q.term
-        GROUP BY c.kind, q.term, q.n, c.n, c.average
+        GROUP BY c.kind, q.term, q.n, q.topical, c.n, c.average
     ), hits AS (
-        SELECT w.kind, w.n, w.average, w.idf, p.entry, p.tf, p.length
+        SELECT w.kind, w.n, w.topical, w.average, w.idf, p.entry, p.tf, p.length
         FROM posted p JOIN weight w USING (kind, term)
     )
 """.replace("{visible}", visible_at("e"))
 
 SCORED = """
     total AS MATERIALIZED (
-        SELECT kind, sum(idf) AS idf FROM weight GROUP BY kind
+        SELECT kind, sum(idf) AS idf FROM weight WHERE topical GROUP BY kind
     ), scored AS MATERIALIZED (
         SELECT kind, entry,
                sum(n * idf * tf / (tf + CAST(:k1 AS float8) * (1 - CAST(:b AS float8)
                    + CAST(:b AS float8) * length / average))) AS score,
-               sum(idf) AS matched
+               sum(idf) FILTER (WHERE topical) AS matched
         FROM hits GROUP BY kind, entry
     )
 """

@@ -16,7 +16,7 @@ from neuromem.store import lexical, vectors, visible
 from neuromem.store.vectors import numbers
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Sequence, Set
 
     from neuromem.config import BM25Settings
     from neuromem.domain.recall import Query
@@ -103,6 +103,7 @@ async def run(
     query: Query,
     *,
     tokens: Sequence[str],
+    topical: Set[str],
     meaning: Meaning | None,
     bm25: BM25Settings,
 ) -> list[Probed]:
@@ -123,7 +124,8 @@ async def run(
     )
     values: dict[str, Any] = {
         "user": query.user_id, "kinds": visible.kinds(query.filters), "depth": query.depth, "reach": REACH,
-        "terms": list(counts), "counts": list(counts.values()), "k1": bm25.k1, "b": bm25.b, **params,
+        "terms": list(counts), "counts": list(counts.values()),
+        "topical": [term in topical for term in counts], "k1": bm25.k1, "b": bm25.b, **params,
     }  # fmt: skip
     if meaning is not None:
         values |= {"space": meaning.space, "vector": meaning.literal, "middle": meaning.middle.literal}

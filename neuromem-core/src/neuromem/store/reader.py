@@ -52,6 +52,9 @@ VERSIONS = """
 """
 
 
+FULL = 0.75  # contrast that makes certain: ten standard deviations of unrelated pairs of e5 on LoCoMo
+
+
 class StoreReader:
     """Reads for one question; its transaction begins with the first statement, so none waits for an embedding."""
 
@@ -70,13 +73,14 @@ class StoreReader:
         self._stack = AsyncExitStack()
         self._transaction: Transaction | None = None
         self._about: About | None = None
+        self._trust = 0.0
         self._probes: list[tuple[Query, bool, asyncio.Task[list[Probed]]]] = []
 
     async def lexical(self, query: Query) -> Sequence[Candidate]:
         """Return the entries that share words with the question, best BM25 score first."""
         probed = await self._probed(query, by_meaning=self._by_meaning)
         found = [
-            _candidate(entry, entry.score, relevance=entry.share)
+            _candidate(entry, entry.score, relevance=self._relevance(entry))
             for entry in probed
             if entry.score is not None
         ]
@@ -89,12 +93,8 @@ class StoreReader:
             return []
         await self._vector(query)  # an embedding that failed is this retriever's failure alone
         probed = await self._probed(query, by_meaning=True)
-        background = self._space.background or 0.0
         found = [
-            _candidate(
-                entry, entry.cosine, evidence=entry.contrast,
-                relevance=min(1.0, max(0.0, (entry.cosine - background) / (1.0 - background))),
-            )
+            _candidate(entry, entry.cosine, evidence=entry.contrast, relevance=self._relevance(entry))
             for entry in probed
             if entry.cosine is not None
         ]  # fmt: skip
@@ -143,7 +143,9 @@ class StoreReader:
                 vector = await self._vector(query)
             except Exception:  # noqa: BLE001  the vector retriever raises it; words are found all the same
                 vector = None
-        tokens = tokenize(query.text, query.language or self._settings.language)
+        language = query.language or self._settings.language
+        tokens = tokenize(query.text, language)
+        topical = frozenset(tokenize(query.topic or query.text, language))
         async with self._statement(query) as transaction:
             meaning = None
             if vector is not None and self._space is not None:
@@ -151,10 +153,28 @@ class StoreReader:
                 middle = await self._known.middle(
                     transaction, query.user_id, self._space.space, self._about.last_entry
                 )
-                meaning = None if middle is None else probe.Meaning(self._space.space, vector, middle)
+                if middle is not None:
+                    meaning = probe.Meaning(self._space.space, vector, middle)
+                    self._trust = middle.share
             return await probe.run(
-                transaction, query, tokens=tokens, meaning=meaning, bm25=self._settings.bm25
+                transaction, query, tokens=tokens, topical=topical, meaning=meaning, bm25=self._settings.bm25
             )
+
+    def _relevance(self, entry: Probed) -> float:
+        """Return how relevant an entry is by words and by meaning together, in [0, 1].
+
+        An unrelated text has a contrast of 0 give or take a tenth; `FULL` of it alone means certainty. Where the
+        user has few texts, what unrelated texts of the model have in common stands in for what the user's have.
+        """
+        share = entry.share or 0.0
+        if entry.cosine is None or entry.contrast is None:
+            return share
+        near, trust = entry.contrast, self._trust
+        background = self._about.background if self._about else None
+        if background is not None:
+            near = trust * near + (1.0 - trust) * (entry.cosine - background) / (1.0 - background)
+        near = min(1.0, max(0.0, near / FULL))
+        return max(share, 1.0 - (1.0 - near) * (1.0 - 0.7 * share))
 
     async def _vector(self, query: Query) -> str | None:
         if self._space is None:

@@ -104,6 +104,26 @@ async def open_space(database: Database, embedding: EmbeddingProvider) -> Space:
     return space
 
 
+def mean_cosine(*groups: Sequence[Sequence[float]]) -> float:
+    """Return the mean cosine of different vectors of a group, averaged over the groups."""
+    means = []
+    for group in groups:
+        units = [[x / (math.sqrt(math.fsum(y * y for y in v)) or 1.0) for x in v] for v in group]
+        together = [math.fsum(column) for column in zip(*units, strict=True)]
+        n = len(units)
+        means.append((math.fsum(x * x for x in together) - n) / (n * (n - 1)))
+    return math.fsum(means) / len(means)
+
+
+async def record_background(database: Database, space: Space, background: float) -> None:
+    """Keep the cosine of unrelated texts; the first measurement stays."""
+    async with database.worker() as transaction:
+        await transaction.run(
+            "UPDATE {s}.spaces SET background = :background WHERE space = :space AND background IS NULL",
+            {"background": background, "space": space.space},
+        )
+
+
 def literal(vector: Sequence[float], space: Space, provider: str) -> str | None:
     """Return a vector normalized and written as pgvector reads it; None for a zero vector.
 
@@ -157,10 +177,14 @@ def near(*, condition: str, past: bool) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Middle:
-    """What a user's vectors have in common: subtracting it leaves what tells them apart."""
+    """What a user's vectors have in common: subtracting it leaves what tells them apart.
+
+    ``share`` in [0, 1) says how far it can be trusted: few vectors have much in common by chance.
+    """
 
     literal: str
     square: float
+    share: float
 
 
 async def middle(transaction: Transaction, user_id: str, space: int, last_entry: int) -> Middle | None:
@@ -174,4 +198,4 @@ async def middle(transaction: Transaction, user_id: str, space: int, last_entry:
         return None
     share = row.n / (row.n + SHRINK)
     text = "[" + ",".join(f"{share * x:.6g}" for x in numbers(row.middle)) + "]"
-    return Middle(text, math.fsum(x * x for x in numbers(text)))
+    return Middle(text, math.fsum(x * x for x in numbers(text)), row.n / (row.n + 2 * SHRINK))

@@ -1,0 +1,99 @@
+"""Fusion: bounded, without NaN, independent of order, and a neighbor or a session can only lift."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from neuromem.domain.recall import Candidate
+from neuromem.recall.fusion import NormalizedFusion, ReciprocalRankFusion
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+scores = st.floats(-1e6, 1e6, allow_nan=False)
+sessions = st.one_of(st.none(), st.sampled_from(["s1", "s2"]))
+candidates = st.builds(
+    Candidate, id=st.sampled_from([f"id{i}" for i in range(12)]), kind=st.sampled_from(["message", "memory"]),
+    score=scores, relevance=st.one_of(st.none(), st.floats(0, 1)), evidence=st.one_of(st.none(), scores),
+    session_id=sessions, position=st.one_of(st.none(), st.integers(0, 9)),
+)  # fmt: skip
+arms = st.dictionaries(
+    st.sampled_from(["bm25", "vector", "conversation", "acme"]), st.lists(candidates, max_size=15), max_size=4
+)
+
+
+@given(arms)
+def test_every_candidate_comes_out_once_with_a_score_in_bounds(
+    ranked: Mapping[str, Sequence[Candidate]],
+) -> None:
+    for fusion in (NormalizedFusion(), ReciprocalRankFusion()):
+        fused = fusion.fuse(ranked)
+        keys = [(item.kind, item.id) for item in fused]
+        assert len(keys) == len(set(keys))
+        assert set(keys) == {(c.kind, c.id) for arm in ranked.values() for c in arm}
+        for item in fused:
+            assert math.isfinite(item.score)
+            assert -1e-9 <= item.score <= 1 + 1e-9
+            assert 0 <= item.relevance <= 1
+        assert [item.score for item in fused] == sorted((item.score for item in fused), reverse=True)
+
+
+@given(arms)
+def test_the_order_of_the_arms_does_not_matter(ranked: dict[str, Sequence[Candidate]]) -> None:
+    backwards = dict(reversed(ranked.items()))
+    assert NormalizedFusion().fuse(ranked) == NormalizedFusion().fuse(backwards)
+
+
+def ids(fused: Sequence[object]) -> list[str]:
+    return [item.id for item in fused]  # type: ignore[attr-defined]
+
+
+def test_one_candidate_is_fully_sure() -> None:
+    (item,) = NormalizedFusion().fuse({"bm25": [Candidate("a", "memory", 0.3)]})
+    assert item.score == 1.0
+
+
+def test_what_matches_by_keyword_alone_can_come_first() -> None:
+    fused = NormalizedFusion().fuse(
+        {
+            "bm25": [Candidate("keyword", "memory", 9.0), Candidate("a", "memory", 0.5)],
+            "vector": [Candidate("a", "memory", 0.31), Candidate("b", "memory", 0.30)],
+        }
+    )
+    assert ids(fused)[0] in {"keyword", "a"}
+    only = NormalizedFusion({"vector": 0.5}).fuse(
+        {
+            "bm25": [Candidate("keyword", "memory", 9.0), Candidate("a", "memory", 0.5)],
+            "vector": [Candidate("b", "memory", 0.31), Candidate("a", "memory", 0.30)],
+        }
+    )
+    assert ids(only)[0] == "keyword"
+
+
+def test_a_turn_is_supported_by_its_neighbors() -> None:
+    def turn(name: str, score: float, session: str, position: int) -> Candidate:
+        return Candidate(name, "message", score, session_id=session, position=position)
+
+    fused = NormalizedFusion(session=0.0).fuse(
+        {"bm25": [turn("question", 5.0, "s", 1), turn("answer", 1.0, "s", 2), turn("stray", 1.2, "t", 7)]}
+    )
+    assert ids(fused) == ["question", "answer", "stray"]
+
+
+def test_an_entry_gains_from_the_best_of_its_session() -> None:
+    def turn(name: str, score: float, session: str, position: int) -> Candidate:
+        return Candidate(name, "message", score, session_id=session, position=position)
+
+    fused = NormalizedFusion().fuse(
+        {"acme": [turn("best", 5.0, "s", 1), turn("mate", 1.0, "s", 50), turn("stray", 1.2, "t", 7)]}
+    )
+    assert ids(fused) == ["best", "mate", "stray"]
+
+
+def test_documents_and_facts_without_sessions_keep_their_order() -> None:
+    arm = [Candidate(f"d{i}", "memory", 10.0 - i) for i in range(10)]
+    assert ids(NormalizedFusion().fuse({"bm25": arm})) == [c.id for c in arm]

@@ -1,0 +1,302 @@
+"""recall() on a real PostgreSQL: what is found, what is left out, and what an error looks like."""
+
+from __future__ import annotations
+
+import math
+import random
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+
+from neuromem.domain.recall import Candidate
+from neuromem.errors import InputError, NotFoundError, RecallError
+from neuromem.plugin import StageSpec, hookimpl
+from neuromem.testing import HashEmbedding
+from tests.conftest import opened
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from neuromem.domain.recall import Query, RecallResult
+    from neuromem.memory import NeuroMemory
+    from neuromem.plugin import Retriever
+
+PLACES = ["Paris", "Rome", "Oslo", "Lima", "Kyoto", "Cairo"]
+
+
+def contents(result: RecallResult) -> list[str]:
+    return [item["content"] for item in result["merged"]]
+
+
+async def test_the_vector_arm_is_exact_under_any_filter(nm: NeuroMemory) -> None:
+    """One percent passes the filter; a search that filters after an approximate scan would miss most of it."""
+    shuffled = random.Random(7)
+    for i in range(300):
+        await nm.add_memory(
+            "alice",
+            f"note {i} about {shuffled.choice(PLACES)} and {shuffled.choice(PLACES)} number {shuffled.random()}",
+            metadata={"rare": i % 100 == 0},
+        )
+    await nm.drain()
+    query = "notes about Paris and Rome"
+    found = await nm.recall("alice", query, limit=50, metadata={"rare": True})
+    everything = await nm.recall("alice", query, limit=300)
+    rare = [item["id"] for item in everything["vector_results"] if item["metadata"]["rare"]]
+    assert [item["id"] for item in found["vector_results"]] == rare
+    assert len(rare) == 3
+
+
+async def test_vector_results_are_those_of_brute_force(nm: NeuroMemory) -> None:
+    embedding = HashEmbedding()
+    texts = [f"the {place} trip of {year}" for place in PLACES for year in range(2000, 2020)]
+    for text in texts:
+        await nm.add_memory("alice", text)
+    await nm.drain()
+    query = "trip to Kyoto in 2007"
+    asked = await embedding.embed_query(query)
+
+    def cosine(a: Sequence[float], b: Sequence[float]) -> float:
+        norm = math.sqrt(sum(x * x for x in a) * sum(x * x for x in b))
+        return sum(x * y for x, y in zip(a, b, strict=True)) / norm
+
+    wanted = {
+        text: cosine(asked, vector)
+        for text, vector in zip(texts, await embedding.embed_batch(texts), strict=True)
+    }
+    found = await nm.recall("alice", query, limit=20, explain=True)
+    worst = sorted(wanted.values(), reverse=True)[19]
+    assert all(wanted[item["content"]] >= worst - 1e-3 for item in found["vector_results"])
+    for item in found["merged"]:
+        arm = item["explain"]["arms"].get("vector")
+        assert arm is None or arm["score"] == pytest.approx(wanted[item["content"]], abs=2e-3)
+
+
+async def test_punctuation_in_a_question_finds_what_it_names(nm: NeuroMemory) -> None:
+    for content in ("the call is at 10:30", "I like C++", "note: Alice came", "use the -foo option"):
+        await nm.add_memory("alice", content)
+    for question, content in (
+        ("10:30?", "the call is at 10:30"),
+        ("C++", "I like C++"),
+        ("note: Alice", "note: Alice came"),
+        ("-foo", "use the -foo option"),
+        ("'; DROP TABLE users; -- foo", "use the -foo option"),
+    ):
+        assert contents(await nm.recall("alice", question))[0] == content
+
+
+async def test_users_do_not_see_each_other(nm: NeuroMemory) -> None:
+    await nm.add_memory("alice", "the secret is blue")
+    await nm.add_memory("bob", "the secret is red")
+    await nm.drain()
+    assert contents(await nm.recall("alice", "what is the secret?")) == ["the secret is blue"]
+    assert contents(await nm.recall("carol", "what is the secret?")) == []
+
+
+async def test_as_of_answers_as_it_would_have_then(nm: NeuroMemory) -> None:
+    first = await nm.add_memory("alice", "lives in Paris", "fact")
+    await nm.add_memory("alice", "lives near Rome", "fact")
+    await nm.drain()
+    then = await nm.recall("alice", "Where does she live? lives", as_of=first.created_at)
+    assert contents(then) == ["lives in Paris"]
+    before = await nm.recall("alice", "lives", as_of=first.created_at - timedelta(microseconds=1))
+    assert contents(before) == []
+
+
+async def test_filters_narrow_both_arms(nm: NeuroMemory) -> None:
+    day = datetime(2023, 5, 8, tzinfo=UTC)
+    await nm.ingest("alice", "user", "painted a sunrise", occurred_at=day)
+    await nm.ingest("alice", "user", "painted a sunset", occurred_at=day + timedelta(days=30))
+    fact = await nm.add_memory("alice", "likes to have painted", "fact")
+    await nm.drain()
+    early = await nm.recall("alice", "painted", event_before=day + timedelta(days=1))
+    assert contents(early) == ["painted a sunrise"]
+    late = await nm.recall("alice", "painted", event_after=day + timedelta(days=1))
+    assert contents(late) == ["painted a sunset"]
+    facts = await nm.recall("alice", "painted", memory_type="fact")
+    assert [item["id"] for item in facts["merged"]] == [fact.id]
+    assert contents(await nm.recall("alice", "painted", include_conversations=False)) == [
+        "likes to have painted"
+    ]
+    assert contents(await nm.recall("alice", "painted", created_before=day)) == []
+
+
+async def test_the_time_that_a_question_names_is_preferred_and_hides_nothing(database_url: str) -> None:
+    async with opened(database_url, worker=False) as nm:  # by words alone
+        for month in (3, 5, 9):
+            then = datetime(2023, month, 10, tzinfo=UTC)
+            await nm.ingest("alice", "user", f"went hiking, tour {month}", occurred_at=then)
+        for question in ("Which hiking tour was in spring 2023?", "去年五月 hiking"):
+            found = await nm.recall("alice", question, as_of=datetime(2024, 7, 1, tzinfo=UTC))
+            assert found["merged"] == []  # nothing was known then
+        found = await nm.recall("alice", "Which hiking tour was in May 2023?", explain=True)
+        assert contents(found)[0] == "went hiking, tour 5"
+        assert found["merged"][0]["explain"]["signals"]["time"] == 1.0
+        assert len(contents(found)) == 3
+        assert len(contents(await nm.recall("alice", "hiking with the spring framework"))) == 3
+
+
+async def test_the_speaker_whom_a_question_names_comes_first(database_url: str) -> None:
+    async with opened(database_url, worker=False) as nm:  # by words alone
+        for name, pet in (("Caroline", "dog"), ("Melanie", "cat"), ("Caroline", "fish"), ("Melanie", "bird")):
+            await nm.ingest("u", "user", f"my pet is a {pet}", name=name)
+        asked = await nm.recall("u", "What pet does Melanie have?", explain=True)
+    assert asked["merged"][0]["content"] in {"my pet is a cat", "my pet is a bird"}
+    assert asked["merged"][0]["explain"]["signals"]["speaker"] == 1.0
+
+
+async def test_repeats_do_not_fill_the_list(nm: NeuroMemory) -> None:
+    for i in range(30):
+        await nm.ingest("alice", "user", "Good morning!" if i % 2 else "good  morning", f"s{i}")
+    await nm.ingest("alice", "user", "The morning run was good")
+    found = contents(await nm.recall("alice", "good morning", limit=5))
+    assert len(found) == 2
+    assert "The morning run was good" in found
+
+
+async def test_merged_is_sorted_and_bounded_and_explains_itself(nm: NeuroMemory) -> None:
+    for i in range(40):
+        await nm.ingest("alice", "user", f"talk {i} about music and {PLACES[i % 6]}", f"s{i % 4}")
+    await nm.drain()
+    result = await nm.recall("alice", "music in Oslo", limit=7, explain=True)
+    keys = [(-item["score"], item["id"]) for item in result["merged"]]
+    assert len(keys) == 7
+    assert keys == sorted(keys)
+    for item in result["merged"]:
+        assert 0 <= item["score"] <= 1
+        assert 0 <= item["relevance"] <= 1
+        assert item["sources"] == [item["id"]]
+        for signal in item["explain"]["signals"].values():
+            assert 0 <= signal <= 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "names"),
+    [
+        ({"limit": 0}, "limit"),
+        ({"limit": 10_000_000}, "limit"),
+        ({"query": "  "}, "query"),
+        ({"query": "x" * 1_000_001}, "query"),
+        ({"query": "a\0b"}, "NUL"),
+        ({"user_id": ""}, "user_id"),
+        ({"memory_type": "facts"}, "facts"),
+        ({"as_of": datetime(2024, 1, 1)}, "as_of"),  # noqa: DTZ001
+        ({"created_after": "yesterday"}, "created_after"),
+        ({"min_score": 2}, "min_score"),
+        ({"on_arm_error": "ignore"}, "ignore"),
+        ({"metadata": ["x"]}, "metadata"),
+    ],
+)
+async def test_what_cannot_be_asked_is_said(
+    nm: NeuroMemory, arguments: dict[str, object], names: str
+) -> None:
+    with pytest.raises(InputError, match=names):
+        await nm.recall(**{"user_id": "alice", "query": "anything", **arguments})  # type: ignore[arg-type]
+
+
+class Broken:
+    """A retriever that fails."""
+
+    async def candidates(self, query: Query) -> Sequence[Candidate]:
+        raise ConnectionError(f"no index for {query.text}")
+
+
+class Stray:
+    """A retriever that returns what the user does not have."""
+
+    async def candidates(self, query: Query) -> Sequence[Candidate]:
+        return [Candidate("9b2d2f6e-0000-4000-8000-000000000000", "memory", 5.0, 1.0)]
+
+
+class Plugin:
+    """Offers one retriever."""
+
+    def __init__(self, retriever: Retriever) -> None:
+        self._retriever = retriever
+
+    @hookimpl
+    def neuromem_retrievers(self) -> list[StageSpec[Retriever]]:
+        return [StageSpec("extra", lambda ctx: self._retriever, "for a test", default=True)]
+
+
+async def test_a_failing_retriever_is_named_or_skipped_never_silent(database_url: str) -> None:
+    async with opened(database_url, plugins=[Plugin(Broken())]) as nm:
+        await nm.add_memory("alice", "likes tea")
+        with pytest.raises(RecallError, match="extra") as caught:
+            await nm.recall("alice", "tea")
+        assert caught.value.arm == "extra"
+        skipped = await nm.recall("alice", "tea", on_arm_error="skip")
+        assert skipped["skipped"] == ["extra"]
+        assert contents(skipped) == ["likes tea"]
+
+
+async def test_what_a_retriever_invents_does_not_come_out(database_url: str) -> None:
+    async with opened(database_url, plugins=[Plugin(Stray())]) as nm:
+        await nm.add_memory("alice", "likes tea")
+        assert contents(await nm.recall("alice", "tea")) == ["likes tea"]
+
+
+class Unreachable(HashEmbedding):
+    """An embedding whose questions fail."""
+
+    async def embed_query(self, text: str) -> list[float]:
+        raise ConnectionError("no route to the model")
+
+
+async def test_a_failing_embedding_fails_the_vector_arm_alone(database_url: str) -> None:
+    async with opened(database_url, embedding=Unreachable()) as nm:
+        await nm.add_memory("alice", "likes tea")
+        await nm.drain()
+        with pytest.raises(RecallError, match="no route"):
+            await nm.recall("alice", "tea")
+        found = await nm.recall("alice", "tea", on_arm_error="skip")
+        assert found["skipped"] == ["vector"]
+        assert contents(found) == ["likes tea"]
+
+
+async def test_reciprocal_rank_fusion_is_there_by_name(database_url: str) -> None:
+    async with opened(database_url, settings={"recall": {"fusion": "rrf"}}) as nm:
+        await nm.add_memory("alice", "likes tea")
+        await nm.add_memory("alice", "likes coffee")
+        assert contents(await nm.recall("alice", "tea"))[0] == "likes tea"
+
+
+async def test_explain_missing_says_what_dropped_it(nm: NeuroMemory) -> None:
+    wanted = await nm.add_memory("alice", "plays the violin", "fact")
+    for i in range(5):
+        await nm.add_memory("alice", f"violin lesson number {i} violin", "general")
+    await nm.drain()
+    there = await nm.explain_missing("alice", "violin", wanted.id)
+    assert there["found"]
+    assert there["rank"] is not None
+    cut = await nm.explain_missing("alice", "violin lesson number", wanted.id, limit=1)
+    assert (cut["dropped_by"], cut["found"]) == ("limit", False)
+    filtered = await nm.explain_missing("alice", "violin", wanted.id, memory_type="general")
+    assert filtered["dropped_by"] == "filter"
+    early = await nm.explain_missing(
+        "alice", "violin", wanted.id, as_of=wanted.created_at - timedelta(days=1)
+    )
+    assert early["dropped_by"] == "as_of"
+    for unknown in ("9b2d2f6e-0000-4000-8000-000000000000", "not an id"):
+        with pytest.raises(NotFoundError):
+            await nm.explain_missing("alice", "violin", unknown)
+    with pytest.raises(NotFoundError):
+        await nm.explain_missing("bob", "violin", wanted.id)
+
+
+async def test_a_question_asked_again_is_not_embedded_again(database_url: str) -> None:
+    embedding = HashEmbedding()
+    async with opened(database_url, embedding=embedding) as nm:
+        await nm.add_memory("alice", "likes tea")
+        await nm.drain()
+        await nm.recall("alice", "Who likes tea?")
+        calls = len(embedding.calls)
+        await nm.recall("alice", "Who likes tea?")
+        assert len(embedding.calls) == calls
+
+
+async def test_chinese_is_found_by_words_and_by_time(nm: NeuroMemory) -> None:
+    await nm.ingest("用户", "user", "我去年五月去了京都旅行", occurred_at=datetime(2023, 5, 20, tzinfo=UTC))
+    await nm.ingest("用户", "user", "我很喜欢弹钢琴")
+    assert contents(await nm.recall("用户", "京都旅行怎么样？"))[0] == "我去年五月去了京都旅行"
+    assert contents(await nm.recall("用户", "弹什么琴", language="zh"))[0] == "我很喜欢弹钢琴"
