@@ -1,0 +1,70 @@
+"""Both storages, each with a NeuroMemory on a database of its own."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+from uuid import uuid4
+
+import pytest
+
+from neuromem.plugin.http import Retry
+from neuromem_local import FolderStorage
+from neuromem_s3 import S3Storage
+from tests.conftest import opened
+from tests.files.state import Place
+from tests.support.s3_server import ACCESS_KEY, SECRET_KEY, S3Server
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator
+    from pathlib import Path
+
+    from neuromem.memory import NeuroMemory
+    from neuromem.plugin import ObjectStorage
+
+
+@pytest.fixture(autouse=True)
+def _no_account(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in os.environ if name.startswith(("AWS_", "S3_"))]:
+        monkeypatch.delenv(name)
+
+
+@pytest.fixture(scope="session")
+def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
+    server = S3Server(tmp_path_factory.mktemp("s3"))
+    try:
+        server.start()
+        yield server
+    finally:
+        server.stop()
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> FolderStorage:
+    return FolderStorage(tmp_path / "objects")
+
+
+@pytest.fixture(params=["folder", "s3"])
+def storage(request: pytest.FixtureRequest) -> ObjectStorage:
+    if request.param == "folder":
+        chosen: FolderStorage = request.getfixturevalue("folder")
+        return chosen
+    server: S3Server = request.getfixturevalue("s3")
+    return S3Storage(
+        server.url, ACCESS_KEY, SECRET_KEY, f"bucket-{uuid4().hex}", create_bucket=True,
+        retry=Retry(attempts=2, backoff=0.05),
+    )  # fmt: skip
+
+
+@pytest.fixture
+async def place(database_url: str, folder: FolderStorage) -> AsyncIterator[Place]:
+    """A database and a folder, to look at from outside."""
+    async with Place.open(database_url, folder) as place:
+        yield place
+
+
+@pytest.fixture
+async def nm(database_url: str, folder: FolderStorage) -> AsyncIterator[NeuroMemory]:
+    """An open NeuroMemory that keeps objects in a folder."""
+    async with opened(database_url, storage=folder, settings={"work": {"poll": 0.05}}) as memory:
+        yield memory
