@@ -300,3 +300,15 @@ async def test_chinese_is_found_by_words_and_by_time(nm: NeuroMemory) -> None:
     await nm.ingest("用户", "user", "我很喜欢弹钢琴")
     assert contents(await nm.recall("用户", "京都旅行怎么样？"))[0] == "我去年五月去了京都旅行"
     assert contents(await nm.recall("用户", "弹什么琴", language="zh"))[0] == "我很喜欢弹钢琴"
+
+
+async def test_the_graph_leads_to_what_words_and_meaning_do_not(database_url: str) -> None:
+    async with opened(database_url, worker=False, graph_enabled=True) as nm:
+        await nm.graph.create_node("alice", "PERSON", "Bob")
+        await nm.graph.create_node("alice", "ORGANIZATION", "Acme")
+        await nm.graph.create_edge("alice", "PERSON", "Bob", "WORKS_AT", "ORGANIZATION", "Acme")
+        found = await nm.recall("alice", "What about bob?")
+        assert found["graph_context"] == ["Bob -> WORKS_AT -> Acme"]
+        assert found["graph_results"][0]["object"] == "Acme"
+        nm.graph_enabled = False
+        assert (await nm.recall("alice", "What about bob?"))["graph_context"] == []

@@ -27,11 +27,17 @@ def neuromem_extractors() -> list[StageSpec[Extractor]]:
 @hookimpl
 def neuromem_retrievers() -> list[StageSpec[Retriever]]:
     """Offer retrieval by vectors and by words."""
-    from neuromem.recall.retrievers import ConversationRetriever, LexicalRetriever, VectorRetriever
+    from neuromem.recall.retrievers import (
+        ConversationRetriever,
+        GraphRetriever,
+        LexicalRetriever,
+        VectorRetriever,
+    )
 
     return [
         StageSpec("bm25", lambda ctx: LexicalRetriever(), "Finds by words: exact BM25", 10, default=True),
         StageSpec("vector", lambda ctx: VectorRetriever(), "Finds by meaning: cosine", 20, default=True),
+        StageSpec("graph", lambda ctx: GraphRetriever(), "Follows the relations it names", 25, default=True),
         StageSpec(
             "conversation", lambda ctx: ConversationRetriever(), "Adds the turns around", 30, default=True
         ),
@@ -56,6 +62,7 @@ def neuromem_scorers() -> list[StageSpec[Scorer]]:
     """Offer the signals beside relevance."""
     from neuromem.recall.scoring import (
         EmotionScorer,
+        GraphScorer,
         ImportanceScorer,
         RecencyScorer,
         SpeakerScorer,

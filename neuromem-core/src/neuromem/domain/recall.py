@@ -96,7 +96,7 @@ class Query:
     """One question of one user; ``depth`` is how many candidates each retriever should offer.
 
     ``topic`` is the text without the names of speakers, ``named`` are the speakers and ``spans`` the times it
-    names. ``now`` is the moment the answer speaks from: ``as_of`` when it was given, else the present. ``reader``
+    names; ``graph`` says whether the knowledge graph takes part. ``now`` is the moment the answer speaks from: ``as_of`` when it was given, else the present. ``reader``
     reads what this question may see, in one transaction that all retrievers of the core share.
     """
 
@@ -109,6 +109,7 @@ class Query:
     topic: str = ""
     named: tuple[str, ...] = ()
     spans: tuple[Span, ...] = ()
+    graph: bool = False
     filters: Filters = field(default_factory=Filters)
     reader: Reader = field(default_factory=_NoReader, repr=False, compare=False)
 

@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
     from contextlib import AbstractAsyncContextManager
 
+    from neuromem.domain.graph import Edge
     from neuromem.domain.recall import About, Candidate, Fused, Hit, Query
 
 
@@ -24,6 +25,14 @@ class Reader(Protocol):
 
     async def around(self, query: Query) -> Sequence[Candidate]:
         """Return the turns before and after what words and meaning found, in the order of the conversation."""
+        ...
+
+    async def relations(self, query: Query) -> Sequence[Edge]:
+        """Return the relations of whom and what the question names; empty when the graph is off."""
+        ...
+
+    async def related(self, query: Query) -> Sequence[Candidate]:
+        """Return the messages that those relations come from and the memories made of them, the nearest first."""
         ...
 
     async def about(self, query: Query) -> About:

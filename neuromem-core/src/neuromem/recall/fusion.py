@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 # What a turn gains from the evidence of the turns one and two away, per retriever: words of an answer often stand in
 # the question before it, while meaning spreads less.
 CONTEXT = {"bm25": (0.4, 0.2), "vector": (0.2, 0.1)}
-WEIGHTS = {"bm25": 1.0, "vector": 1.75, "conversation": 0.0}
+WEIGHTS = {"bm25": 1.0, "vector": 1.75, "graph": 0.3, "conversation": 0.0}
 # What has no evidence here is neither near nor far: it is not embedded yet. Elsewhere it was not found.
 UNKNOWN = frozenset({"vector"})
 SESSION = (

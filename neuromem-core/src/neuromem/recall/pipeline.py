@@ -11,6 +11,7 @@ from neuromem.errors import NeuroMemError, RecallError
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from neuromem.domain.graph import Edge
     from neuromem.domain.recall import Candidate, Fused, Hit, Kind, Query
     from neuromem.plugin.stages import Fusion, Reranker, Retriever, Scorer
 
@@ -43,6 +44,7 @@ class Outcome:
     hits: Mapping[tuple[Kind, str], Hit]
     skipped: Sequence[str]
     fused: Sequence[Fused] = ()
+    relations: Sequence[Edge] = ()
 
 
 class Pipeline:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from neuromem.domain.recall import RecallItem, RecallResult
+from neuromem.domain.recall import GraphItem, RecallItem, RecallResult
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from neuromem.domain.graph import Edge
     from neuromem.domain.recall import About, Candidate, Hit, Kind
     from neuromem.recall.pipeline import Found, Outcome
 
@@ -21,7 +22,9 @@ def result(outcome: Outcome, about: About, *, limit: int, explain: bool) -> Reca
     answer = RecallResult(
         merged=[_merged_item(found, outcome, explain=explain) for found in outcome.merged],
         vector_results=arms["vector_results"], bm25_results=arms["bm25_results"],
-        conversation_results=arms["conversation_results"], graph_results=[], graph_context=[],
+        conversation_results=arms["conversation_results"],
+        graph_results=[_relation(edge) for edge in outcome.relations],
+        graph_context=[str(edge) for edge in outcome.relations],
         user_profile=dict(about.profile), pending=about.pending,
     )  # fmt: skip
     if outcome.skipped:
@@ -43,6 +46,11 @@ def _merged_item(found: Found, outcome: Outcome, *, explain: bool) -> RecallItem
             "kind": key[0],
         }
     return item
+
+
+def _relation(edge: Edge) -> GraphItem:
+    relation = edge.name or str(edge.edge_type)
+    return GraphItem(subject=edge.source_id, relation=relation, object=edge.target_id, content=str(edge))
 
 
 def _in_arm(arm: Sequence[Candidate], key: tuple[Kind, str]) -> dict[str, float | None]:

@@ -26,6 +26,14 @@ class LexicalRetriever:
         return await query.reader.lexical(query)
 
 
+class GraphRetriever:
+    """What the relations of the named people and things were learned from; nothing while the graph is off."""
+
+    async def candidates(self, query: Query) -> Sequence[Candidate]:
+        """Return the sources of the relations."""
+        return await query.reader.related(query) if query.graph else []
+
+
 class ConversationRetriever:
     """The turns around what was found: the answer to a matching question, or what it refers to.
 

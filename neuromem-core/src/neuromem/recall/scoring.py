@@ -49,6 +49,22 @@ class StatementScorer:
         return 0.0 if asks else 1.0
 
 
+class GraphScorer:
+    """Whether a relation of what the question names leads to it, the nearest ones most."""
+
+    def score(self, query: Query, candidate: Hit) -> float:
+        """Return the signal."""
+        return (
+            0.0
+            if self.mute(query) or "graph" not in candidate.ranks
+            else 1.0 / candidate.ranks["graph"] ** 0.5
+        )
+
+    def mute(self, query: Query) -> bool:
+        """Tell whether the signal is 0 for everything that answers this question."""
+        return not query.graph
+
+
 class OpeningScorer:
     """Whether it opens a session: what people come with is what they remember."""
 

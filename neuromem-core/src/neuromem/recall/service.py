@@ -65,13 +65,13 @@ class RecallService:
         self, user_id: str, query: str, limit: int, *, memory_type: str | None, created_after: datetime | None,
         as_of: datetime | None, created_before: datetime | None, event_after: datetime | None,
         event_before: datetime | None, include_conversations: bool | None, min_score: float | None,
-        explain: bool, metadata: Mapping[str, Any] | None, language: str | None, on_arm_error: str,
+        explain: bool, metadata: Mapping[str, Any] | None, language: str | None, on_arm_error: str, graph: bool,
     ) -> RecallResult:  # fmt: skip
         """Return the contract's dict; `NeuroMemory.recall` says what each argument means."""
         asked = self.question(
             user_id, query, limit, memory_type=memory_type, created_after=created_after, as_of=as_of,
             created_before=created_before, event_after=event_after, event_before=event_before,
-            include_conversations=include_conversations, metadata=metadata, language=language,
+            include_conversations=include_conversations, metadata=metadata, language=language, graph=graph,
         )  # fmt: skip
         least = checks.number("min_score", min_score, 0, 1)
         if on_arm_error not in ("raise", "skip"):
@@ -84,7 +84,7 @@ class RecallService:
         created_after: datetime | None = None, as_of: datetime | None = None,
         created_before: datetime | None = None, event_after: datetime | None = None,
         event_before: datetime | None = None, include_conversations: bool | None = None,
-        metadata: Mapping[str, Any] | None = None, language: str | None = None,
+        metadata: Mapping[str, Any] | None = None, language: str | None = None, graph: bool = False,
     ) -> Query:  # fmt: skip
         """Return the checked question; raises `InputError` for what cannot be asked."""
         checks.user_id(user_id)
@@ -96,6 +96,7 @@ class RecallService:
             limit=limit,
             depth=max(self._settings.depth, limit),
             language=checks.optional_text("language", language),
+            graph=graph,
             filters=Filters(
                 kinds=_kinds(memory_type, include_conversations),
                 memory_types=None if memory_type in (None, "message", "document") else (str(memory_type),),
@@ -136,7 +137,8 @@ class RecallService:
             async with self._search.open(query.user_id, embed, by_meaning=by_meaning) as reader:
                 query = replace(query, reader=reader)
                 outcome = await self.pipeline.run(query, min_relevance=min_relevance, skip_errors=skip_errors)
-                return outcome, await reader.about(query)
+                relations = await reader.relations(query) if "graph" in outcome.arms else ()
+                return replace(outcome, relations=relations), await reader.about(query)
         finally:
             for task in embedded.values():
                 task.cancel()

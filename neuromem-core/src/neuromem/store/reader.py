@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
+from neuromem.domain.graph import name_key, names_in
 from neuromem.domain.recall import Candidate, Hit
 from neuromem.domain.tokens import tokenize
 from neuromem.errors import NotFoundError
-from neuromem.store import probe, vectors, visible
+from neuromem.store import graph, probe, vectors, visible
 from neuromem.store.about import Known
 from neuromem.store.index import NAME_OF
 
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Row
 
     from neuromem.config import Settings
+    from neuromem.domain.graph import Edge
     from neuromem.domain.recall import About, Fused, Query
     from neuromem.store.engine import Database, Transaction
     from neuromem.store.probe import Probed
@@ -52,6 +55,23 @@ VERSIONS = """
 """
 
 
+# The messages themselves, and the memories that were made of them.
+RELATED = """
+    SELECT e.kind::text AS kind, e.item, e.session_id, e.position, n.id AS message_id
+    FROM unnest(CAST(:messages AS uuid[])) AS n(id) CROSS JOIN LATERAL (
+        SELECT e.kind, e.item, e.session_id, e.position FROM {s}.entries e
+        WHERE e.user_id = :user AND e.item = n.id AND e.kind = ANY(CAST(CAST(:kinds AS text[]) AS "char"[]))
+          AND {condition}
+        UNION
+        SELECT e.kind, e.item, e.session_id, e.position FROM {s}.memory_sources s
+        JOIN {s}.entries e ON e.user_id = :user AND e.item = s.memory_id AND e.version = s.version
+        WHERE s.user_id = :user AND s.message_id = n.id
+          AND e.kind = ANY(CAST(CAST(:kinds AS text[]) AS "char"[])) AND {condition}
+    ) AS e
+"""
+
+RELATIONS = 50  # that a question may bring along
+FIRST_PERSON = re.compile(r"\b(?:i|me|my|mine|myself)\b|我", re.IGNORECASE)
 FULL = 0.75  # contrast that makes certain: ten standard deviations of unrelated pairs of e5 on LoCoMo
 
 
@@ -74,6 +94,7 @@ class StoreReader:
         self._transaction: Transaction | None = None
         self._about: About | None = None
         self._trust = 0.0
+        self._relations: list[Edge] | None = None
         self._probes: list[tuple[Query, bool, asyncio.Task[list[Probed]]]] = []
 
     async def lexical(self, query: Query) -> Sequence[Candidate]:
@@ -105,6 +126,49 @@ class StoreReader:
         """Return the turns before and after what words and meaning found, in the order of the conversation."""
         probed = await self._probed(query, by_meaning=self._by_meaning)
         return [_candidate(entry, 0.0) for entry in probed if entry.session_id is not None]
+
+    async def relations(self, query: Query) -> Sequence[Edge]:
+        """Return the relations of whom and what the question names, and of the user who asks in the first person."""
+        if not query.graph:
+            return []
+        if self._relations is None:
+            keys = names_in(query.text)
+            if FIRST_PERSON.search(query.text):
+                keys.append(name_key(query.user_id))
+            async with self._statement(query) as transaction:
+                self._relations = await graph.neighborhood(
+                    transaction, query.user_id, keys, as_of=query.filters.as_of, limit=RELATIONS
+                )
+        return self._relations
+
+    async def related(self, query: Query) -> Sequence[Candidate]:
+        """Return what those relations come from, the nearest relation first."""
+        place: dict[str, int] = {}
+        for i, edge in enumerate(await self.relations(query)):
+            for source in edge.sources:
+                place.setdefault(source, i)
+        if not place:
+            return []
+        condition, params = visible.condition(query.filters)
+        now = "e.superseded_at IS NULL" if query.filters.as_of is None else "true"
+        sql = RELATED.replace("{condition}", f"{now} AND {condition or 'true'}")
+        values = {
+            "user": query.user_id,
+            "messages": list(place),
+            "kinds": visible.kinds(query.filters),
+            **params,
+        }
+        async with self._statement(query) as transaction:
+            rows = await transaction.all(sql, values)
+        found = [
+            Candidate(
+                str(row.item), NAME_OF[row.kind], 1.0 / (1.0 + place[str(row.message_id)]),
+                session_id=row.session_id, position=row.position,
+            )
+            for row in rows
+        ]  # fmt: skip
+        found.sort(key=lambda candidate: (-candidate.score, candidate.id))
+        return found[: query.depth]
 
     async def about(self, query: Query) -> About:
         """Return what is known of the user at the moment of this reading."""
