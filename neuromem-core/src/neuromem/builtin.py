@@ -60,23 +60,35 @@ def neuromem_fusions() -> list[StageSpec[Fusion]]:
 @hookimpl
 def neuromem_scorers() -> list[StageSpec[Scorer]]:
     """Offer the signals beside relevance."""
-    from neuromem.recall.scoring import (
-        EmotionScorer,
-        GraphScorer,
-        ImportanceScorer,
-        RecencyScorer,
-        SpeakerScorer,
-        TimeScorer,
-    )
+    from neuromem.recall import scoring
 
     return [
-        StageSpec("recency", lambda ctx: RecencyScorer(**ctx.options), "How fresh it is", 10, default=True),
         StageSpec(
-            "speaker", lambda ctx: SpeakerScorer(), "Whether the question names who said it", 15, default=True
+            "recency", lambda ctx: scoring.RecencyScorer(**ctx.options), "How fresh it is", 10, default=True
         ),
         StageSpec(
-            "time", lambda ctx: TimeScorer(), "How near to the times the question names", 17, default=True
+            "speaker", lambda ctx: scoring.SpeakerScorer(), "Whether who said it is named", 15, default=True
         ),
-        StageSpec("importance", lambda ctx: ImportanceScorer(), "How much it matters", 20, default=True),
-        StageSpec("emotion", lambda ctx: EmotionScorer(), "How strong the emotion is", 30, default=True),
+        StageSpec(
+            "statement", lambda ctx: scoring.StatementScorer(), "Whether it states or asks", 16, default=True
+        ),
+        StageSpec(
+            "opening", lambda ctx: scoring.OpeningScorer(), "Whether it opens a session", 17, default=True
+        ),
+        StageSpec(
+            "graph_coverage",
+            lambda ctx: scoring.GraphScorer(),
+            "Whether relations lead to it",
+            18,
+            default=True,
+        ),
+        StageSpec(
+            "time", lambda ctx: scoring.TimeScorer(), "How near to the times that are named", 19, default=True
+        ),
+        StageSpec(
+            "importance", lambda ctx: scoring.ImportanceScorer(), "How much it matters", 20, default=True
+        ),
+        StageSpec(
+            "emotion", lambda ctx: scoring.EmotionScorer(), "How strong the emotion is", 30, default=True
+        ),
     ]

@@ -292,7 +292,7 @@ class NeuroMemory(Managing, History):
             user_id, query, limit, memory_type=memory_type, created_after=created_after, as_of=as_of,
             created_before=created_before, event_after=event_after, event_before=event_before,
             include_conversations=include_conversations, min_score=min_score, explain=explain,
-            metadata=metadata, language=language, on_arm_error=on_arm_error,
+            metadata=metadata, language=language, on_arm_error=on_arm_error, graph=self.graph_enabled,
         )  # fmt: skip
 
     async def context(
