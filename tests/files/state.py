@@ -47,7 +47,9 @@ class Place:
     def objects(self) -> list[str]:
         """The keys in the folder."""
         found = self.folder.root.glob("*+/*") if self.folder.root.exists() else ()
-        return sorted(f"{path.parent.name[:-1]}/{path.name}" for path in found if path.parent.name != "+incoming")
+        return sorted(
+            f"{path.parent.name[:-1]}/{path.name}" for path in found if path.parent.name != "+incoming"
+        )
 
     async def counts(self, user: str = "alice") -> dict[str, int]:
         """How many rows there are of everything that a document makes."""

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
 
+    from neuromem.ingest.documents.receiving import FileData
     from neuromem.plugin import ObjectStorage
 
 TEXT = b"Whales are mammals. They breathe air. "
@@ -63,7 +64,7 @@ async def test_a_large_file_comes_in_any_form(
     image = b"\x89PNG\r\n\x1a\n" + bytes(LARGE)
     path = tmp_path / "large.png"
     path.write_bytes(image)
-    forms = {
+    forms: dict[str, FileData] = {
         "bytes": image, "path": path, "file": io.BytesIO(image), "async file": _AsyncFile(image),
         "stream": _stream(image),
     }  # fmt: skip
@@ -106,7 +107,9 @@ async def test_nothing_is_stored_of_what_is_too_large(database_url: str, storage
     settings = {"files": {"max_size": 1_000}}
     async with opened(database_url, storage=storage, settings=settings) as nm:
         await nm.files.upload("alice", "fits.txt", b"x" * 1_000)
-        with pytest.raises(InputError, match=r"'long.txt' of user 'alice' .* more than 1,000 bytes .*max_size"):
+        with pytest.raises(
+            InputError, match=r"'long.txt' of user 'alice' .* more than 1,000 bytes .*max_size"
+        ):
             await nm.files.upload("alice", "long.txt", _stream(b"x" * 1_001))
         assert [document.filename for document in await nm.files.list("alice")] == ["fits.txt"]
 

@@ -213,7 +213,9 @@ def _filter(
     category: str | None, tags: Sequence[str] | None, file_types: Sequence[FileType] | None
 ) -> DocumentFilter:
     if file_types is not None and (isinstance(file_types, str) or not set(file_types) <= set(FILE_TYPES)):
-        raise InputError(f"file_types must be a list out of {', '.join(FILE_TYPES)}, not {file_types!r:.200}.")
+        raise InputError(
+            f"file_types must be a list out of {', '.join(FILE_TYPES)}, not {file_types!r:.200}."
+        )
     return DocumentFilter(
         checks.optional_text("category", category), _tags(tags) or None,
         None if file_types is None else tuple(file_types),

@@ -236,7 +236,9 @@ async def places(database: Database, user_id: str, passages: Sequence[str]) -> d
     """Return where passages stand, by id."""
     async with database.reader(user_id) as transaction:
         rows = await transaction.all(PLACES, {"user": user_id, "ids": list(passages)})
-    return {str(row.passage_id): Place(str(row.document_id), row.position, row.start, row.page) for row in rows}
+    return {
+        str(row.passage_id): Place(str(row.document_id), row.position, row.start, row.page) for row in rows
+    }
 
 
 async def text(database: Database, user_id: str, document_id: str) -> str:

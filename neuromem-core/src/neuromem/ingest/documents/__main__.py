@@ -64,7 +64,7 @@ def read(file: IO[bytes], order: Order) -> Content:
         text = clean(decode(file.read()))
         sort = kinds.text(text, order.suffix)
         plain = PLAIN.get(sort.kind)
-        return Content(sort, _within(order, text if plain is None else plain(text)), [])
+        return Content(sort, _within(order, text if plain is None else clean(plain(text))), [])
     if sort.kind == "pdf":
         text, pages = _joined(order, pdf_pages(file))
         return Content(sort, text, pages)
@@ -99,9 +99,7 @@ def _check(order: Order, characters: int) -> None:
 def write(content: Content, order: Order, out: IO[str]) -> None:
     """Write the header and the passages."""
     text, pages = content.text, content.pages
-    ranges = cut(
-        text, tokens=order.tokens, overlap=order.overlap, by_line=content.sort.kind in BY_LINE
-    )
+    ranges = cut(text, tokens=order.tokens, overlap=order.overlap, by_line=content.sort.kind in BY_LINE)
     _line(
         out,
         {
@@ -113,7 +111,12 @@ def write(content: Content, order: Order, out: IO[str]) -> None:
         _line(
             out,
             [
-                (text[start:end], start, bisect_right(pages, start) or None, tokenize(text[start:end], order.language))
+                (
+                    text[start:end],
+                    start,
+                    bisect_right(pages, start) or None,
+                    tokenize(text[start:end], order.language),
+                )
                 for start, end in ranges[first : first + PORTION]
             ],
         )

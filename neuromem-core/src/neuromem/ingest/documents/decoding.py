@@ -20,6 +20,7 @@ CANDIDATES = [
     "cp1253", "cp1254", "cp1255", "cp1256",
 ]  # fmt: skip
 SAMPLE = 200_000  # bytes that the guess is made from
+STRAY_NULS = 0.1  # of UTF-16 more is NUL
 _DECLARED = re.compile(rb"<meta[^>]{0,200}?charset\s*=\s*[\"']?([\w.:-]{2,40})", re.IGNORECASE)
 _EMPTY = re.compile(r"\s{256,}")
 _CONTROL = re.compile("[\0-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
@@ -33,7 +34,7 @@ def decode(raw: bytes) -> str:
     for mark, encoding in BOMS:
         if raw.startswith(mark):
             return raw.decode(encoding, "replace")
-    if b"\0" not in raw[:SAMPLE]:
+    if raw.count(0, 0, SAMPLE) <= min(len(raw), SAMPLE) * STRAY_NULS:
         try:
             return raw.decode()
         except UnicodeDecodeError:

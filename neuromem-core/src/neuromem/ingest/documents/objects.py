@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import logging
 from contextlib import asynccontextmanager
-from hashlib import blake2b
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
 from neuromem.errors import DatabaseError, NeuroMemError, StorageError
 from neuromem.store import documents, jobs
+from neuromem.store.leaving import object_prefix
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterable, AsyncIterator, Mapping
@@ -116,4 +116,4 @@ class Objects:
 
 def _key(user_id: str) -> str:
     """Return a new key, which says nothing about the file; one user's keys begin alike."""
-    return f"{blake2b(user_id.encode(), digest_size=16).hexdigest()}/{uuid4().hex}"
+    return f"{object_prefix(user_id)}{uuid4().hex}"

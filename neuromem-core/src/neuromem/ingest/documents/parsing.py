@@ -22,7 +22,17 @@ if TYPE_CHECKING:
 
 # What a Python needs to start. The rest, keys among it, is nothing that a process reading strangers' files should see.
 _PASSED_ON = frozenset(
-    {"PATH", "PYTHONHOME", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "SYSTEMROOT", "TMPDIR", "TEMP", "TMP", "LANG"}
+    {
+        "PATH",
+        "PYTHONHOME",
+        "LD_LIBRARY_PATH",
+        "DYLD_LIBRARY_PATH",
+        "SYSTEMROOT",
+        "TMPDIR",
+        "TEMP",
+        "TMP",
+        "LANG",
+    }
 )
 
 

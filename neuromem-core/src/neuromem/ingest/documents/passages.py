@@ -17,10 +17,12 @@ PROSE = re.compile(
     r"|\n[ \t]*+\n\s*+"
     r"|\n[ \t]*+(?=[-*•#|>]|\d{1,3}[.)])"
 )
-LINES = re.compile(r"\n\s*+")
+LINES = re.compile(r"\n++")
 _WORD = re.compile(r"\S{1,64}\s*+|\s++")
 # Characters that count as a token each; of all others some four make one.
-_DENSE = re.compile("[\u0e00-\u0fff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af]")
+_DENSE = re.compile(
+    "[\u0e00-\u0fff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af]"
+)
 _PER_TOKEN = 4
 
 Unit = tuple[int, int, float]  # start, end, tokens

@@ -79,11 +79,15 @@ async def _of_path(path: os.PathLike[str]) -> AsyncIterator[bytes]:
     try:
         file = await asyncio.to_thread(open, path, "rb")
     except (OSError, ValueError) as error:
-        raise InputError(f"The file {os.fspath(path)!r} cannot be read: {error}. Nothing was stored.") from error
+        raise InputError(
+            f"The file {os.fspath(path)!r} cannot be read: {error}. Nothing was stored."
+        ) from error
     try:
         async for piece in pieces(file):
             yield piece
     except OSError as error:
-        raise InputError(f"The file {os.fspath(path)!r} cannot be read: {error}. Nothing was stored.") from error
+        raise InputError(
+            f"The file {os.fspath(path)!r} cannot be read: {error}. Nothing was stored."
+        ) from error
     finally:
         file.close()

@@ -60,9 +60,7 @@ class DocumentService:
 
     async def delete(self, user_id: str, document_id: str) -> bool:
         """Delete a document and its object; True when there was one."""
-        found, claim = await documents.delete(
-            self._database, user_id, document_id, self._settings.work.lease
-        )
+        found, claim = await documents.delete(self._database, user_id, document_id, self._settings.work.lease)
         if claim is not None:
             await self._objects.remove(claim)
             self._wake()
@@ -106,7 +104,8 @@ def _passages(parsed: Parsed, name: list[str]) -> Iterator[list[documents.NewPas
     """Return the passages, each found by the words of the file's name too."""
     for portion in parsed.portions():
         yield [
-            documents.NewPassage(part.content, part.start, part.page, [*name, *part.terms]) for part in portion
+            documents.NewPassage(part.content, part.start, part.page, [*name, *part.terms])
+            for part in portion
         ]
 
 

@@ -31,7 +31,9 @@ def plain_json(text: str) -> str:
     except (ValueError, RecursionError, MemoryError):
         pass
     try:
-        return "\n\n".join("\n".join(_flat("", json.loads(line))) for line in text.splitlines() if line.strip())
+        return "\n\n".join(
+            "\n".join(_flat("", json.loads(line))) for line in text.splitlines() if line.strip()
+        )
     except (ValueError, RecursionError, MemoryError):
         return text
 
@@ -85,7 +87,9 @@ def _is_header(row: Sequence[str]) -> bool:
 
 
 def _row(names: Sequence[str], row: Sequence[str]) -> str:
-    named = [f"{name.strip()}: {cell.strip()}" for name, cell in zip(names, row, strict=False) if cell.strip()]
+    named = [
+        f"{name.strip()}: {cell.strip()}" for name, cell in zip(names, row, strict=False) if cell.strip()
+    ]
     return "; ".join([*named, *(cell.strip() for cell in row[len(names) :] if cell.strip())])
 
 
