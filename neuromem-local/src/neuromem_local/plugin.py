@@ -9,8 +9,10 @@ from neuromem.plugin import (
     Context,
     DatabaseProvider,
     EmbeddingProvider,
+    Extractor,
     ObjectStorage,
     ProviderSpec,
+    StageSpec,
     hookimpl,
 )
 
@@ -69,3 +71,15 @@ def neuromem_embeddings() -> Iterable[ProviderSpec[EmbeddingProvider]]:
 def neuromem_storages() -> Iterable[ProviderSpec[ObjectStorage]]:
     """Offer a folder."""
     return [ProviderSpec("local", _storage, "a folder of files", default=True)]
+
+
+def _rules(ctx: Context) -> Extractor:
+    from neuromem_local.rules import RulesExtractor
+
+    return RulesExtractor(**ctx.options)
+
+
+@hookimpl
+def neuromem_extractors() -> Iterable[StageSpec[Extractor]]:
+    """Offer extraction by rules, in force when no LLM is chosen."""
+    return [StageSpec("rules", _rules, "A few facts, dates and moods without any model; English first")]

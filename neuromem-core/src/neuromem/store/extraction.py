@@ -247,7 +247,8 @@ async def known(
         KNOWN_BY_WORDS if counts else KNOWN_BY_MEANING,
         {
             "user": user_id, "entries": list(entries), "space": space, "most": most, "kinds": ["k"],
-            "terms": list(counts), "counts": list(counts.values()), "k1": 0.6, "b": 0.4,
+            "terms": list(counts), "counts": list(counts.values()), "topical": [True] * len(counts),
+            "k1": 0.6, "b": 0.4,
         },
     )  # fmt: skip
     return [memories.memory_of(row) for row in rows]
