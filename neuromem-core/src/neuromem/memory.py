@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 from neuromem.config import Settings
 from neuromem.domain import checks
 from neuromem.domain.extraction import ExtractionStrategy
-from neuromem.domain.memories import NewMemory
+from neuromem.domain.memories import MEMORY_TYPES, NewMemory
 from neuromem.errors import ClosedError, ConfigurationError
 from neuromem.facades.conversations import Conversations
 from neuromem.facades.files import Files
@@ -18,6 +18,8 @@ from neuromem.facades.history import History
 from neuromem.facades.kv import KeyValue
 from neuromem.facades.life import Life
 from neuromem.facades.managing import Managing
+from neuromem.facades.moving import Moving
+from neuromem.facades.owning import Owning
 from neuromem.ingest.choosing import choose_extractors
 from neuromem.ingest.documents.objects import Objects
 from neuromem.ingest.documents.service import DocumentService
@@ -32,6 +34,7 @@ from neuromem.recall.missing import explain
 from neuromem.recall.service import QueryEmbeddings, RecallService
 from neuromem.registry import PluginRegistry
 from neuromem.store import extraction, schema, url, usage, vectors
+from neuromem.store.access import Accesses
 from neuromem.store.engine import Database
 from neuromem.store.reader import Search
 from neuromem.work.worker import Worker
@@ -51,7 +54,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger("neuromem")
 
 
-class NeuroMemory(Managing, History):
+class NeuroMemory(Managing, History, Owning, Moving):
     """Memory for AI agents, in your own process and one PostgreSQL.
 
     ::
@@ -175,6 +178,7 @@ class NeuroMemory(Managing, History):
         self._opening = asyncio.Lock()  # the next to open may be another event loop
         if rooms is not None:
             await rooms.worker.stop()
+            await rooms.accesses.close()
             await rooms.database.close()
             await self._close_providers()
 
@@ -213,6 +217,28 @@ class NeuroMemory(Managing, History):
         if self._strategy.on_shutdown:
             return await self.drain(timeout=timeout)
         return await self._open_rooms.worker.drain(timeout=timeout)
+
+    async def run_worker(self, stop: asyncio.Event, *, until_done: bool = False) -> None:
+        """Do background work until ``stop`` is set, or until none is left; also with ``worker=False``.
+
+        For a process of its own: opens, works, and closes; what is not finished is given back.
+        """
+        try:
+            await self.init()
+            worker = self._open_rooms.worker
+            if not worker.running:
+                worker.start()
+            waiting: list[asyncio.Task[Any]] = [asyncio.create_task(stop.wait())]
+            if until_done:
+                waiting.append(asyncio.create_task(worker.drain()))
+            try:
+                await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                for task in waiting:
+                    task.cancel()
+                await asyncio.gather(*waiting, return_exceptions=True)
+        finally:
+            await self.close()
 
     # Facades
 
@@ -288,12 +314,16 @@ class NeuroMemory(Managing, History):
         Raises `InputError` for what cannot be asked, `RecallError` naming the retriever that failed or was late;
         with ``on_arm_error="skip"`` it is listed under ``skipped`` instead.
         """
-        return await self._open_rooms.recall.recall(
+        rooms = self._open_rooms
+        found = await rooms.recall.recall(
             user_id, query, limit, memory_type=memory_type, created_after=created_after, as_of=as_of,
             created_before=created_before, event_after=event_after, event_before=event_before,
             include_conversations=include_conversations, min_score=min_score, explain=explain,
             metadata=metadata, language=language, on_arm_error=on_arm_error, graph=self.graph_enabled,
         )  # fmt: skip
+        if as_of is None:
+            rooms.accesses.note(user_id, [m["id"] for m in found["merged"] if m["memory_type"] in MEMORY_TYPES])
+        return found
 
     async def context(
         self, user_id: str, query: str, max_tokens: int = 1_000, format: Literal["xml", "markdown"] = "xml",
@@ -405,12 +435,11 @@ class _Rooms:
         )
         self.files: Files | None = None
         if objects is not None:
-            documents = DocumentService(
-                database, objects, settings, needs=space.needs, wake=self.worker.wake
-            )
+            documents = DocumentService(database, objects, settings, needs=space.needs, wake=self.worker.wake)
             self.files = Files(documents, objects, database, self.recall)
         self.conversations = Conversations(self.ingest, database, self.recall)
-        self.life = Life(database, settings, space, owner._clock, self.worker.wake)
+        self.accesses = Accesses(database)
+        self.life = Life(database, settings, space, owner._clock, self.worker.wake, self.accesses)
 
 
 def _late(owner: NeuroMemory, event: str) -> Callable[[Any], object]:

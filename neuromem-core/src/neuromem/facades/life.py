@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from neuromem.config import Settings
     from neuromem.domain.memories import NewMemory
     from neuromem.plugin.context import Clock
+    from neuromem.store.access import Accesses
     from neuromem.store.engine import Database
     from neuromem.store.vectors import Space
 
@@ -27,6 +28,7 @@ class Life:
     space: Space
     clock: Clock
     wake: Callable[[], None]
+    accesses: Accesses
 
     @property
     def needs(self) -> str:

@@ -11,12 +11,15 @@ if TYPE_CHECKING:
     from neuromem.observe import Call
     from neuromem.store.engine import Database, Transaction
 
+# Nothing is written for a user who has left in the meantime.
 ADD = """
+    WITH there AS MATERIALIZED (SELECT FROM {s}.users WHERE user_id = :user FOR KEY SHARE)
     INSERT INTO {s}.usage AS u (user_id, day, operation, model, calls, failures, prompt_tokens, completion_tokens)
     SELECT :user, (now() AT TIME ZONE 'UTC')::date, :operation, n.model, count(*), count(*) FILTER (WHERE n.failed),
            sum(n.prompt), sum(n.completion)
     FROM unnest(CAST(:model AS text[]), CAST(:failed AS bool[]), CAST(:prompt AS int[]), CAST(:completion AS int[]))
          AS n(model, failed, prompt, completion)
+    CROSS JOIN there
     GROUP BY n.model
     ON CONFLICT (user_id, day, operation, model) DO UPDATE SET
         calls = u.calls + excluded.calls, failures = u.failures + excluded.failures,

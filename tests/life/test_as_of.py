@@ -1,0 +1,138 @@
+"""The past stays what it was: after random changes, every moment answers as it did then."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from neuromem.domain.memories import NewMemory
+from neuromem.errors import ConflictError
+from neuromem.ingest.judging import Statement, judge
+from neuromem.store import index, memories
+from neuromem.store.memories import statement_hash
+from tests.life.support import now, relate, state
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from neuromem.memory import NeuroMemory
+
+TEXTS = st.integers(0, 5).map(lambda n: f"Lives in city{n}")
+PLACES = st.integers(0, 2).map(lambda n: f"City{n}")
+WHICH = st.integers(0, 20)
+
+CHANGES = st.one_of(
+    st.tuples(st.just("add"), TEXTS),
+    st.tuples(st.just("supersede"), TEXTS),
+    st.tuples(st.just("update"), WHICH, TEXTS),
+    st.tuples(st.just("metadata"), WHICH, st.integers(0, 3)),
+    st.tuples(st.just("pin"), WHICH, st.booleans()),
+    st.tuples(st.just("delete"), WHICH),
+    st.tuples(st.just("restore"), WHICH),
+    st.tuples(st.just("rollback"), WHICH),
+    st.tuples(st.just("relate"), PLACES),
+    st.tuples(st.just("properties"), PLACES, st.integers(0, 3)),
+    st.tuples(st.just("profile"), st.sampled_from(["occupation", "identity"]), st.integers(0, 3)),
+    st.tuples(st.just("unprofile"), st.sampled_from(["occupation", "identity"])),
+)
+
+
+async def supersede(nm: NeuroMemory, user: str, text: str) -> None:
+    """Store a fact as extraction does: it replaces what filled its place until now."""
+    new = NewMemory(content=text, memory_type="fact", slot="home", origin={"by": "extractor", "extractor": "test"})
+    async with nm._life.database.user(user) as transaction:
+        moment = await index.begin(transaction, user, 1)
+        digest = statement_hash(new)
+        known = await memories.chains(transaction, user, hashes=[digest], slots=["home"], targets=[])
+        learned = judge([Statement(new, digest)], known)
+        await memories.learn(transaction, user, learned, moment, tokens=nm._life.tokens, needs=nm._life.needs)
+
+
+async def change(nm: NeuroMemory, user: str, step: tuple[Any, ...], known: list[str], past: list[datetime]) -> None:
+    """Make one change; one that is refused changes nothing."""
+    kind, *given = step
+    chosen = known[given[0] % len(known)] if known and isinstance(given[0], int) else str(uuid4())
+    try:
+        if kind == "add":
+            known.append((await nm.add_memory(user, given[0])).id)
+        elif kind == "supersede":
+            await supersede(nm, user, given[0])
+            known += [m.id for m in await nm.list_memories(user, "fact") if m.id not in known]
+        elif kind == "update":
+            await nm.update_memory(user, chosen, given[1])
+        elif kind == "metadata":
+            await nm.update_memory(user, chosen, metadata={"n": given[1]}, importance=1 + given[1])
+        elif kind == "pin":
+            await nm.pin(user, chosen, given[1])
+        elif kind == "delete":
+            await nm.delete_memory(user, chosen)
+        elif kind == "restore":
+            await nm.restore_memory(user, chosen)
+        elif kind == "rollback":
+            await nm.rollback_memories(user, past[given[0] % len(past)])
+        elif kind == "relate":
+            await relate(nm, user, "LIVES_IN", "LOCATION", given[0])
+        elif kind == "properties":
+            await nm.graph.update_node(user, "LOCATION", given[0], {"n": given[1]})
+        elif kind == "profile":
+            await nm.kv.set(user, "profile", given[0], given[1])
+        else:
+            await nm.kv.delete(user, "profile", given[0])
+    except (LookupError, ConflictError):
+        return
+
+
+@settings(
+    max_examples=12, deadline=None, derandomize=True,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)  # fmt: skip
+@given(steps=st.lists(CHANGES, min_size=6, max_size=14))
+async def test_every_past_moment_answers_as_it_did_then(nm: NeuroMemory, steps: list[tuple[Any, ...]]) -> None:
+    user = f"user-{uuid4()}"
+    known: list[str] = []
+    past: list[datetime] = [await now(nm)]
+    snapshots = [await snapshot(nm, user)]
+    for step in steps:
+        await change(nm, user, step, known, past)
+        if step[0] == "rollback":
+            assert (await state(nm, user)) == (await state(nm, user, past[step[1] % len(past)]))
+        past.append(await now(nm))
+        snapshots.append(await snapshot(nm, user))
+    for moment, then in zip(past, snapshots, strict=True):
+        assert await snapshot(nm, user, moment) == then
+
+
+async def snapshot(nm: NeuroMemory, user: str, as_of: datetime | None = None) -> dict[str, Any]:
+    """All that is known, to the last field, and what recall finds of it."""
+    versions = await nm.list_memories(user, limit=1_000, as_of=as_of)
+    found = await nm.recall(user, "Lives in city0 city1 city2 city3 city4 city5", limit=100, as_of=as_of)
+    return {
+        **await state(nm, user, as_of),
+        "versions": [
+            (m.id, m.version, m.content, m.memory_type, m.metadata, m.importance, m.created_at, m.pinned, m.sources,
+             m.origin, m.subject, m.category)
+            for m in versions
+        ],
+        "recalled": {(item["id"], item["content"], str(item["created_at"])) for item in found["merged"]},
+        "user_profile": found["user_profile"],
+    }  # fmt: skip
+
+
+async def test_writers_at_once_never_share_a_moment_and_each_moment_is_whole(nm: NeuroMemory) -> None:
+    first = await nm.add_memory("alice", "Version 0")
+
+    async def write(n: int) -> None:
+        await nm.update_memory("alice", first.id, f"Version {n}")
+        await nm.kv.set("alice", "profile", "identity", n)
+
+    await asyncio.gather(*(write(n) for n in range(1, 13)))
+    history = await nm.memory_history("alice", first.id)
+    moments = [version.created_at for version in history]
+    assert moments == sorted(set(moments))
+    assert [v.superseded_at for v in history[:-1]] == moments[1:]
+    for version in history:
+        assert [m.version for m in await nm.list_memories("alice", as_of=version.created_at)] == [version.version]
