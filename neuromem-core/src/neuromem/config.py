@@ -38,7 +38,7 @@ class VectorSettings(_Section):
 class RecallSettings(_Section):
     """The pipeline behind ``recall()``."""
 
-    depth: int = Field(default=100, ge=1, le=1_000, description="candidates that each retriever offers")
+    depth: int = Field(default=60, ge=1, le=1_000, description="candidates that each retriever offers")
     timeout: float = Field(default=10.0, gt=0, description="seconds that each retriever may take")
     fusion: str | None = Field(default=None, description="name of the fusion; None: the default one")
     retriever_weights: dict[str, float] = Field(default_factory=dict, description="weights in the fusion")

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from neuromem.errors import NeuroMemError, RecallError
+from neuromem.recall import provenance
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -74,7 +75,10 @@ class Pipeline:
         arms = _ordered(arms, fused)
         if min_relevance is not None:
             fused = [item for item in fused if item.relevance >= min_relevance]
-        most = query.limit * (2 if self.rerankers else 1)
+        both = {"message", "memory"} <= {
+            item.kind for item in fused
+        }  # a fact and its message: one may step back
+        most = query.limit * (2 if self.rerankers or both else 1)
         shown = {(c.kind, c.id) for arm in arms.values() for c in arm[: query.limit]}
         shown.update((item.kind, item.id) for item in fused[:most])
         hits: dict[tuple[Kind, str], Hit] = {}
@@ -85,6 +89,8 @@ class Pipeline:
             taken = await self._add(query, fused, taken, most, merged, hits)
             merged.sort(key=lambda found: (-found.score, found.hit.id))
             merged = _without_repeats(merged)
+        if provenance.mixed(merged):
+            merged = provenance.joined(merged)
         for name, reranker in self.rerankers.items():
             merged = await _reranked(query, name, reranker, merged[:most])
         return Outcome(merged[: query.limit], arms, hits, skipped, fused)
@@ -172,10 +178,12 @@ class Pipeline:
 def _ordered(
     arms: Mapping[str, Sequence[Candidate]], fused: Sequence[Fused]
 ) -> dict[str, Sequence[Candidate]]:
-    """Return the arms, each best first; a score of its own orders an arm, fusion decides among equals."""
+    """Return the arms, each best first: in its own order, or where its scores tell nothing in that of fusion."""
     place = {(item.kind, item.id): i for i, item in enumerate(fused)}
     return {
-        name: sorted(arm, key=lambda c: (-c.score, place.get((c.kind, c.id), len(place))))
+        name: sorted(arm, key=lambda c: place.get((c.kind, c.id), len(place)))
+        if arm and arm[0].score == arm[-1].score
+        else arm
         for name, arm in arms.items()
     }
 

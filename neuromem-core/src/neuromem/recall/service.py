@@ -122,7 +122,6 @@ class RecallService:
         query = replace(
             query, named=named, topic=topic, spans=moments.read(query.text, query.now),
             language=query.language or about.language,
-            filters=query.filters if about.extracted else replace(query.filters, include_extracted=True),
         )  # fmt: skip
         embedded: dict[str, asyncio.Task[Sequence[float]]] = {}
 

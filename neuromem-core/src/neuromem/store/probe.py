@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from neuromem.store import lexical, vectors, visible
-from neuromem.store.vectors import numbers
 
 if TYPE_CHECKING:
     from collections.abc import Sequence, Set
@@ -51,12 +50,14 @@ FIND = """
         SELECT * FROM found
     )
     SELECT a.kind::text AS kind, a.entry, a.item, a.session_id, a.position, s.score, s.matched / t.idf AS share,
-           v.cosine, v.common
+           v.cosine, v.common{asked}
     FROM around a
     LEFT JOIN scored s ON s.entry = a.entry
     LEFT JOIN total t ON t.kind = a.kind
     LEFT JOIN LATERAL ({compare}) AS v ON true
 """
+
+ASKED = ", -(CAST(:vector AS halfvec) <#> CAST(:middle AS halfvec)) AS asked"
 
 BY_MEANING = "UNION SELECT entry FROM near"
 
@@ -119,6 +120,7 @@ async def run(
         ("WITH " + ",".join(expressions) + FIND)
         .replace("{join}", join)
         .replace("{by_meaning}", BY_MEANING if meaning else "")
+        .replace("{asked}", ASKED if meaning else "")
         .replace("{compare}", COMPARE if meaning else NO_COMPARE)
         .replace("{condition}", condition or "true")
     )
@@ -129,30 +131,26 @@ async def run(
     }  # fmt: skip
     if meaning is not None:
         values |= {"space": meaning.space, "vector": meaning.literal, "middle": meaning.middle.literal}
-    contrast = _Contrast(meaning)
+    rows = await transaction.all(sql, values)
+    contrast = _Contrast(rows[0].asked, meaning.middle.square) if meaning and rows else None
     return [
         Probed(
             row.kind, row.entry, str(row.item), row.session_id, row.position, row.score, row.share, row.cosine,
-            contrast(row.cosine, row.common),
+            contrast(row.cosine, row.common) if contrast and row.cosine is not None else None,
         )
-        for row in await transaction.all(sql, values)
+        for row in rows
     ]  # fmt: skip
 
 
 class _Contrast:
     """Gives the cosine of (question - middle) and (text - middle), from inner products alone."""
 
-    def __init__(self, meaning: Meaning | None) -> None:
-        self._square = meaning.middle.square if meaning else 0.0
-        self._asked = 0.0
-        if meaning is not None:
-            pairs = zip(numbers(meaning.literal), numbers(meaning.middle.literal), strict=True)
-            self._asked = math.fsum(a * b for a, b in pairs)
-        self._question = 1.0 - 2.0 * self._asked + self._square
+    def __init__(self, asked: float, square: float) -> None:
+        self._square = square
+        self._asked = asked
+        self._question = 1.0 - 2.0 * asked + square
 
-    def __call__(self, cosine: float | None, common: float | None) -> float | None:
-        if cosine is None or common is None:
-            return None
+    def __call__(self, cosine: float, common: float) -> float:
         text = 1.0 - 2.0 * common + self._square
         if self._question <= 1e-6 or text <= 1e-6:
             return 0.0

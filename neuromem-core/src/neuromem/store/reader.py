@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
@@ -95,6 +96,7 @@ class StoreReader:
         self._about: About | None = None
         self._trust = 0.0
         self._relations: list[Edge] | None = None
+        self._literals: dict[str, asyncio.Task[str | None]] = {}
         self._probes: list[tuple[Query, bool, asyncio.Task[list[Probed]]]] = []
 
     async def lexical(self, query: Query) -> Sequence[Candidate]:
@@ -221,8 +223,15 @@ class StoreReader:
                     meaning = probe.Meaning(self._space.space, vector, middle)
                     self._trust = middle.share
             return await probe.run(
-                transaction, query, tokens=tokens, topical=topical, meaning=meaning, bm25=self._settings.bm25
-            )
+                transaction, self._cheaper(query), tokens=tokens, topical=topical, meaning=meaning,
+                bm25=self._settings.bm25,
+            )  # fmt: skip
+
+    def _cheaper(self, query: Query) -> Query:
+        """Return the question without a condition that can leave nothing out: no model is done with any message."""
+        if self._about is None or self._about.extracted:
+            return query
+        return replace(query, filters=replace(query.filters, include_extracted=True))
 
     def _relevance(self, entry: Probed) -> float:
         """Return how relevant an entry is by words and by meaning together, in [0, 1].
@@ -241,11 +250,16 @@ class StoreReader:
         return max(share, 1.0 - (1.0 - near) * (1.0 - 0.7 * share))
 
     async def _vector(self, query: Query) -> str | None:
+        """Return the question's vector as a literal, made once per text."""
+        text = query.topic or query.text
+        if text not in self._literals:
+            self._literals[text] = asyncio.create_task(self._literal(text))
+        return await asyncio.shield(self._literals[text])
+
+    async def _literal(self, text: str) -> str | None:
         if self._space is None:
             return None
-        return vectors.literal(
-            await self._embed(query.topic or query.text), self._space, self._space.provider
-        )
+        return vectors.literal(await self._embed(text), self._space, self._space.provider)
 
     @asynccontextmanager
     async def _statement(self, query: Query) -> AsyncIterator[Transaction]:
@@ -265,7 +279,7 @@ class StoreReader:
 
     async def close(self) -> None:
         """End what is still running and give the connection back."""
-        tasks = [task for _, _, task in self._probes]
+        tasks = [*(task for _, _, task in self._probes), *self._literals.values()]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
