@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import re
 import subprocess
 import sys
@@ -138,7 +139,8 @@ def _is_default_provider(spec: object) -> bool:
 
 
 def _metadata(found: Declared) -> Iterator[Finding]:
-    core = [text for text in found.requires if re.match(r"neuromem\s*([<>=!~;\[(]|$)", text)]
+    needed = [text.partition(";")[0].strip() for text in found.requires if "extra ==" not in text]
+    core = [text for text in needed if re.match(r"neuromem\s*([<>=!~\[(]|$)", text)]
     if _same(found.name, "neuromem"):
         yield Finding("dependency on neuromem")
     elif not core:
@@ -183,7 +185,8 @@ def _light(points: Iterable[EntryPoint]) -> Finding:
     """Call the hooks in a process of their own and see what that imported."""
     modules = [point.value.partition(":")[0] for point in points]
     command = [sys.executable, "-c", _HOOKS, *modules]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
     if done.returncode:
         lines = done.stderr.strip().splitlines()
         return Finding(

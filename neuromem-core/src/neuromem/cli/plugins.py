@@ -1,4 +1,4 @@
-"""``neuromem plugins``: what is installed, active, broken and blocked."""
+"""``neuromem plugins``: what is installed, active, broken and blocked; and two commands for authors."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from neuromem.cli.authors import check, new
 from neuromem.cli.screen import echo_json, note, out, plain, tell
 
 if TYPE_CHECKING:
@@ -14,10 +15,13 @@ if TYPE_CHECKING:
 STYLES = {"loaded": "green", "broken": "red", "blocked": "yellow"}
 
 
-@click.command(short_help="Show the installed plugins and what they offer.")
+@click.group(invoke_without_command=True, short_help="Show the installed plugins and what they offer.")
 @click.option("--json", "as_json", is_flag=True, help="Write JSON.")
-def plugins(*, as_json: bool) -> None:
+@click.pass_context
+def plugins(ctx: click.Context, *, as_json: bool) -> None:
     """Show the installed plugins, what each offers, and what of it takes part as things are set now."""
+    if ctx.invoked_subcommand is not None:
+        return
     from neuromem.config import Settings
     from neuromem.registry import PluginRegistry
 
@@ -41,3 +45,7 @@ def _show(found: list[PluginReport]) -> None:
             line = plain(f"  {kind:<11} {offer['name']:<14} ").append(f"{mark:<6}", "green")
             out().print(line.append_text(plain(f"  {offer['summary']}")), soft_wrap=True)
     note("active: takes part as things are set now; the others are chosen or enabled by name.", "dim")
+
+
+plugins.add_command(check)
+plugins.add_command(new)
