@@ -5,6 +5,11 @@ from __future__ import annotations
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from neuromem.domain.memories import NewMemory
+from neuromem.ingest.judging import Statement, judge
+from neuromem.store import index, memories
+from neuromem.store.memories import statement_hash
+
 if TYPE_CHECKING:
     from neuromem.domain.graph import Edge
     from neuromem.memory import NeuroMemory
@@ -37,3 +42,14 @@ async def state(nm: NeuroMemory, user: str = "alice", as_of: datetime | None = N
         "nodes": {(n.node_type.value, n.id): (dict(n.properties), n.aliases) for n in nodes},
         "profile": {item["key"]: item["value"] for item in profile},
     }
+
+
+async def supersede(nm: NeuroMemory, user: str, text: str) -> None:
+    """Store a fact as extraction does: it replaces what filled its place until now."""
+    new = NewMemory(content=text, memory_type="fact", slot="home", origin={"by": "extractor", "extractor": "test"})
+    async with nm._life.database.user(user) as transaction:
+        moment = await index.begin(transaction, user, 1)
+        digest = statement_hash(new)
+        known = await memories.chains(transaction, user, hashes=[digest], slots=["home"], targets=[])
+        learned = judge([Statement(new, digest)], known)
+        await memories.learn(transaction, user, learned, moment, tokens=nm._life.tokens, needs=nm._life.needs)

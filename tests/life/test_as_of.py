@@ -9,12 +9,8 @@ from uuid import uuid4
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from neuromem.domain.memories import NewMemory
 from neuromem.errors import ConflictError
-from neuromem.ingest.judging import Statement, judge
-from neuromem.store import index, memories
-from neuromem.store.memories import statement_hash
-from tests.life.support import now, relate, state
+from tests.life.support import now, relate, state, supersede
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -39,17 +35,6 @@ CHANGES = st.one_of(
     st.tuples(st.just("profile"), st.sampled_from(["occupation", "identity"]), st.integers(0, 3)),
     st.tuples(st.just("unprofile"), st.sampled_from(["occupation", "identity"])),
 )
-
-
-async def supersede(nm: NeuroMemory, user: str, text: str) -> None:
-    """Store a fact as extraction does: it replaces what filled its place until now."""
-    new = NewMemory(content=text, memory_type="fact", slot="home", origin={"by": "extractor", "extractor": "test"})
-    async with nm._life.database.user(user) as transaction:
-        moment = await index.begin(transaction, user, 1)
-        digest = statement_hash(new)
-        known = await memories.chains(transaction, user, hashes=[digest], slots=["home"], targets=[])
-        learned = judge([Statement(new, digest)], known)
-        await memories.learn(transaction, user, learned, moment, tokens=nm._life.tokens, needs=nm._life.needs)
 
 
 async def change(nm: NeuroMemory, user: str, step: tuple[Any, ...], known: list[str], past: list[datetime]) -> None:

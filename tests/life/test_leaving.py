@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 async def filled(nm: NeuroMemory, user: str) -> None:
     """Give a user something of everything."""
-    await nm.ingest(user, "user", "I live in Rome", name="Alice")
+    await nm.ingest(user, "user", "I live in Rome", name="Alice", auto_extract=False)
     memory = await nm.add_memory(user, "Likes tea")
     await nm.update_memory(user, memory.id, "Likes green tea")
     await nm.kv.set(user, "profile", "identity", "Alice")

@@ -9,9 +9,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 from neuromem.errors import ConflictError, InputError, NotFoundError
+from tests.life.support import supersede
 
 if TYPE_CHECKING:
+    from neuromem.domain.memories import Memory
     from neuromem.memory import NeuroMemory
+    from neuromem.store.managing import Order
 
 NOBODY = "00000000-0000-0000-0000-000000000000"
 
@@ -117,12 +120,14 @@ async def test_lists_are_filtered_ordered_and_paged(nm: NeuroMemory) -> None:
     everything = await nm.list_memories("alice")
     assert [m.content for m in everything] == [f"Thing {i}" for i in range(6, -1, -1)]
     assert everything.cursor is None
-    for order in ("created_at", "occurred_at", "importance"):
+    orders: tuple[Order, ...] = ("created_at", "occurred_at", "importance")
+    for order in orders:
         for descending in (True, False):
-            seen, cursor = [], None
+            seen: list[Memory] = []
+            cursor = None
             while True:
                 page = await nm.list_memories(
-                    "alice", limit=2, cursor=cursor, order=order, descending=descending  # type: ignore[arg-type]
+                    "alice", limit=2, cursor=cursor, order=order, descending=descending
                 )
                 seen += page
                 cursor = page.cursor
@@ -191,3 +196,16 @@ async def test_what_has_expired_is_gone_at_that_moment_and_may_be_said_again(nm:
         await nm.update_memory("alice", again.id, expires_at=expires_at)
     with pytest.raises(ConflictError):
         await nm.restore_memory("alice", memory.id)
+
+
+async def test_what_is_pinned_is_not_superseded_by_what_is_said_later(nm: NeuroMemory) -> None:
+    await supersede(nm, "alice", "Lives in Rome")
+    (home,) = await nm.list_memories("alice")
+    pinned = await nm.pin("alice", home.id)
+    assert (pinned.pinned, pinned.version) == (True, 2)
+    await supersede(nm, "alice", "Lives in Paris")
+    assert {m.content for m in await nm.list_memories("alice")} == {"Lives in Rome", "Lives in Paris"}
+    assert await nm.list_memories("alice", pinned=True) == [pinned]
+    await nm.pin("alice", home.id, pinned=False)
+    await supersede(nm, "alice", "Lives in Oslo")
+    assert [m.content for m in await nm.list_memories("alice")] == ["Lives in Oslo"]

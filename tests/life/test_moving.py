@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import zipfile
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
@@ -34,7 +35,7 @@ def anonymous(data: dict[str, Any], user: str) -> dict[str, Any]:
 
 
 @settings(
-    max_examples=8, deadline=None, derandomize=True,
+    max_examples=4, deadline=None, derandomize=True,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )  # fmt: skip
 @given(
@@ -69,21 +70,13 @@ async def test_what_is_imported_equals_what_was_exported(
         assert anonymous(await nm.export_user_data(copy), copy) == anonymous(data, user)
         for moment in (None, *past[::3]):
             theirs, ours = await state(nm, copy, moment), await state(nm, user, moment)
-            assert json.dumps(theirs, default=str).replace(copy, user) == json.dumps(ours, default=str) or (
-                anonymous({"x": _plain(theirs)}, copy) == anonymous({"x": _plain(ours)}, user)
-            )
+            assert str(theirs).replace(copy, user) == str(ours)
         found = [await nm.recall(who, "Lives in city1 Ann", limit=50) for who in (copy, user)]
-        assert [[i["content"] for i in f["merged"]] for f in found[:1]] == [
-            [i["content"] for i in f["merged"]] for f in found[1:]
-        ]
+        assert [i["content"] for i in found[0]["merged"]] == [i["content"] for i in found[1]["merged"]]
         assert (await nm.import_user_data(copy, data))["already"] is True
         # Life goes on: the clock and the numbers of the index do not begin anew.
         added = await nm.add_memory(copy, "Something entirely new")
         assert added in await nm.list_memories(copy)
-
-
-def _plain(value: Any) -> Any:
-    return json.loads(json.dumps(str(value)))
 
 
 async def test_an_import_needs_a_user_without_data_and_leaves_it_alone_otherwise(
@@ -108,7 +101,7 @@ async def test_what_is_damaged_or_none_of_ours_is_refused(nm: NeuroMemory, tmp_p
     path, damaged = tmp_path / "alice.zip", tmp_path / "damaged.zip"
     manifest = await nm.export("alice", path)
     assert manifest["tables"]["memories"]["rows"] == 1
-    assert [p.name for p in tmp_path.iterdir()] == ["alice.zip"]
+    assert os.listdir(tmp_path) == ["alice.zip"]
     with zipfile.ZipFile(path) as old, zipfile.ZipFile(damaged, "w") as new:
         for name in old.namelist():
             new.writestr(name, old.read(name).replace(b"Likes tea", b"Likes tee"))
@@ -121,7 +114,7 @@ async def test_what_is_damaged_or_none_of_ours_is_refused(nm: NeuroMemory, tmp_p
         ({"a": 1}, "lacks the manifest"), (newer, "version 2"), (short, "0 rows of memories"),
     ):  # fmt: skip
         with pytest.raises(InputError, match=said):
-            await nm.import_user_data("bob", wrong)  # type: ignore[arg-type]
+            await nm.import_user_data("bob", wrong)
     assert (await nm.verify_deleted("bob"))["rows"] == 0
 
 

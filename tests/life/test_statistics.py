@@ -26,7 +26,7 @@ async def age(nm: NeuroMemory, memory_id: str, days: int) -> None:
 
 
 async def test_stats_count_what_there_is(nm: NeuroMemory) -> None:
-    await nm.ingest("alice", "user", "Hello", "s1")
+    await nm.ingest("alice", "user", "Hello", "s1", auto_extract=False)
     pinned = await nm.add_memory("alice", "Likes tea", "fact")
     await nm.add_memory("alice", "Likes coffee", "fact")
     gone = await nm.add_memory("alice", "Was tired", "episodic")
