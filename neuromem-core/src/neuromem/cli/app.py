@@ -11,12 +11,14 @@ from neuromem.cli.demo import demo
 from neuromem.cli.doctor import doctor
 from neuromem.cli.graph import graph
 from neuromem.cli.ingest import ingest
+from neuromem.cli.jobs import jobs
 from neuromem.cli.kv import kv
 from neuromem.cli.migrate import migrate
 from neuromem.cli.plugins import plugins
 from neuromem.cli.recall import recall
 from neuromem.cli.screen import Failure, log_to_screen
 from neuromem.cli.sessions import sessions
+from neuromem.cli.worker import worker
 from neuromem.errors import NeuroMemError
 
 if TYPE_CHECKING:
@@ -107,5 +109,5 @@ def neuromem(*, debug: bool) -> None:
     log_to_screen(debug=debug)
 
 
-for command in (demo, ingest, recall, kv, graph, sessions, plugins, doctor, migrate):
+for command in (demo, ingest, recall, kv, graph, sessions, jobs, worker, plugins, doctor, migrate):
     neuromem.add_command(command)
