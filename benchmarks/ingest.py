@@ -85,7 +85,9 @@ async def run(arguments: argparse.Namespace) -> Report:
     settings = {} if arguments.fsync else {"fsync": "off"}
     synthetic = Synthetic(arguments.seed)
     async with place(arguments.database_url, settings=settings) as where:
-        nm = NeuroMemory(where.url, embedding, llm="none", schema=where.schema, worker=False)
+        nm = NeuroMemory(
+            where.url, embedding, llm="none", schema=where.schema, worker=False, auto_extract=False
+        )
         async with nm:
             meter = await Meter.of(where)
             report = Report(
@@ -119,7 +121,9 @@ async def run(arguments: argparse.Namespace) -> Report:
                 for i in range(WARM_UP):
                     await call(i)
                 report.results[label] = await _timed(meter, counted, arguments.calls, call)
-        async with NeuroMemory(where.url, embedding, llm="none", schema=where.schema, worker=False) as nm:
+        async with NeuroMemory(
+            where.url, embedding, llm="none", schema=where.schema, worker=False, auto_extract=False
+        ) as nm:
             counted = Statements(nm)
             waiting = sum(result.items for result in report.results.values()) + 2 * WARM_UP
 

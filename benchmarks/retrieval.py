@@ -3,12 +3,13 @@
     python benchmarks/retrieval.py --data locomo.json [--conversations 1-3] [--questions 100 --seed 1]
 
 Every turn is stored through the public API (one conversation = one user), every question is asked through
-``recall(limit=50)``. In the same run: each arm alone, as `recall` shows it, and the reference
-implementations, bm25s and cosine in numpy, on the index's own tokens and vectors: the scores must be equal.
+``recall(limit=50)``. In the same run: each arm alone, as `recall` shows it, and the reference implementations, bm25s
+and cosine in numpy, on the index's own tokens and vectors: the scores must be equal.
 
-``--extracted`` runs LoCoMo through the extraction as well, its recorded facts being what the model replies, and
-compares messages alone with what is recalled by the provenance of facts and messages. ``--as facts`` stores the facts
-recorded with LoCoMo as memories instead of turns. ``--ablation`` runs the
+``--rules`` lets the installed rules extract memories beside the messages, as a user without an LLM has it; what was
+extracted from a turn counts as that turn. ``--extracted`` runs LoCoMo through the extraction as well, its recorded
+facts being what the model replies, and compares messages alone with what is recalled by the provenance of facts and
+messages. ``--as facts`` stores the facts recorded with LoCoMo as memories instead of turns. ``--ablation`` runs the
 pipeline again with each part off. ``--check-min-score`` asks what does not belong to the user.
 """
 
@@ -27,7 +28,7 @@ from typing import TYPE_CHECKING, Any
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks.support import datasets, embeddings, environment, metrics, unrelated
-from benchmarks.support.references import Ranked, References, Tap, difference
+from benchmarks.support.references import Ranked, References, Tap, difference, sources
 from benchmarks.support.replay import Replay, replaying
 from benchmarks.support.server import Place, place
 from benchmarks.support.tables import table
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
 
 LIMIT = 50
 PIPELINE = "pipeline"
+AS_STORED = "pipeline, extracted memories taken out"
 TOLERANCE = 1e-4  # by which an arm's scores may differ from the reference's
 
 CONTEXT_FREE: dict[str, Any] = {"context": {}, "session": 0.0}
@@ -114,11 +116,14 @@ async def run(arguments: argparse.Namespace) -> Report:
     settings = _settings(arguments.set)
     # nothing here needs to survive a crash
     async with place(arguments.database_url, settings={"fsync": "off"}) as where:
-        async with _open(where, embedding, settings) as nm:
+        async with _open(where, embedding, settings, auto_extract=arguments.rules) as nm:
             began = time.monotonic()
             covers = {c.name: await _store(nm, c, data.language, arguments.as_) for c in data.conversations}
             await nm.drain()
             loaded = time.monotonic() - began
+            for user, stored in covers.items():
+                for memory, messages in (await sources(where, user)).items():
+                    stored[memory] = frozenset().union(*(stored[message] for message in messages))
             report = Report(await _facts(arguments, data, asked, where, embedding, loaded))
             await _measure(nm, where, embedding, asked, covers, data.language, report)
             if arguments.extracted:
@@ -144,6 +149,7 @@ async def run(arguments: argparse.Namespace) -> Report:
 def _open(
     where: Place, embedding: EmbeddingProvider, settings: Settings | Mapping[str, Any], **more: Any
 ) -> NeuroMemory:
+    more = {"auto_extract": False, **more}
     return NeuroMemory(where.url, embedding, llm="none", schema=where.schema, settings=settings, **more)
 
 
@@ -181,6 +187,7 @@ async def _measure(
     differences = {"BM25 against bm25s": 0.0, "vectors against numpy": 0.0}
     tap = Tap()
     references: dict[str, References] = {}
+    extracted: dict[str, set[str]] = {}
     tapped = nm.settings.model_copy(update={"enable": (*nm.settings.enable, "tap")})
     async with _open(where, embedding, tapped, plugins=[tap], worker=False) as watched:
         for conversation, question in asked:
@@ -188,6 +195,7 @@ async def _measure(
             if user not in references:
                 references[user] = References(language, nm.settings.bm25)
                 await references[user].load(where, user)
+                extracted[user] = set(await sources(where, user))
             answer = await nm.recall(user, question.text, LIMIT, language=language)
             await watched.recall(user, question.text, LIMIT, language=language)
             vector = await embedding.embed_query(tap.embedded)
@@ -195,6 +203,7 @@ async def _measure(
             near = references[user].numpy(vector, LIMIT)
             lists = {
                 PIPELINE: _ids(answer["merged"]),
+                AS_STORED: [key for key in _ids(answer["merged"]) if key not in extracted[user]],
                 "bm25_results": _ids(answer["bm25_results"]),
                 "vector_results": _ids(answer["vector_results"]),
                 "bm25s": words.ids,
@@ -205,6 +214,8 @@ async def _measure(
                 judged.setdefault(name, []).append((question.category, quality))
             _raise(differences, "BM25 against bm25s", tap.bm25, words)
             _raise(differences, "vectors against numpy", tap.vector, near)
+    if not any(extracted.values()):
+        del judged[AS_STORED]
     report.systems = {name: metrics.by_category(values) for name, values in judged.items()}
     report.differences = differences
 
@@ -219,7 +230,12 @@ async def _extracted(
     with replaying(replay) as address:
         model = OpenAILLM("none", "replay", address)
         async with NeuroMemory(
-            where.url, embedding, model, schema="extracted", graph_enabled=True, settings=settings
+            where.url,
+            embedding,
+            model,
+            schema=f"{where.schema}_extracted",
+            graph_enabled=True,
+            settings=settings,
         ) as nm:
             covers = {c.name: await _store(nm, c, data.language, "turns") for c in data.conversations}
             began = time.process_time()
@@ -411,6 +427,7 @@ def parser() -> argparse.ArgumentParser:
     options.add_argument(
         "--no-captions", dest="captions", action="store_false", help="leave shared images out"
     )
+    options.add_argument("--rules", action="store_true", help="let the installed rules extract memories, too")
     options.add_argument("--set", action="append", default=[], metavar="bm25.k1=0.6", help="a setting")
     options.add_argument("--extracted", action="store_true", help="also run what LoCoMo recorded of a model")
     options.add_argument("--ablation", action="store_true", help="run again with each part off")

@@ -114,9 +114,13 @@ async def database(database_url: str) -> AsyncIterator[Database]:
 
 @asynccontextmanager
 async def opened(address: str, **arguments: Any) -> AsyncIterator[NeuroMemory]:
-    """A NeuroMemory with the hashing embedding unless told otherwise, without the machine's plugins' defaults."""
+    """A NeuroMemory with the hashing embedding unless told otherwise, without the machine's plugins' defaults.
+
+    Without an LLM nothing is extracted, though the local plugin's rules would be there.
+    """
     arguments.setdefault("embedding", HashEmbedding())
     arguments.setdefault("llm", "none")
+    arguments.setdefault("auto_extract", arguments["llm"] != "none" or "plugins" in arguments)
     async with NeuroMemory(address, **arguments) as memory:
         yield memory
 

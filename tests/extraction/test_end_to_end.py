@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +32,10 @@ GOOGLE: dict[str, Any] = {
 }  # fmt: skip
 
 
+def named(shown: dict[str, Any]) -> dict[str, Any]:
+    return {"facts": [{"content": "Alice has a cat called Momo.", "sources": ["m1"]}]}
+
+
 async def test_a_message_becomes_facts_episodes_relations_and_profile(
     nm: NeuroMemory, model: HttpServer
 ) -> None:
@@ -49,15 +55,21 @@ async def test_a_message_becomes_facts_episodes_relations_and_profile(
     assert found["pending"] == 0
 
 
-async def test_recall_leaves_an_extracted_message_to_its_facts_unless_asked(nm: NeuroMemory) -> None:
+async def test_recall_leaves_an_extracted_message_to_its_facts_unless_asked(
+    nm: NeuroMemory, model: HttpServer
+) -> None:
+    thinking = threading.Event()
+    model.always = lambda request: replace(answering(named)(request), hold=thinking)
     message = await nm.ingest("alice", "user", "My cat is called Momo")
     waiting = await nm.recall("alice", "What is the cat called?")
-    assert message.id in [item["id"] for item in waiting["merged"]]
+    assert [item["id"] for item in waiting["merged"]] == [message.id]
+    assert waiting["pending"] >= 1
+    thinking.set()
     await nm.drain()
     by_facts = await nm.recall("alice", "What is the cat called?")
     assert [item["memory_type"] for item in by_facts["merged"]] == ["fact"]
-    both = await nm.recall("alice", "What is the cat called?", include_conversations=True, limit=1)
-    assert both["merged"]
+    both = await nm.recall("alice", "What is the cat called?", include_conversations=True)
+    assert {item["memory_type"] for item in both["merged"]} == {"fact", "message"}
     only = await nm.recall("alice", "What is the cat called?", memory_type="message")
     assert [item["id"] for item in only["merged"]] == [message.id]
 

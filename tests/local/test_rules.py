@@ -64,7 +64,7 @@ def test_what_is_asked_supposed_denied_or_reported_gives_no_fact() -> None:
 async def test_a_start_without_any_key_knows_some_facts_and_still_finds_every_message(
     database_url: str,
 ) -> None:
-    async with opened(database_url, graph_enabled=True) as nm:
+    async with opened(database_url, graph_enabled=True, auto_extract=True) as nm:
         for text in (
             "I live in Paris with my two cats.",
             "I live in Rome.",
