@@ -26,14 +26,20 @@ if TYPE_CHECKING:
     from neuromem.plugin.stages import Retriever
 
 POSTINGS = """
-    SELECT e.entry, e.item::text AS item, array_agg(p.term) FILTER (WHERE p.term IS NOT NULL) AS terms,
+    SELECT e.entry, e.kind::text AS kind, e.item::text AS item,
+           array_agg(p.term) FILTER (WHERE p.term IS NOT NULL) AS terms,
            array_agg(p.tf::int) FILTER (WHERE p.term IS NOT NULL) AS counts
     FROM {s}.entries e LEFT JOIN {s}.postings p ON p.user_id = e.user_id AND p.entry = e.entry
-    WHERE e.user_id = $1 AND e.superseded_at IS NULL GROUP BY e.entry, e.item ORDER BY e.entry
+    WHERE e.user_id = $1 AND e.superseded_at IS NULL AND e.kind IN ('m', 'k')
+    GROUP BY e.entry, e.kind, e.item ORDER BY e.entry
 """
 VECTORS = """
     SELECT v.entry, v.v::text AS v FROM {s}.vectors v JOIN {s}.spaces s ON s.space = v.space AND s.active
-    WHERE v.user_id = $1 AND v.current AND v.part = 0 ORDER BY v.entry
+    WHERE v.user_id = $1 AND v.current AND v.part = 0 AND v.kind IN ('m', 'k') ORDER BY v.entry
+"""
+SOURCES = """
+    SELECT memory_id::text AS memory, array_agg(message_id::text) AS messages FROM {s}.memory_sources
+    WHERE user_id = $1 GROUP BY memory_id
 """
 
 
@@ -70,42 +76,41 @@ class Tap:
 
 
 class References:
-    """What a user's index holds, searched by others' code."""
+    """What a user's index holds, searched by others' code; messages and memories are corpora of their own."""
 
     def __init__(self, language: str, settings: BM25Settings) -> None:
         self._language = language
-        self._bm25: Any = bm25s.BM25(method="lucene", k1=settings.k1, b=settings.b, dtype="float64")
-        self._items: list[str] = []
+        self._settings = settings
+        self._corpora: list[tuple[list[str], Any]] = []
         self._near: list[str] = []
         self._matrix: NDArray[np.float32] = np.empty((0, 0), dtype=np.float32)
 
     async def load(self, where: Place, user_id: str) -> None:
         """Fetch tokens and vectors from the index."""
-        connection = await where.connect()
-        try:
-            await connection.execute("SELECT set_config('neuromem.user_id', $1, false)", user_id)
-            rows = await connection.fetch(POSTINGS.replace("{s}", where.schema), user_id)
-            stored = await connection.fetch(VECTORS.replace("{s}", where.schema), user_id)
-        finally:
-            await connection.close()
+        rows = await _fetch(where, user_id, POSTINGS)
+        stored = await _fetch(where, user_id, VECTORS)
+        for kind in sorted({row["kind"] for row in rows}):
+            members = [row for row in rows if row["kind"] == kind]
+            index: Any = bm25s.BM25(
+                method="lucene", k1=self._settings.k1, b=self._settings.b, dtype="float64"
+            )
+            index.index([_tokens(row) for row in members], show_progress=False)
+            self._corpora.append(([row["item"] for row in members], index))
         items = {row["entry"]: row["item"] for row in rows}
-        self._items = list(items.values())
-        tokens = [
-            [term for term, n in zip(row["terms"] or (), row["counts"] or (), strict=True) for _ in range(n)]
-            for row in rows
-        ]
-        self._bm25.index(tokens, show_progress=False)
         self._near = [items[row["entry"]] for row in stored]
         self._matrix = np.array([_numbers(row["v"]) for row in stored], dtype=np.float32)
 
     def bm25s(self, question: str, depth: int) -> Ranked:
         """Return the best by bm25s, those that share no word left out."""
-        known = [t for t in tokenize(question, self._language) if t in self._bm25.vocab_dict]
-        if not known:
-            return Ranked([], [])
-        scores = np.asarray(self._bm25.get_scores(known), dtype=np.float64)
-        best = [i for i in np.argsort(-scores, kind="stable")[:depth] if scores[i] > 0]
-        return Ranked([self._items[i] for i in best], [float(scores[i]) for i in best])
+        found: list[tuple[float, str]] = []
+        for items, index in self._corpora:
+            known = [t for t in tokenize(question, self._language) if t in index.vocab_dict]
+            if known:
+                scores = np.asarray(index.get_scores(known), dtype=np.float64)
+                best = [i for i in np.argsort(-scores, kind="stable")[:depth] if scores[i] > 0]
+                found += [(float(scores[i]), items[i]) for i in best]
+        found.sort(key=lambda pair: -pair[0])
+        return Ranked([item for _, item in found[:depth]], [score for score, _ in found[:depth]])
 
     def numpy(self, vector: Sequence[float], depth: int) -> Ranked:
         """Return the nearest by cosine, computed over the stored half vectors."""
@@ -116,6 +121,11 @@ class References:
         cosines = self._matrix @ (query / norm).astype(np.float16).astype(np.float32)
         best = np.argsort(-cosines, kind="stable")[:depth]
         return Ranked([self._near[i] for i in best], [float(cosines[i]) for i in best])
+
+
+async def sources(where: Place, user_id: str) -> dict[str, list[str]]:
+    """Return from which messages each extracted memory was taken."""
+    return {row["memory"]: row["messages"] for row in await _fetch(where, user_id, SOURCES)}
 
 
 def difference(arm: Ranked, reference: Ranked, depth: int) -> float:
@@ -138,6 +148,20 @@ def difference(arm: Ranked, reference: Ranked, depth: int) -> float:
 
 def _ranked(candidates: Sequence[Candidate]) -> Ranked:
     return Ranked([c.id for c in candidates], [c.score for c in candidates])
+
+
+async def _fetch(where: Place, user_id: str, sql: str) -> list[Any]:
+    connection = await where.connect()
+    try:
+        await connection.execute("SELECT set_config('neuromem.user_id', $1, false)", user_id)
+        rows: list[Any] = await connection.fetch(sql.replace("{s}", where.schema), user_id)
+        return rows
+    finally:
+        await connection.close()
+
+
+def _tokens(row: Any) -> list[str]:
+    return [term for term, n in zip(row["terms"] or (), row["counts"] or (), strict=True) for _ in range(n)]
 
 
 def _numbers(text: str) -> NDArray[np.float32]:

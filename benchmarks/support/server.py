@@ -41,7 +41,7 @@ async def place(
             yield Place(database_url, schema)
         finally:
             connection = await asyncpg.connect(dsn=urls.parse(database_url).dsn)
-            await connection.execute(f"DROP SCHEMA IF EXISTS {schema} CASCADE")
+            await connection.execute(f"DROP SCHEMA IF EXISTS {schema}, {schema}_extracted CASCADE")
             await connection.close()
         return
     with tempfile.TemporaryDirectory(prefix="neuromem-bench-") as folder:

@@ -95,6 +95,12 @@ async def test_facts_stand_for_the_turns_they_were_taken_from(tmp_path: Path, em
     assert report.systems["pipeline"]["single-hop"][1].recall[1] == 1.0
 
 
+async def test_what_rules_extract_counts_as_the_turn_it_came_from(tmp_path: Path, empty_url: str) -> None:
+    report = await measured(write(tmp_path, MEMORYBANK), empty_url, "--rules")
+    assert report.systems["pipeline"]["all"][1].recall[5] == 1.0
+    assert all(value <= retrieval.TOLERANCE for value in report.differences.values()), report.differences
+
+
 async def test_every_sufficient_set_of_a_chinese_question_counts(tmp_path: Path, empty_url: str) -> None:
     report = await measured(write(tmp_path, MEMORYBANK), empty_url)
     assert report.systems["pipeline"]["all"][1].recall[1] == 1.0
