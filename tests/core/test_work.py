@@ -18,12 +18,19 @@ from neuromem.errors import (
 )
 from neuromem.memory import NeuroMemory
 from neuromem.testing import HashEmbedding
-from tests.conftest import opened
+from tests import conftest
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Sequence
+    from contextlib import AbstractAsyncContextManager
 
     from neuromem.store.engine import Database
+
+
+def opened(address: str, **arguments: Any) -> AbstractAsyncContextManager[NeuroMemory]:
+    """Open without extraction: here the work is embedding."""
+    return conftest.opened(address, **{"auto_extract": False, **arguments})
+
 
 QUICK = {"work": {"poll": 0.02, "retry_delay": 0.01, "max_attempts": 3}}
 

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 ORDERED = frozenset({"extract"})
 BUSY = """
     EXISTS (SELECT FROM {s}.jobs o
-            WHERE o.user_id = {j}.user_id AND o.kind = {j}.kind AND o.needs = {j}.needs AND NOT o.dead
-              AND (o.lease_until >= now() OR o.attempts > 0 AND o.run_after > now() AND o.job < {j}.job))
+            WHERE o.user_id = j.user_id AND o.kind = j.kind AND o.needs = j.needs AND NOT o.dead AND o.attempts > 0
+              AND (o.lease_until >= now() OR o.run_after > now() AND o.job < j.job))
 """
 
 # Users take turns in the order of their ids, from where this worker left off: nobody starves, and no index
@@ -29,7 +29,7 @@ NEXT = """
       AND (j.lease_until IS NULL OR j.lease_until < now()) AND j.needs = ANY(CAST(:serves AS text[]))
       AND (NOT j.kind = ANY(CAST(:ordered AS text[])) OR NOT {busy})
     ORDER BY j.user_id, j.job LIMIT 1
-""".replace("{busy}", BUSY.replace("{j}", "j"))
+""".replace("{busy}", BUSY)
 
 # Only jobs that were tried equally often are taken together, and the fewer of them the oftener they failed:
 # what fails again and again ends up alone and takes no other with it. An array, because a subquery under IN may
@@ -47,14 +47,18 @@ CLAIM = """
     RETURNING j.job, j.entry, j.payload, j.attempts
 """
 CLAIM_ANY = CLAIM.replace("{in_order}", "")
+# Neighbors only: up to what is being served, waits for its next try, or was said in another session. Found once per
+# claim, for a user may have many thousand jobs.
 CLAIM_NEXT = CLAIM.replace(
     "{in_order}",
-    f"""
-          AND c.payload ->> 'session' = CAST(:session AS text) AND NOT {BUSY.replace("{j}", "c")}
-          AND NOT EXISTS (SELECT FROM {{s}}.jobs o
-                          WHERE o.user_id = :user AND o.kind = :kind AND o.needs = :needs AND NOT o.dead
-                            AND o.run_after <= now() AND o.job < c.job
-                            AND o.payload ->> 'session' <> CAST(:session AS text))
+    """
+          AND c.payload ->> 'session' = CAST(:session AS text)
+          AND c.job < coalesce((
+              SELECT min(CASE WHEN o.lease_until >= now() THEN 0 ELSE o.job END) FROM {s}.jobs o
+              WHERE o.user_id = :user AND o.kind = :kind AND o.needs = :needs AND NOT o.dead
+                AND (o.lease_until >= now() OR o.attempts > 0 AND o.run_after > now()
+                     OR o.run_after <= now() AND o.payload ->> 'session' <> CAST(:session AS text))
+          ), 9223372036854775807)
     """,
 )
 

@@ -187,6 +187,7 @@ INDEXES = (
     "CREATE INDEX postings_past ON {s}.postings (user_id, kind, term) INCLUDE (entry, tf, length) "
     "WHERE NOT current",
     "CREATE INDEX jobs_open ON {s}.jobs (user_id, kind, job) WHERE NOT dead",
+    "CREATE INDEX jobs_tried ON {s}.jobs (user_id, kind, job) WHERE attempts > 0 AND NOT dead",
 )
 
 SPACES = """
