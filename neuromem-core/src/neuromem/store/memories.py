@@ -194,7 +194,9 @@ async def chains(
         CHAINS, {"user": user_id, "hashes": list(hashes), "slots": list(slots), "targets": list(targets)}
     )
     return [
-        Version(str(r.memory_id), r.version, r.memory_type, r.entry, bytes(r.content_hash), r.slot, r.why)
+        Version(
+            str(r.memory_id), r.version, r.memory_type, r.entry, bytes(r.content_hash), r.slot, r.why, r.pinned
+        )
         for r in rows
     ]
 
