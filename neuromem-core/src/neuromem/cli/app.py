@@ -9,6 +9,7 @@ import click
 
 from neuromem.cli.demo import demo
 from neuromem.cli.doctor import doctor
+from neuromem.cli.files import files
 from neuromem.cli.graph import graph
 from neuromem.cli.ingest import ingest
 from neuromem.cli.jobs import jobs
@@ -109,5 +110,5 @@ def neuromem(*, debug: bool) -> None:
     log_to_screen(debug=debug)
 
 
-for command in (demo, ingest, recall, kv, graph, sessions, jobs, worker, plugins, doctor, migrate):
+for command in (demo, ingest, recall, kv, graph, files, sessions, jobs, worker, plugins, doctor, migrate):
     neuromem.add_command(command)
