@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
 COUNTS = """
     SELECT (SELECT count(*) FROM {s}.messages) AS messages, (SELECT count(*) FROM {s}.entries) AS entries,
-           (SELECT count(*) FROM {s}.jobs WHERE kind = 'embed') AS jobs, (SELECT sum(entries) FROM {s}.corpora) AS counted
+           (SELECT count(*) FROM {s}.jobs WHERE kind = 'embed') AS jobs,
+           (SELECT sum(entries) FROM {s}.corpora) AS counted
 """
 
 
