@@ -26,7 +26,7 @@ if TYPE_CHECKING:
         Window,
     )
     from neuromem.domain.graph import Edge, EdgeType, GraphChange, GraphPath, Neighbor, Node, NodeType
-    from neuromem.domain.memories import Memory, MemoryType
+    from neuromem.domain.memories import Memory, MemoryType, MemoryVersion
     from neuromem.domain.messages import Message, MessageDict, Role, Session
     from neuromem.domain.profile import KVItem
     from neuromem.domain.recall import (
@@ -118,6 +118,7 @@ if TYPE_CHECKING:
         "LocalEmbedding",
         "Memory",
         "MemoryType",
+        "MemoryVersion",
         "Message",
         "MessageDict",
         "MigrationError",

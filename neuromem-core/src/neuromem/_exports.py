@@ -30,7 +30,7 @@ _MODULES = {
         "Window",
     ),
     "neuromem.domain.graph": ("Edge", "EdgeType", "GraphChange", "GraphPath", "Neighbor", "Node", "NodeType"),
-    "neuromem.domain.memories": ("Memory", "MemoryType"),
+    "neuromem.domain.memories": ("Memory", "MemoryType", "MemoryVersion"),
     "neuromem.domain.messages": ("Message", "MessageDict", "Role", "Session"),
     "neuromem.domain.profile": ("KVItem",),
     "neuromem.domain.recall": (

@@ -41,7 +41,6 @@ VERSIONED = (
 LEFT_ALONE = {
     "memories": "rolled back by `memories`",
     "entries": "follow what they are found by",
-    "documents": "files are what was uploaded, not what was learned",
 }
 
 CLOSE = """
