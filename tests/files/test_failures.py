@@ -11,6 +11,7 @@ import pytest
 from neuromem.errors import ConfigurationError, InputError, NotFoundError, StorageError
 from neuromem_local import FolderStorage
 from tests.conftest import opened
+from tests.files import samples
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterable, AsyncIterator, Callable
@@ -180,3 +181,47 @@ async def test_a_path_that_cannot_be_read_is_refused(nm: NeuroMemory, tmp_path: 
         await nm.files.upload("alice", "note.txt", tmp_path)
     with pytest.raises(InputError, match="binary mode"):
         await nm.files.upload("alice", "note.txt", io.StringIO("Some text."))
+
+
+@pytest.mark.parametrize(
+    ("module", "extra", "name"), [("pypdf", "pdf", "paper.pdf"), ("docx", "docx", "letter.docx")]
+)
+async def test_a_type_whose_library_is_missing_names_the_extra(
+    nm: NeuroMemory,
+    place: Place,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    module: str,
+    extra: str,
+    name: str,
+) -> None:
+    file = samples.pdf("Whales.") if extra == "pdf" else samples.word("Whales.")
+    (tmp_path / f"{module}.py").write_text("raise ImportError('not installed')")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(
+        ConfigurationError, match=rf"'{name}' of user 'alice' .* pip install 'neuromem\[{extra}\]'"
+    ):
+        await nm.files.upload("alice", name, file)
+    assert not any((await place.check()).values())
+
+
+async def test_what_reads_files_sees_no_keys(
+    nm: NeuroMemory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file that takes over the library which reads it finds nothing of value there."""
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-secret")
+    monkeypatch.setenv("NEUROMEM_DATABASE_URL", "postgresql://secret")
+    file = samples.pdf("Whales.")
+    (tmp_path / "pypdf.py").write_text(
+        "import sys, types\n"
+        "errors = sys.modules['pypdf.errors'] = types.ModuleType('pypdf.errors')\n"
+        "errors.DependencyError = type('DependencyError', (Exception,), {})\n"
+        "class PdfReader:\n"
+        "    def __init__(self, file):\n"
+        "        import os; raise RuntimeError(sorted(os.environ))\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(InputError, match="PATH") as caught:
+        await nm.files.upload("alice", "paper.pdf", file)
+    assert "KEY" not in str(caught.value)
+    assert "NEUROMEM" not in str(caught.value)
