@@ -78,7 +78,12 @@ class RetrieverContract:
         async def whole() -> tuple[list[RecallResult], dict[str, set[str]]]:
             owned: dict[str, set[str]] = {"alice": set(), "bob": set()}
             async with NeuroMemory(
-                url, HashEmbedding(), "none", plugins=[_Plugin(watched)], settings=settings
+                url,
+                HashEmbedding(),
+                "none",
+                plugins=[_Plugin(watched)],
+                settings=settings,
+                auto_extract=False,
             ) as memory:
                 for user, prefix in (("alice", ""), ("bob", "Bob says: ")):
                     for content in self.contents:
