@@ -101,6 +101,8 @@ async def test_nothing_worth_keeping_says_why(nm: NeuroMemory, model: HttpServer
     await nm.ingest("alice", "user", "Hello!")
     await nm.drain()
     assert (await state(nm))[:2] == ("empty", "a greeting")
+    found = await nm.recall("alice", "Hello!")
+    assert [item["content"] for item in found["merged"]] == ["Hello!"]
     assert await nm.conversations.get_unextracted_messages("alice") == []
 
 

@@ -107,7 +107,7 @@ class Extraction:
 
     ``profile`` has the keys of namespace ``profile``: lists add to what is there, strings replace it. ``why`` tells
     what a window without any item was. ``complete`` says that the messages were read by a model, so that recall may
-    leave them out of ``merged`` from now on.
+    leave those that something came of out of ``merged`` from now on.
     """
 
     memories: Sequence[ExtractedMemory] = ()

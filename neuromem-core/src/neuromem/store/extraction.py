@@ -117,7 +117,8 @@ KNOWN = """
 KNOWN_BY_WORDS = "WITH " + lexical.expressions(tokens=True, past=False) + KNOWN
 KNOWN_BY_MEANING = "WITH " + lexical.expressions(tokens=False, past=False) + KNOWN
 
-# The result's first statement: what is not ours any more is seen before anything is written.
+# The result's first statement: what is not ours any more is seen before anything is written. A message of which
+# nothing was kept stays to be recalled itself: nothing else tells what it says.
 ACKNOWLEDGE = """
     WITH mine AS (
         DELETE FROM {s}.jobs WHERE user_id = :user AND job = ANY(CAST(:jobs AS bigint[])) AND lease = :lease
@@ -130,8 +131,10 @@ ACKNOWLEDGE = """
         ON CONFLICT (user_id, message_id, extractor) DO UPDATE SET
             state = excluded.state, why = excluded.why, origin = excluded.origin, created_at = excluded.created_at
     ), hidden AS (
-        UPDATE {s}.entries SET extracted = true
-        WHERE user_id = :user AND entry IN (SELECT entry FROM mine) AND CAST(:complete AS bool) AND NOT extracted
+        UPDATE {s}.entries e SET extracted = true
+        FROM unnest(CAST(:messages AS uuid[]), CAST(:states AS text[])) AS n(message_id, state)
+        WHERE e.user_id = :user AND e.item = n.message_id AND e.version = 1 AND n.state = 'done'
+          AND CAST(:complete AS bool) AND NOT e.extracted
     ), flagged AS (
         UPDATE {s}.users SET extracted = true
         WHERE user_id = :user AND CAST(:complete AS bool) AND NOT extracted
