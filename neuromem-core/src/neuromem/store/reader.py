@@ -244,7 +244,7 @@ class StoreReader:
             return share
         near, trust = entry.contrast, self._trust
         background = self._about.background if self._about else None
-        if background is not None:
+        if background is not None and background < 1.0:  # a model that tells nothing apart has no beyond
             near = trust * near + (1.0 - trust) * (entry.cosine - background) / (1.0 - background)
         near = min(1.0, max(0.0, near / FULL))
         return max(share, 1.0 - (1.0 - near) * (1.0 - 0.7 * share))
