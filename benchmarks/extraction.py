@@ -107,8 +107,8 @@ async def _measure(
     cost = (await nm.usage(spoken.name)).get("extraction", {})
     return [
         spoken.name, len(spoken.turns), len(recorded.turns), len(facts), _share(np.atleast_1d(near.any(axis=1))),
-        _share(np.atleast_1d(near.any(axis=0))), _dates(found, turn_of), cost.get("calls", 0), cost.get("prompt_tokens", 0),
-        cost.get("completion_tokens", 0), round(took, 1),
+        _share(np.atleast_1d(near.any(axis=0))), _dates(found, turn_of), cost.get("calls", 0),
+        cost.get("prompt_tokens", 0), cost.get("completion_tokens", 0), round(took, 1),
     ]  # fmt: skip
 
 

@@ -37,7 +37,9 @@ async def state(nm: NeuroMemory, user: str = "alice", as_of: datetime | None = N
     nodes = await nm.graph.list_nodes(user, as_of=as_of, limit=1_000)
     profile = await nm.kv.list(user, "profile", as_of=as_of)
     return {
-        "memories": {m.id: (m.content, m.memory_type, dict(m.metadata), m.importance, m.pinned) for m in memories},
+        "memories": {
+            m.id: (m.content, m.memory_type, dict(m.metadata), m.importance, m.pinned) for m in memories
+        },
         "edges": {e.id: (str(e), dict(e.properties), e.valid_from, e.valid_until) for e in edges},
         "nodes": {(n.node_type.value, n.id): (dict(n.properties), n.aliases) for n in nodes},
         "profile": {item["key"]: item["value"] for item in profile},
@@ -46,7 +48,9 @@ async def state(nm: NeuroMemory, user: str = "alice", as_of: datetime | None = N
 
 async def supersede(nm: NeuroMemory, user: str, text: str) -> None:
     """Store a fact as extraction does: it replaces what filled its place until now."""
-    new = NewMemory(content=text, memory_type="fact", slot="home", origin={"by": "extractor", "extractor": "test"})
+    new = NewMemory(
+        content=text, memory_type="fact", slot="home", origin={"by": "extractor", "extractor": "test"}
+    )
     async with nm._life.database.user(user) as transaction:
         moment = await index.begin(transaction, user, 1)
         digest = statement_hash(new)

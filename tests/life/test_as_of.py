@@ -37,7 +37,9 @@ CHANGES = st.one_of(
 )
 
 
-async def change(nm: NeuroMemory, user: str, step: tuple[Any, ...], known: list[str], past: list[datetime]) -> None:
+async def change(
+    nm: NeuroMemory, user: str, step: tuple[Any, ...], known: list[str], past: list[datetime]
+) -> None:
     """Make one change; one that is refused changes nothing."""
     kind, *given = step
     chosen = known[given[0] % len(known)] if known and isinstance(given[0], int) else str(uuid4())
@@ -76,7 +78,9 @@ async def change(nm: NeuroMemory, user: str, step: tuple[Any, ...], known: list[
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )  # fmt: skip
 @given(steps=st.lists(CHANGES, min_size=6, max_size=14))
-async def test_every_past_moment_answers_as_it_did_then(nm: NeuroMemory, steps: list[tuple[Any, ...]]) -> None:
+async def test_every_past_moment_answers_as_it_did_then(
+    nm: NeuroMemory, steps: list[tuple[Any, ...]]
+) -> None:
     user = f"user-{uuid4()}"
     known: list[str] = []
     past: list[datetime] = [await now(nm)]
@@ -120,4 +124,6 @@ async def test_writers_at_once_never_share_a_moment_and_each_moment_is_whole(nm:
     assert moments == sorted(set(moments))
     assert [v.superseded_at for v in history[:-1]] == moments[1:]
     for version in history:
-        assert [m.version for m in await nm.list_memories("alice", as_of=version.created_at)] == [version.version]
+        assert [m.version for m in await nm.list_memories("alice", as_of=version.created_at)] == [
+            version.version
+        ]

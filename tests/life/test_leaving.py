@@ -71,7 +71,9 @@ class Stubborn(MemoryStorage):
         return await super().delete(key)
 
 
-async def test_objects_follow_until_they_are_gone_and_say_nothing_of_whose_they_were(database_url: str) -> None:
+async def test_objects_follow_until_they_are_gone_and_say_nothing_of_whose_they_were(
+    database_url: str,
+) -> None:
     storage = Stubborn()
     async with opened(
         database_url, storage=storage, settings={"work": {"retry_delay": 0.05, "poll": 0.05}}

@@ -24,7 +24,9 @@ async def found(nm: NeuroMemory, query: str, **options: object) -> list[str]:
     return [item["content"] for item in result["merged"]]
 
 
-async def test_an_update_is_a_new_version_that_recall_finds_and_the_old_one_is_history(nm: NeuroMemory) -> None:
+async def test_an_update_is_a_new_version_that_recall_finds_and_the_old_one_is_history(
+    nm: NeuroMemory,
+) -> None:
     old = await nm.add_memory("alice", "Drinks coffee", importance=3)
     new = await nm.update_memory("alice", old.id, "Drinks tea", importance=8, reason="she told me")
     assert (new.id, new.version, new.content, new.importance) == (old.id, 2, "Drinks tea", 8)
@@ -43,7 +45,9 @@ async def test_a_change_beside_the_text_keeps_what_the_memory_is_found_by(nm: Ne
     await nm.drain()
     changed = await nm.update_memory("alice", memory.id, metadata={"a": 1}, memory_type="fact")
     result = await nm.recall("alice", "violin", memory_type="fact")
-    assert [(i["content"], i["metadata"]) for i in result["vector_results"]] == [("Plays the violin", {"a": 1})]
+    assert [(i["content"], i["metadata"]) for i in result["vector_results"]] == [
+        ("Plays the violin", {"a": 1})
+    ]
     assert [i["content"] for i in result["bm25_results"]] == ["Plays the violin"]
     assert result["pending"] == 0
     assert await nm.update_memory("alice", memory.id, "Plays the violin") == changed

@@ -23,7 +23,9 @@ if TYPE_CHECKING:
 
     from neuromem.memory import NeuroMemory
 
-TEXT = st.text(st.characters(exclude_characters="\0", codec="utf-8"), min_size=1, max_size=30).filter(str.strip)
+TEXT = st.text(st.characters(exclude_characters="\0", codec="utf-8"), min_size=1, max_size=30).filter(
+    str.strip
+)
 
 
 def anonymous(data: dict[str, Any], user: str) -> dict[str, Any]:

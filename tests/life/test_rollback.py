@@ -43,7 +43,11 @@ async def test_a_rollback_brings_back_memories_relations_and_profile_and_can_be_
     await nm.drain()
     result = await nm.recall("alice", "Where does she work? tea chess")
     assert {item["content"] for item in result["merged"]} == {"Born in Rome", "Works at Google", "Likes tea"}
-    assert {item["content"] for item in result["vector_results"]} == {"Born in Rome", "Works at Google", "Likes tea"}
+    assert {item["content"] for item in result["vector_results"]} == {
+        "Born in Rome",
+        "Works at Google",
+        "Likes tea",
+    }
 
     assert (await nm.memory_history("alice", kept.id))[-1].version == 1
     history = await nm.memory_history("alice", changed.id)
@@ -74,7 +78,12 @@ async def test_a_rollback_touches_one_user_and_nothing_that_did_not_change(nm: N
 
 
 async def test_a_merge_of_nodes_is_rolled_back_too(nm: NeuroMemory) -> None:
-    for kind, name in (("PERSON", "Bob"), ("ORGANIZATION", "Acme"), ("PERSON", "Robert"), ("LOCATION", "Rome")):
+    for kind, name in (
+        ("PERSON", "Bob"),
+        ("ORGANIZATION", "Acme"),
+        ("PERSON", "Robert"),
+        ("LOCATION", "Rome"),
+    ):
         await nm.graph.create_node("alice", kind, name)
     await nm.graph.create_edge("alice", "PERSON", "Bob", "WORKS_AT", "ORGANIZATION", "Acme")
     await nm.graph.create_edge("alice", "PERSON", "Robert", "LIVES_IN", "LOCATION", "Rome")

@@ -47,7 +47,9 @@ async def test_stats_count_what_there_is(nm: NeuroMemory) -> None:
 
 
 async def test_cold_is_what_no_recall_returned_for_long(nm: NeuroMemory) -> None:
-    used, unused, new = [await nm.add_memory("alice", text) for text in ("Likes tea", "Has a dog", "Plays chess")]
+    used, unused, new = [
+        await nm.add_memory("alice", text) for text in ("Likes tea", "Has a dog", "Plays chess")
+    ]
     for memory in (used, unused):
         await age(nm, memory.id, 100)
     assert {m.id for m in await nm.cold_memories("alice")} == {used.id, unused.id}
@@ -89,12 +91,12 @@ async def test_an_entity_is_known_by_all_its_names(nm: NeuroMemory) -> None:
     await nm.graph.create_node("alice", "ORGANIZATION", "Acme Inc")
     await nm.graph.alias("alice", "ORGANIZATION", "Acme Inc", "Acme")
     await nm.graph.create_edge("alice", "USER", "alice", "WORKS_AT", "ORGANIZATION", "Acme")
-    fact = await nm.add_memory("alice", "Started at ACME in May", occurred_at=datetime(2020, 5, 1, tzinfo=UTC))
+    fact = await nm.add_memory(
+        "alice", "Started at ACME in May", occurred_at=datetime(2020, 5, 1, tzinfo=UTC)
+    )
     other = await nm.add_memory("alice", "Acme Inc pays well")
     await nm.add_memory("alice", "Likes tea")
-    message = await nm.ingest(
-        "alice", "user", "acme is moving", occurred_at=datetime(2021, 5, 1, tzinfo=UTC)
-    )
+    message = await nm.ingest("alice", "user", "acme is moving", occurred_at=datetime(2021, 5, 1, tzinfo=UTC))
     await nm.ingest("alice", "user", "The acne is gone")
     await nm.add_memory("bob", "Acme is big")
     for name in ("acme", "ACME inc"):

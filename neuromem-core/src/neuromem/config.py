@@ -76,7 +76,9 @@ class FileSettings(_Section):
     max_size: int = Field(default=50 * 1024 * 1024, ge=1, description="bytes a file may have")
     max_text: int = Field(default=50_000_000, ge=1, description="characters of text a file may have")
     passage_tokens: int = Field(default=300, ge=20, le=2_000, description="tokens of a passage, about")
-    passage_overlap: int = Field(default=50, ge=0, le=1_000, description="of these, shared with the one before")
+    passage_overlap: int = Field(
+        default=50, ge=0, le=1_000, description="of these, shared with the one before"
+    )
     parse_timeout: float = Field(default=120.0, gt=0, description="seconds that reading a file may take")
     parse_memory: int = Field(default=2**30, ge=2**28, description="bytes of memory that it may take")
     parsers: int = Field(default=2, ge=1, le=64, description="files that are read at the same time")

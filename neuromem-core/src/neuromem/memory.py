@@ -322,7 +322,9 @@ class NeuroMemory(Managing, History, Owning, Moving):
             metadata=metadata, language=language, on_arm_error=on_arm_error, graph=self.graph_enabled,
         )  # fmt: skip
         if as_of is None:
-            rooms.accesses.note(user_id, [m["id"] for m in found["merged"] if m["memory_type"] in MEMORY_TYPES])
+            rooms.accesses.note(
+                user_id, [m["id"] for m in found["merged"] if m["memory_type"] in MEMORY_TYPES]
+            )
         return found
 
     async def context(

@@ -96,8 +96,9 @@ class Query:
     """One question of one user; ``depth`` is how many candidates each retriever should offer.
 
     ``topic`` is the text without the names of speakers, ``named`` are the speakers and ``spans`` the times it
-    names; ``graph`` says whether the knowledge graph takes part. ``now`` is the moment the answer speaks from: ``as_of`` when it was given, else the present. ``reader``
-    reads what this question may see, in one transaction that all retrievers of the core share.
+    names; ``graph`` says whether the knowledge graph takes part. ``now`` is the moment the answer speaks from:
+    ``as_of`` when it was given, else the present. ``reader`` reads what this question may see, in one transaction
+    that all retrievers of the core share.
     """
 
     user_id: str

@@ -36,9 +36,7 @@ UNCHANGED = Unchanged.UNCHANGED
 class Managing(Operations):
     """What can be done with single memories."""
 
-    async def get_memory(
-        self, user_id: str, memory_id: str, as_of: datetime | None = None
-    ) -> Memory | None:
+    async def get_memory(self, user_id: str, memory_id: str, as_of: datetime | None = None) -> Memory | None:
         """Return a memory as it is, or as it was known then; None when there is none."""
         checks.user_id(user_id)
         wanted = checks.uuid("memory_id", memory_id)
@@ -80,7 +78,9 @@ class Managing(Operations):
         if checks.moment("start_time", start_time) is None:
             raise InputError("start_time must be a datetime, not None.")
         if checks.moment("end_time", end_time) is not None and end_time is not None and end_time < start_time:
-            raise InputError(f"end_time {end_time.isoformat()} lies before start_time {start_time.isoformat()}.")
+            raise InputError(
+                f"end_time {end_time.isoformat()} lies before start_time {start_time.isoformat()}."
+            )
         return await self.list_memories(
             user_id, memory_type, limit, created_after=start_time, created_before=end_time
         )
@@ -134,7 +134,9 @@ class Managing(Operations):
         """
         checks.user_id(user_id)
         wanted = checks.uuid("memory_id", memory_id)
-        return await self._change(user_id, wanted, {"pinned": bool(pinned)}, "pinned" if pinned else "unpinned")
+        return await self._change(
+            user_id, wanted, {"pinned": bool(pinned)}, "pinned" if pinned else "unpinned"
+        )
 
     async def delete_memory(self, user_id: str, memory_id: str, erase: bool = False) -> bool:
         """Delete a memory; True when it was there.

@@ -91,7 +91,9 @@ class Moving(Operations):
         `ConflictError` when the user has other data.
         """
         checks.user_id(user_id)
-        source = _Dict(data) if not isinstance(data, str | os.PathLike) else await asyncio.to_thread(_File, data)
+        source = (
+            _Dict(data) if not isinstance(data, str | os.PathLike) else await asyncio.to_thread(_File, data)
+        )
         manifest = source.manifest
         counts: dict[str, int] = {}
         try:
@@ -156,7 +158,9 @@ class _File:
                     while block := member.read(1 << 20):
                         digest.update(block)
                 if digest.hexdigest() != described["sha256"]:
-                    raise InputError(f"{_member(name)} in {os.fspath(path)!r} is damaged; nothing was imported.")
+                    raise InputError(
+                        f"{_member(name)} in {os.fspath(path)!r} is damaged; nothing was imported."
+                    )
         except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
             if isinstance(error, InputError):
                 raise

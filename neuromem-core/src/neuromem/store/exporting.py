@@ -37,7 +37,9 @@ FETCH = f"FETCH {BATCH} FROM exported"
 class Export:
     """What there is of a user, at one moment."""
 
-    def __init__(self, transaction: Transaction, tables: list[Table], space: dict[str, Any], revision: str) -> None:
+    def __init__(
+        self, transaction: Transaction, tables: list[Table], space: dict[str, Any], revision: str
+    ) -> None:
         self._transaction = transaction
         self.tables = tables
         self.space = space

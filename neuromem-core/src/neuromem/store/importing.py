@@ -79,7 +79,10 @@ class Import:
             sets = ", ".join(f"{c} = r.{c}" for c in columns if c != "last_tx")
             return await self.transaction.run(USERS.replace("{sets}", sets).replace("{types}", types), params)
         instead = INSTEAD.get(name, {})
-        values = [instead.get(c, f"CAST(r.{c} AS json)" if table.columns[c] == "json" else f"r.{c}") for c in columns]
+        values = [
+            instead.get(c, f"CAST(r.{c} AS json)" if table.columns[c] == "json" else f"r.{c}")
+            for c in columns
+        ]
         sql = INSERT.replace("{values}", ", ".join(values)).replace("{types}", types)
         return await self.transaction.run(
             sql.replace("{columns}", ", ".join(columns)).replace("{table}", name), params

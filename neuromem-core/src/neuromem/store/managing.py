@@ -121,7 +121,11 @@ def condition(chosen: Filter) -> tuple[str, dict[str, Any]]:
             terms.append(sql)
             params[name] = value
 
-    term("m.memory_type = ANY(CAST(:types AS text[]))", "types", chosen.memory_types and list(chosen.memory_types))
+    term(
+        "m.memory_type = ANY(CAST(:types AS text[]))",
+        "types",
+        chosen.memory_types and list(chosen.memory_types),
+    )
     term("m.created_at >= :created_after", "created_after", chosen.created_after)
     term("m.created_at < :created_before", "created_before", chosen.created_before)
     term("m.occurred_at >= :event_after", "event_after", chosen.event_after)
@@ -157,7 +161,9 @@ async def page(
         place, last = _read(cursor, order, descending)
         sql += f" AND ({key}, m.memory_id) {'<' if descending else '>'} (CAST(:place AS {kind}), CAST(:last AS uuid))"
         params |= {"place": place, "last": last}
-    statement = LIST.replace("{condition}", sql).replace("{key}", key).replace("{columns}", columns(chosen.as_of))
+    statement = (
+        LIST.replace("{condition}", sql).replace("{key}", key).replace("{columns}", columns(chosen.as_of))
+    )
     async with database.reader(user_id) as transaction:
         rows = await transaction.all(
             statement.replace("{direction}", "DESC" if descending else "ASC"),

@@ -195,7 +195,14 @@ async def chains(
     )
     return [
         Version(
-            str(r.memory_id), r.version, r.memory_type, r.entry, bytes(r.content_hash), r.slot, r.why, r.pinned
+            str(r.memory_id),
+            r.version,
+            r.memory_type,
+            r.entry,
+            bytes(r.content_hash),
+            r.slot,
+            r.why,
+            r.pinned,
         )
         for r in rows
     ]

@@ -84,9 +84,7 @@ async def close(
     transaction: Transaction, user_id: str, memories: Sequence[str], now: datetime, why: str
 ) -> list[int]:
     """End the current versions of memories and return their entries, which are the caller's to close."""
-    rows = await transaction.all(
-        CLOSE, {"user": user_id, "memories": list(memories), "now": now, "why": why}
-    )
+    rows = await transaction.all(CLOSE, {"user": user_id, "memories": list(memories), "now": now, "why": why})
     return [row.entry for row in rows]
 
 
