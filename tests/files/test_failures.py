@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from neuromem.errors import ConfigurationError, InputError, NotFoundError, StorageError
+from neuromem.errors import ConfigurationError, ConflictError, InputError, NotFoundError, StorageError
 from neuromem_local import FolderStorage
 from tests.conftest import opened
 from tests.files import samples
@@ -225,3 +225,37 @@ async def test_what_reads_files_sees_no_keys(
         await nm.files.upload("alice", "paper.pdf", file)
     assert "KEY" not in str(caught.value)
     assert "NEUROMEM" not in str(caught.value)
+
+
+async def test_a_user_who_is_deleted_takes_the_objects_along(nm: NeuroMemory, place: Place) -> None:
+    for user in ("alice", "bob"):
+        await nm.files.upload(user, "note.txt", b"Some text.")
+        await nm.files.upload(user, "photo.png", samples.PNG)
+    await nm.delete_user_data("alice")
+    assert await nm.drain(timeout=60) == 0
+    assert await nm.verify_deleted("alice") == {"rows": 0, "objects_pending": 0}
+    assert await place.keys("bob") == place.objects()
+    assert len(place.objects()) == 2
+
+
+async def test_a_user_who_is_deleted_during_an_upload_leaves_nothing(place: Place) -> None:
+    entered, gate = asyncio.Event(), asyncio.Event()
+
+    class Slow(FolderStorage):
+        async def upload(
+            self, key: str, data: bytes | AsyncIterable[bytes], content_type: str | None = None
+        ) -> str:
+            entered.set()
+            await gate.wait()
+            return await super().upload(key, data, content_type)
+
+    async with opened(place.database_url, storage=Slow(place.folder.root), settings=SETTINGS) as nm:
+        uploading = asyncio.create_task(nm.files.upload("alice", "note.txt", b"Some text."))
+        await entered.wait()
+        await nm.delete_user_data("alice")
+        gate.set()
+        with pytest.raises(ConflictError):
+            await uploading
+        assert await nm.drain(timeout=60) == 0
+    assert place.objects() == []
+    assert not any((await place.check()).values())

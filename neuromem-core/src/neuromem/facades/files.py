@@ -104,14 +104,20 @@ class Files:
         return await self._with_documents(user_id, outcome.merged)
 
     async def download(self, user_id: str, document_id: str) -> bytes:
-        """Return the bytes of a document; of one that was made from text, its text in UTF-8.
+        """Return the bytes of a document; of one that has no object, its text in UTF-8.
 
-        Raises `NotFoundError` when the user has no such document.
+        Raises `NotFoundError` when the user has no such document, or it has neither.
         """
         key = await self._key(user_id, document_id)
         if key is not None:
             return await self._objects.download(key)
-        return (await documents.text(self._database, user_id, document_id)).encode()
+        text = await documents.text(self._database, user_id, document_id)
+        if not text:
+            raise NotFoundError(
+                f"The file of document {document_id!r} of user {user_id!r} is not here: an export has what is known "
+                "of a file, not its bytes. Upload it again."
+            )
+        return text.encode()
 
     async def url(self, user_id: str, document_id: str, expires_in: int = 3600) -> str:
         """Return a URL that fetches the file without credentials for ``expires_in`` seconds.
