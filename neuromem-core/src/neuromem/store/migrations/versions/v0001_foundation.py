@@ -175,6 +175,8 @@ INDEXES = (
     "CREATE UNIQUE INDEX messages_idempotency ON {s}.messages (user_id, idempotency_key) "
     "WHERE idempotency_key IS NOT NULL",
     "CREATE INDEX messages_time ON {s}.messages (user_id, occurred_at)",
+    "CREATE INDEX messages_entry ON {s}.messages (user_id, entry)",
+    "CREATE INDEX memories_entry ON {s}.memories (user_id, entry)",
     "CREATE UNIQUE INDEX memories_current ON {s}.memories (user_id, memory_id) WHERE superseded_at IS NULL",
     "CREATE UNIQUE INDEX memories_statement ON {s}.memories (user_id, memory_type, content_hash) "
     "WHERE superseded_at IS NULL",
