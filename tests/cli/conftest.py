@@ -6,6 +6,7 @@ import asyncio
 import json
 import logging
 import os
+import signal
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -84,6 +85,8 @@ class Cli:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
+            # A shell starts what it runs in the background with Ctrl-C ignored, and that is inherited.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
         )
 
     def file(self, name: str, lines: Iterable[Mapping[str, Any]]) -> str:
@@ -130,6 +133,7 @@ def cli(
     distributions.install("acme-hash", plugin="acme", source=EMBEDDINGS)
     monkeypatch.setenv("NEUROMEM_DATABASE_URL", database_url)
     monkeypatch.setenv("NEUROMEM_EMBEDDING", "hash")
+    monkeypatch.setenv("NEUROMEM_DISABLE", '["rules"]')  # what is stored is what was said, and nothing else
     monkeypatch.setenv("COLUMNS", "120")
     logger = logging.getLogger("neuromem")
     handlers, level = list(logger.handlers), logger.level

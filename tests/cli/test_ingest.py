@@ -194,9 +194,12 @@ def test_killed_in_the_middle_and_run_again_every_message_is_there_once(cli: Cli
 def test_ctrl_c_ends_quietly_and_gives_the_work_back(cli: Cli) -> None:
     path = cli.file("talk.jsonl", TALK)
     with cli.start("ingest", path, "--user", "ana", "--embedding", "hash:stuck") as process:
-        _wait_until(lambda: cli.value("SELECT count(lease) > 0 AND count(*) = 5 FROM neuromem.jobs"))
-        process.send_signal(signal.SIGINT)
-        _, err = process.communicate(timeout=PATIENCE)
+        try:
+            _wait_until(lambda: cli.value("SELECT count(lease) > 0 AND count(*) = 5 FROM neuromem.jobs"))
+            process.send_signal(signal.SIGINT)
+            _, err = process.communicate(timeout=PATIENCE)
+        finally:
+            process.kill()
     assert process.returncode == 130
     assert err == "Interrupted; what was stored is kept.\n"
     assert cli.value("SELECT count(*) FROM neuromem.jobs WHERE lease IS NULL AND attempts = 0") == 5
