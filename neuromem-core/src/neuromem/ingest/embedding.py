@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from neuromem.domain.background import CHINESE, ENGLISH
 from neuromem.errors import ProviderResponseError
-from neuromem.store import documents, jobs, memories, messages, vectors
+from neuromem.store import documents, index, jobs, memories, messages, vectors
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -39,6 +39,7 @@ class Embedder:
         failed = {job_of[entry]: o for entry, o in outcome.items() if isinstance(o, ProviderResponseError)}
         found = [(entry, o) for entry, o in outcome.items() if isinstance(o, str)]
         async with self._database.user(claim.user_id) as transaction:
+            await index.lock(transaction, claim.user_id)
             held = await jobs.held(transaction, claim)
             await vectors.insert(
                 transaction, claim.user_id, self._space, [(e, v) for e, v in found if job_of[e] in held]

@@ -30,6 +30,9 @@ BEGIN = """
     RETURNING last_tx, last_entry, language
 """
 
+# The same lock without a moment, for work that adds nothing to the user's history.
+LOCK = "SELECT 1 FROM {s}.users WHERE user_id = :user FOR NO KEY UPDATE"
+
 ADD = """
     WITH added AS (
         INSERT INTO {s}.entries (user_id, entry, kind, item, version, memory_type, session_id, position, speaker,
@@ -194,6 +197,11 @@ async def reserve(transaction: Transaction, user_id: str, entries: int) -> int:
     """Return the first of ``entries`` further numbers, in a transaction that has begun."""
     last = await transaction.value(RESERVE, {"user": user_id, "entries": entries})
     return int(last) - entries + 1
+
+
+async def lock(transaction: Transaction, user_id: str) -> None:
+    """Take the user's lock before any other: who erases an entry and who embeds it must not wait for each other."""
+    await transaction.run(LOCK, {"user": user_id})
 
 
 async def add(
