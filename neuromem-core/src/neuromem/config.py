@@ -27,21 +27,12 @@ class BM25Settings(_Section):
     b: float = Field(default=0.4, ge=0, le=1, description="how much long texts are discounted")
 
 
-class VectorSettings(_Section):
-    """Vector retrieval."""
-
-    exact_limit: int = Field(
-        default=20_000, ge=0, description="up to so many rows that pass the filter, the scan is exact"
-    )
-
-
 class RecallSettings(_Section):
     """The pipeline behind ``recall()``."""
 
     depth: int = Field(default=60, ge=1, le=1_000, description="candidates that each retriever offers")
     timeout: float = Field(default=10.0, gt=0, description="seconds that each retriever may take")
     fusion: str | None = Field(default=None, description="name of the fusion; None: the default one")
-    retriever_weights: dict[str, float] = Field(default_factory=dict, description="weights in the fusion")
     scorer_weights: dict[str, float] = Field(default_factory=dict, description="weights of the signals")
     rerankers: tuple[str, ...] = Field(default=(), description="rerankers to run, in this order")
 
@@ -98,7 +89,6 @@ class Settings(_Section):
     max_content: int = Field(default=100_000, ge=1, description="characters a message or memory may have")
     extract_roles: tuple[Literal["user", "assistant", "tool"], ...] = ("user",)
     bm25: BM25Settings = Field(default_factory=BM25Settings)
-    vector: VectorSettings = Field(default_factory=VectorSettings)
     extraction: ExtractionSettings = Field(default_factory=ExtractionSettings)
     files: FileSettings = Field(default_factory=FileSettings)
     recall: RecallSettings = Field(default_factory=RecallSettings)
