@@ -117,7 +117,7 @@ async def _store(database: Database, space: vectors.Space, user_id: str, ready: 
                 numbers, ids, ready.tokens, batch.moments, strict=True
             )
         ]
-        await index.add(transaction, user_id, index.MEMORY, entries, moment.now, needs="")
+        await index.add(transaction, user_id, index.MEMORY, entries, moment.now, embed=False)
         await vectors.insert(transaction, user_id, space, list(zip(numbers, ready.literals, strict=True)))
 
 

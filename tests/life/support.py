@@ -56,4 +56,4 @@ async def supersede(nm: NeuroMemory, user: str, text: str) -> None:
         digest = statement_hash(new)
         known = await memories.chains(transaction, user, hashes=[digest], slots=["home"], targets=[])
         learned = judge([Statement(new, digest)], known)
-        await memories.learn(transaction, user, learned, moment, tokens=nm._life.tokens, needs=nm._life.needs)
+        await memories.learn(transaction, user, learned, moment, tokens=nm._life.tokens)

@@ -11,42 +11,34 @@ from neuromem.domain import checks
 from neuromem.domain.extraction import ExtractionStrategy
 from neuromem.domain.memories import MEMORY_TYPES, NewMemory
 from neuromem.errors import ClosedError, ConfigurationError
-from neuromem.facades.conversations import Conversations
-from neuromem.facades.files import Files
-from neuromem.facades.graph import Graph
 from neuromem.facades.history import History
-from neuromem.facades.kv import KeyValue
-from neuromem.facades.life import Life
 from neuromem.facades.managing import Managing
 from neuromem.facades.moving import Moving
 from neuromem.facades.owning import Owning
 from neuromem.ingest.choosing import choose_extractors
-from neuromem.ingest.documents.objects import Objects
-from neuromem.ingest.documents.service import DocumentService
-from neuromem.ingest.embedding import Embedder
-from neuromem.ingest.extraction import ExtractionHandler, needs
-from neuromem.ingest.service import IngestService
 from neuromem.observe import MeteredLLM, Observers
 from neuromem.plugin.context import SystemClock
 from neuromem.recall.assemble import assemble
 from neuromem.recall.context import block, estimate_tokens
 from neuromem.recall.missing import explain
-from neuromem.recall.service import QueryEmbeddings, RecallService
 from neuromem.registry import PluginRegistry
+from neuromem.rooms import Parts, Rooms
 from neuromem.store import extraction, schema, url, usage, vectors
-from neuromem.store.access import Accesses
 from neuromem.store.engine import Database
-from neuromem.store.reader import Search
-from neuromem.work.worker import Worker
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping
     from datetime import datetime
     from types import TracebackType
 
     from neuromem.domain.memories import Memory
     from neuromem.domain.messages import Message
     from neuromem.domain.recall import RecallResult
+    from neuromem.facades.conversations import Conversations
+    from neuromem.facades.files import Files
+    from neuromem.facades.graph import Graph
+    from neuromem.facades.kv import KeyValue
+    from neuromem.facades.life import Life
     from neuromem.plugin.providers import DatabaseProvider, EmbeddingProvider, LLMProvider, ObjectStorage
     from neuromem.recall.context import ContextBlock
     from neuromem.recall.missing import Missing
@@ -119,16 +111,24 @@ class NeuroMemory(Managing, History, Owning, Moving):
             extractors=self.settings.extraction.extractors, fusion=self.settings.recall.fusion,
             rerankers=self.settings.recall.rerankers,
         )  # fmt: skip
-        self._pipeline = assemble(self.registry, stages, self.settings, self._clock)
+        pipeline = assemble(self.registry, stages, self.settings, self._clock)
         self._observers = Observers({o.spec.name: self.registry.build(o) for o in stages.observers})
-        self._metered = MeteredLLM(self._llm, self._observers) if self._llm else None
+        for event in self._observers.callbacks:
+            self._observers.callbacks[event] = _late(self, event)
+        metered = MeteredLLM(self._llm, self._observers) if self._llm else None
         self._extractors = choose_extractors(
-            self.registry, stages, self.settings.disable, self._metered, self._clock
+            self.registry, stages, self.settings.disable, metered, self._clock
         )
+        self._parts = Parts(
+            settings=self.settings, strategy=self._strategy, clock=self._clock, embedding=self._embedding,
+            llm=metered, storage=self._storage, extractors=self._extractors, pipeline=pipeline,
+            observers=self._observers, auto_extract=lambda: self.auto_extract,
+            graph_enabled=lambda: self.graph_enabled,
+        )  # fmt: skip
         self.on_extraction = on_extraction
         self.on_llm_call = on_llm_call
         self.on_embedding_call = on_embedding_call
-        self._rooms: _Rooms | None = None
+        self._rooms: Rooms | None = None
         self._opening = asyncio.Lock()
 
     # Lifecycle
@@ -156,7 +156,7 @@ class NeuroMemory(Managing, History, Owning, Moving):
             )
             logger.info("No LLM was chosen: messages are stored, indexed and recalled, and %s.", what)
 
-    async def _open(self, address: str) -> _Rooms:
+    async def _open(self, address: str) -> Rooms:
         database = Database(
             url.parse(address), schema=self._schema, pool_size=self._pool_size, echo=self._echo,
             pooler=self._pooler,
@@ -167,7 +167,7 @@ class NeuroMemory(Managing, History, Owning, Moving):
         except BaseException:
             await database.close()
             raise
-        rooms = _Rooms(self, database, space)
+        rooms = Rooms(self._parts, database, space)
         if self._works:
             rooms.worker.start()
         return rooms
@@ -379,69 +379,12 @@ class NeuroMemory(Managing, History, Owning, Moving):
         return self._open_rooms.life
 
     @property
-    def _open_rooms(self) -> _Rooms:
+    def _open_rooms(self) -> Rooms:
         if self._rooms is None:
             raise ClosedError(
                 "This NeuroMemory is not open. Use `async with NeuroMemory(...) as nm:`, or call `await nm.init()`."
             )
         return self._rooms
-
-
-class _Rooms:
-    """Everything that exists only while a NeuroMemory is open."""
-
-    def __init__(self, owner: NeuroMemory, database: Database, space: vectors.Space) -> None:
-        settings, observers, embedding = owner.settings, owner._observers, owner._embedding
-        for event in observers.callbacks:
-            observers.callbacks[event] = _late(owner, event)
-        self.database = database
-        self.space = space
-        extractors = {
-            needs(name): ExtractionHandler(
-                database, name, extractor, space=space, settings=settings, strategy=owner._strategy,
-                observers=observers, llm=owner._metered, graph=lambda: owner.graph_enabled,
-            )
-            for name, extractor in owner._extractors.items()
-        }  # fmt: skip
-        objects = Objects(database, owner._storage, settings.work.lease) if owner._storage else None
-        self.worker = Worker(
-            database,
-            settings.work,
-            {
-                space.needs: Embedder(database, embedding, space, observers),
-                **extractors,
-                **({objects.needs: objects} if objects else {}),
-            },
-        )
-        strategy = owner._strategy
-        wanted = extraction.Wanted(
-            list(extractors), strategy.message_interval, strategy.idle_timeout, strategy.on_session_close
-        )
-        self.ingest = IngestService(
-            database, settings, needs=space.needs, wake=self.worker.wake,
-            extraction=wanted if extractors else None, auto_extract=lambda: owner.auto_extract,
-        )  # fmt: skip
-        self.graph = Graph(database)
-        self.kv = KeyValue(database)
-
-        async def embed_query(text: str) -> Sequence[float]:
-            return await observers.embedding(embedding.model, 1, lambda: embedding.embed_query(text))
-
-        self.search = Search(database, settings, space)
-        self.recall = RecallService(
-            self.search,
-            owner._pipeline,
-            QueryEmbeddings(embed_query),
-            settings.recall,
-            owner._clock,
-        )
-        self.files: Files | None = None
-        if objects is not None:
-            documents = DocumentService(database, objects, settings, needs=space.needs, wake=self.worker.wake)
-            self.files = Files(documents, objects, database, self.recall)
-        self.conversations = Conversations(self.ingest, database, self.recall)
-        self.accesses = Accesses(database)
-        self.life = Life(database, settings, space, owner._clock, self.worker.wake, self.accesses)
 
 
 def _late(owner: NeuroMemory, event: str) -> Callable[[Any], object]:

@@ -51,7 +51,7 @@ class History(Operations):
         """
         checks.user_id(user_id)
         to = _moment("to_time", to_time)
-        ended, back = await history.roll_back(self._life.database, user_id, to, needs=self._life.needs)
+        ended, back = await history.roll_back(self._life.database, user_id, to)
         self._life.wake()
         return {"rolled_back": ended, "reactivated": back}
 

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from neuromem.plugin.context import Clock
     from neuromem.store.access import Accesses
     from neuromem.store.engine import Database
-    from neuromem.store.vectors import Space
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,15 +24,9 @@ class Life:
 
     database: Database
     settings: Settings
-    space: Space
     clock: Clock
     wake: Callable[[], None]
     accesses: Accesses
-
-    @property
-    def needs(self) -> str:
-        """What embeds for the space, as jobs name it."""
-        return self.space.needs
 
     def tokens(self, new: NewMemory, language: str | None) -> Sequence[str]:
         """Return the words by which a memory is found."""

@@ -191,7 +191,7 @@ class Managing(Operations):
         """
         checks.user_id(user_id)
         wanted = checks.uuid("memory_id", memory_id)
-        restored = await changing.restore(self._life.database, user_id, wanted, needs=self._life.needs)
+        restored = await changing.restore(self._life.database, user_id, wanted)
         self._life.wake()
         return restored
 
@@ -204,7 +204,7 @@ class Managing(Operations):
             checks.count("version", version, most=2_000_000_000)
         changed = await changing.update(
             self._life.database, user_id, memory_id, changes, expected=version, origin=origin, why=why,
-            tokens=self._life.tokens, needs=self._life.needs,
+            tokens=self._life.tokens,
         )  # fmt: skip
         self._life.wake()
         return changed

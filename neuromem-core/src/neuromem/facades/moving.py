@@ -99,7 +99,7 @@ class Moving(Operations):
         try:
             async with importing.begin(
                 self._life.database, user_id, digest=_digest(manifest), space=manifest["space"],
-                old_user=manifest["user_id"], needs=self._life.needs,
+                old_user=manifest["user_id"],
             ) as into:  # fmt: skip
                 if into is not None:
                     described = manifest["tables"]

@@ -36,7 +36,6 @@ if TYPE_CHECKING:
     from neuromem.observe import Call, MeteredLLM, Observers
     from neuromem.plugin.stages import Extractor
     from neuromem.store.engine import Database
-    from neuromem.store.vectors import Space
 
 logger = logging.getLogger("neuromem")
 
@@ -68,13 +67,12 @@ class ExtractionHandler:
     """Serves the jobs of one extractor; ``graph`` tells whether relations are wanted."""
 
     def __init__(
-        self, database: Database, name: str, extractor: Extractor, *, space: Space, settings: Settings,
+        self, database: Database, name: str, extractor: Extractor, *, settings: Settings,
         strategy: ExtractionStrategy, observers: Observers, llm: MeteredLLM | None, graph: Callable[[], bool],
     ) -> None:  # fmt: skip
         self._database = database
         self._name = name
         self._extractor = extractor
-        self._space = space
         self._settings = settings
         self._strategy = strategy
         self._observers = observers
@@ -151,7 +149,7 @@ class ExtractionHandler:
                 text = "\n".join(message.content for message in new)[: options.window_size]
                 known = await store.known(
                     transaction, claim.user_id, list(entries), tokenize(text, language or self._settings.language),
-                    space=self._space.space, most=options.known_memories,
+                    most=options.known_memories,
                 )  # fmt: skip
         window = Window(
             user_id=claim.user_id, session_id=new[0].session_id if new else "", messages=new,
@@ -195,7 +193,6 @@ class ExtractionHandler:
                     )  # fmt: skip
                     await memories.learn(
                         transaction, claim.user_id, judge(statements, versions), moment, tokens=self._tokens,
-                        needs=self._space.needs,
                     )  # fmt: skip
                 origin = {
                     "by": "extractor",

@@ -28,14 +28,13 @@ class IngestService:
     """Takes messages and memories in."""
 
     def __init__(
-        self, database: Database, settings: Settings, *, needs: str, wake: Callable[[], None],
+        self, database: Database, settings: Settings, *, wake: Callable[[], None],
         extraction: Wanted | None = None, auto_extract: Callable[[], bool] = lambda: True,
     ) -> None:  # fmt: skip
         self._extraction = extraction
         self._auto_extract = auto_extract
         self._database = database
         self._settings = settings
-        self._needs = needs
         self._wake = wake
 
     async def messages(
@@ -51,7 +50,7 @@ class IngestService:
         if not new:
             raise InputError(f"There are no messages to store for user {user_id!r}.")
         stored = await messages.append(
-            self._database, user_id, session_id, new, tokens=self._message_tokens, needs=self._needs,
+            self._database, user_id, session_id, new, tokens=self._message_tokens,
             extraction=self._extraction,
         )  # fmt: skip
         self._wake()
@@ -72,9 +71,7 @@ class IngestService:
 
     async def memory(self, user_id: str, new: NewMemory) -> Memory:
         """Store a memory that was checked."""
-        stored = await memories.add(
-            self._database, user_id, new, tokens=self._memory_tokens, needs=self._needs
-        )
+        stored = await memories.add(self._database, user_id, new, tokens=self._memory_tokens)
         self._wake()
         return stored
 

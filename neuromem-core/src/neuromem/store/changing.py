@@ -28,7 +28,7 @@ INDEXED = frozenset({"content", "occurred_at"})
 
 async def update(
     database: Database, user_id: str, memory_id: str, changes: Mapping[str, Any], *, expected: int | None,
-    origin: Mapping[str, Any], why: str, tokens: Callable[[NewMemory, str | None], Sequence[str]], needs: str,
+    origin: Mapping[str, Any], why: str, tokens: Callable[[NewMemory, str | None], Sequence[str]],
 ) -> Memory:  # fmt: skip
     """Store a next version with some fields changed and return it; no change makes none.
 
@@ -66,16 +66,16 @@ async def update(
                 entry=moment.first_entry, item=memory_id, memory_type=new.memory_type, version=memory.version + 1,
                 tokens=tokens(new, moment.language), occurred_at=new.occurred_at,
             )  # fmt: skip
-            await index.add(transaction, user_id, index.MEMORY, [fresh], moment.now, needs)
+            await index.add(transaction, user_id, index.MEMORY, [fresh], moment.now)
         else:
             copy = index.Copy(entry, moment.first_entry, memory_id, memory.version + 1)
-            await index.copy(transaction, user_id, [copy], moment.now, needs)
+            await index.copy(transaction, user_id, [copy], moment.now)
         stored = await managing.get(transaction, user_id, memory_id)
     # One that expires at once is stored, and not found any more.
     return stored[0] if stored is not None else memory
 
 
-async def restore(database: Database, user_id: str, memory_id: str, *, needs: str) -> Memory:
+async def restore(database: Database, user_id: str, memory_id: str) -> Memory:
     """Bring back a memory that was deleted, archived or has expired, as a next version; one that holds is returned.
 
     Raises `NotFoundError` without such a memory, `ConflictError` when another says the same by now.
@@ -100,7 +100,7 @@ async def restore(database: Database, user_id: str, memory_id: str, *, needs: st
                 {"restored": moment.now.isoformat()}, keep=True,
             )  # fmt: skip
             copy = index.Copy(last.entry, moment.first_entry, memory_id, last.version + 1)
-            await index.copy(transaction, user_id, [copy], moment.now, needs)
+            await index.copy(transaction, user_id, [copy], moment.now)
         stored = await managing.get(transaction, user_id, memory_id)
     assert stored is not None
     return stored[0]

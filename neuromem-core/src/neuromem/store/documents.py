@@ -147,7 +147,6 @@ async def _announce(
 
 async def add(
     database: Database, user_id: str, new: NewDocument, contents: Contents, *, announced: jobs.Claim | None,
-    needs: str,
 ) -> Document | None:  # fmt: skip
     """Store a document, index its passages and enqueue their embedding, in one transaction.
 
@@ -167,7 +166,7 @@ async def add(
         await _insert(transaction, document, announced.needs if announced else None)
         position = 0
         for portion in contents.portions:
-            await _insert_passages(transaction, document, portion, position, moment, needs)
+            await _insert_passages(transaction, document, portion, position, moment)
             position += len(portion)
         if announced is not None:
             await jobs.done(transaction, announced)
@@ -194,7 +193,7 @@ async def _insert(transaction: Transaction, document: Document, storage: str | N
 
 async def _insert_passages(
     transaction: Transaction, document: Document, portion: Sequence[NewPassage], position: int,
-    moment: index.Moment, needs: str,
+    moment: index.Moment,
 ) -> None:  # fmt: skip
     ids = [str(uuid4()) for _ in portion]
     entries = [moment.first_entry + position + i for i in range(len(portion))]
@@ -211,7 +210,7 @@ async def _insert_passages(
         index.Entry(entry, item, passage.tokens, "document")
         for entry, item, passage in zip(entries, ids, portion, strict=True)
     ]
-    await index.add(transaction, document.user_id, index.DOCUMENT, indexed, moment.now, needs)
+    await index.add(transaction, document.user_id, index.DOCUMENT, indexed, moment.now)
 
 
 async def get(database: Database, user_id: str, ids: Sequence[str]) -> dict[str, Stored]:

@@ -95,12 +95,15 @@ WINDOW = """
 """
 
 KNOWN = """
-    , asked AS (
+    , now AS (
+        SELECT space FROM {s}.spaces WHERE active
+    ), asked AS (
         SELECT v.v FROM {s}.vectors v
-        WHERE v.user_id = :user AND v.space = :space AND v.entry = ANY(CAST(:entries AS int[])) AND v.part = 0
+        WHERE v.user_id = :user AND v.space = (SELECT space FROM now)
+          AND v.entry = ANY(CAST(:entries AS int[])) AND v.part = 0
     ), near AS (
         SELECT v.entry, min(v.v <#> a.v) AS distance FROM {s}.vectors v CROSS JOIN asked a
-        WHERE v.user_id = :user AND v.space = :space AND v.kind = 'k' AND v.current
+        WHERE v.user_id = :user AND v.space = (SELECT space FROM now) AND v.kind = 'k' AND v.current
         GROUP BY v.entry ORDER BY 2, 1 LIMIT :most
     ), best AS (
         SELECT entry, min(place) AS place FROM (
@@ -241,7 +244,6 @@ async def known(
     entries: Sequence[int],
     tokens: Sequence[str],
     *,
-    space: int,
     most: int,
 ) -> list[Memory]:
     """Return the current memories nearest to messages, by their words and by the vectors that they have by now."""
@@ -249,7 +251,7 @@ async def known(
     rows = await transaction.all(
         KNOWN_BY_WORDS if counts else KNOWN_BY_MEANING,
         {
-            "user": user_id, "entries": list(entries), "space": space, "most": most, "kinds": ["k"],
+            "user": user_id, "entries": list(entries), "most": most, "kinds": ["k"],
             "terms": list(counts), "counts": list(counts.values()), "topical": [True] * len(counts),
             "k1": 0.6, "b": 0.4,
         },

@@ -47,11 +47,11 @@ async def of_memory(database: Database, user_id: str, memory_id: str) -> list[Me
     return [version_of(row) for row in rows]
 
 
-async def roll_back(database: Database, user_id: str, to: datetime, *, needs: str) -> tuple[int, int]:
+async def roll_back(database: Database, user_id: str, to: datetime) -> tuple[int, int]:
     """Bring back what was known at a moment; see `rollback`."""
     async with database.user(user_id) as transaction:
         now = (await index.begin(transaction, user_id)).now
-        return await rollback.roll_back(transaction, user_id, to, now, needs=needs)
+        return await rollback.roll_back(transaction, user_id, to, now)
 
 
 async def diff(database: Database, user_id: str, begin: datetime, end: datetime) -> dict[str, Any]:

@@ -39,10 +39,9 @@ INSTEAD = {
 
 EMBED = """
     INSERT INTO {s}.jobs (user_id, kind, needs, entry)
-    SELECT :user, 'embed', :needs, e.entry FROM {s}.entries e
-    WHERE e.user_id = :user AND NOT EXISTS (
-        SELECT FROM {s}.vectors v JOIN {s}.spaces s ON s.space = v.space AND s.active
-        WHERE v.user_id = :user AND v.entry = e.entry)
+    SELECT :user, 'embed', 'space:' || s.space, e.entry FROM {s}.entries e CROSS JOIN {s}.spaces s
+    WHERE e.user_id = :user AND s.active AND NOT EXISTS (
+        SELECT FROM {s}.vectors v WHERE v.user_id = :user AND v.space = s.space AND v.entry = e.entry)
     ORDER BY e.entry
 """
 
@@ -91,7 +90,7 @@ class Import:
 
 @asynccontextmanager
 async def begin(
-    database: Database, user_id: str, *, digest: str, space: Mapping[str, Any], old_user: str, needs: str,
+    database: Database, user_id: str, *, digest: str, space: Mapping[str, Any], old_user: str,
 ) -> AsyncIterator[Import | None]:  # fmt: skip
     """Open an import; None when this very export was imported already. An error leaves nothing behind.
 
@@ -114,7 +113,7 @@ async def begin(
         active = await transaction.first(vectors.ACTIVE)
         same = active is not None and all(getattr(active, name) == value for name, value in space.items())
         yield Import(transaction, user_id, tables, same and bool(space))
-        await transaction.run(EMBED, {"user": user_id, "needs": needs})
+        await transaction.run(EMBED, {"user": user_id})
         if old_user != user_id:
             names = {"user": user_id, "name": user_id, "key": name_key(user_id), "old": name_key(old_user)}
             for statement in RENAME:

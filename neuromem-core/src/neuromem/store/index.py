@@ -55,8 +55,9 @@ ADD = """
             entries = c.entries + excluded.entries, tokens = c.tokens + excluded.tokens
     )
     INSERT INTO {s}.jobs (user_id, kind, needs, entry)
-    SELECT :user, 'embed', CAST(:needs AS text), n.entry FROM unnest(CAST(:entry AS int[])) AS n(entry)
-    WHERE CAST(:needs AS text) <> ''
+    SELECT :user, 'embed', 'space:' || s.space, n.entry
+    FROM unnest(CAST(:entry AS int[])) AS n(entry) CROSS JOIN {s}.spaces s
+    WHERE s.active AND CAST(:embed AS boolean)
 """
 
 # Takes entries out of the present: the past still finds them.
@@ -144,10 +145,9 @@ COPY = """
             entries = c.entries + excluded.entries, tokens = c.tokens + excluded.tokens
     )
     INSERT INTO {s}.jobs (user_id, kind, needs, entry)
-    SELECT :user, 'embed', CAST(:needs AS text), n.new FROM n
-    WHERE CAST(:needs AS text) <> '' AND NOT EXISTS (
-        SELECT FROM {s}.vectors v JOIN {s}.spaces s ON s.space = v.space AND s.active
-        WHERE v.user_id = :user AND v.entry = n.old
+    SELECT :user, 'embed', 'space:' || s.space, n.new FROM n CROSS JOIN {s}.spaces s
+    WHERE s.active AND NOT EXISTS (
+        SELECT FROM {s}.vectors v WHERE v.user_id = :user AND v.space = s.space AND v.entry = n.old
     )
 """
 
@@ -205,9 +205,10 @@ async def lock(transaction: Transaction, user_id: str) -> None:
 
 
 async def add(
-    transaction: Transaction, user_id: str, kind: str, entries: Sequence[Entry], now: datetime, needs: str
-) -> None:
-    """Index entries of one kind and enqueue their embedding; ``needs`` names the space, empty: none."""
+    transaction: Transaction, user_id: str, kind: str, entries: Sequence[Entry], now: datetime, *,
+    embed: bool = True,
+) -> None:  # fmt: skip
+    """Index entries of one kind and enqueue their embedding, unless the caller has their vectors."""
     postings = [
         (entry.entry, len(entry.tokens), min(tf, 32_767), term)
         for entry in entries
@@ -216,7 +217,7 @@ async def add(
     await transaction.run(
         ADD,
         {
-            "user": user_id, "kind": kind, "now": now, "tokenizer": TOKENIZER, "needs": needs,
+            "user": user_id, "kind": kind, "now": now, "tokenizer": TOKENIZER, "embed": embed,
             "count": len(entries), "tokens": sum(len(entry.tokens) for entry in entries),
             "entry": [entry.entry for entry in entries],
             "item": [entry.item for entry in entries],
@@ -235,14 +236,12 @@ async def add(
     )  # fmt: skip
 
 
-async def copy(
-    transaction: Transaction, user_id: str, copies: Sequence[Copy], now: datetime, needs: str
-) -> None:
+async def copy(transaction: Transaction, user_id: str, copies: Sequence[Copy], now: datetime) -> None:
     """Index further versions of memories, stored already, as their earlier ones are indexed."""
     await transaction.run(
         COPY,
         {
-            "user": user_id, "now": now, "needs": needs, "old": [one.old for one in copies],
+            "user": user_id, "now": now, "old": [one.old for one in copies],
             "new": [one.new for one in copies], "item": [one.item for one in copies],
             "version": [one.version for one in copies],
         },

@@ -135,7 +135,6 @@ async def add(
     new: NewMemory,
     *,
     tokens: Callable[[NewMemory, str | None], Sequence[str]],
-    needs: str,
 ) -> Memory:
     """Store a memory, index it and enqueue its embedding; a statement that is already current is returned."""
     digest = statement_hash(new)
@@ -170,7 +169,7 @@ async def add(
             entry=moment.first_entry, item=memory_id, memory_type=new.memory_type,
             tokens=tokens(new, new.language or moment.language), occurred_at=new.occurred_at,
         )  # fmt: skip
-        await index.add(transaction, user_id, index.MEMORY, [entry], moment.now, needs)
+        await index.add(transaction, user_id, index.MEMORY, [entry], moment.now)
     return Memory(
         id=memory_id, user_id=user_id, version=1, memory_type=new.memory_type, content=new.content,
         metadata=dict(new.metadata or {}), created_at=moment.now, superseded_at=None,
@@ -210,7 +209,7 @@ async def chains(
 
 async def learn(
     transaction: Transaction, user_id: str, learned: Learned, moment: index.Moment, *,
-    tokens: Callable[[NewMemory, str | None], Sequence[str]], needs: str,
+    tokens: Callable[[NewMemory, str | None], Sequence[str]],
 ) -> None:  # fmt: skip
     """Store what a batch of statements changes, index what is new and take out of the index what is superseded.
 
@@ -250,7 +249,7 @@ async def learn(
         for entry, one in zip(entries, added, strict=True) if one.ended is None
     ]  # fmt: skip
     if fresh:
-        await index.add(transaction, user_id, index.MEMORY, fresh, moment.now, needs)
+        await index.add(transaction, user_id, index.MEMORY, fresh, moment.now)
     if learned.superseded:
         await index.close(
             transaction, user_id, [version.entry for version, _ in learned.superseded], moment.now

@@ -75,7 +75,6 @@ async def append(
     messages: Sequence[NewMessage],
     *,
     tokens: Callable[[NewMessage, str | None], Sequence[str]],
-    needs: str,
     extraction: Wanted | None = None,
 ) -> tuple[str, list[Message]]:
     """Store messages at the end of a session, index their words and enqueue their work, in one transaction.
@@ -114,7 +113,7 @@ async def append(
                     )
                     for i in portion
                 ]  # fmt: skip
-                await index.add(transaction, user_id, index.MESSAGE, entries, moment.now, needs)
+                await index.add(transaction, user_id, index.MESSAGE, entries, moment.now)
             wanted = [moment.first_entry + i for i, new in enumerate(fresh) if new.extract]
             if extraction is not None and wanted:
                 await enqueue(transaction, user_id, session_id, wanted, extraction)

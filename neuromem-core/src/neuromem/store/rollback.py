@@ -81,11 +81,9 @@ HELD = """
 """
 
 
-async def roll_back(
-    transaction: Transaction, user_id: str, to: datetime, now: datetime, *, needs: str
-) -> tuple[int, int]:
+async def roll_back(transaction: Transaction, user_id: str, to: datetime, now: datetime) -> tuple[int, int]:
     """Return how many versions were ended and how many brought back, in a transaction that began at ``now``."""
-    ended, back = await memories(transaction, user_id, to, now, needs=needs)
+    ended, back = await memories(transaction, user_id, to, now)
     tables = {table.name: table for table in await catalogue.tables(transaction)}
     for one in VERSIONED:
         gone, again = await _rows(transaction, user_id, one, tables[one.table], to, now)
@@ -95,9 +93,7 @@ async def roll_back(
     return ended, back
 
 
-async def memories(
-    transaction: Transaction, user_id: str, to: datetime, now: datetime, *, needs: str
-) -> tuple[int, int]:
+async def memories(transaction: Transaction, user_id: str, to: datetime, now: datetime) -> tuple[int, int]:
     """Roll memories back together with what they are found by."""
     # What has expired since is not held because of that, and needs no version for it.
     await versions.expire(transaction, user_id)
@@ -118,7 +114,7 @@ async def memories(
             index.Copy(row.entry, pick.entry, pick.memory_id, pick.successor)
             for row, pick in zip(held, picks, strict=True)
         ]
-        await index.copy(transaction, user_id, copies, now, needs)
+        await index.copy(transaction, user_id, copies, now)
     return len(closed), len(held)
 
 

@@ -33,13 +33,12 @@ class DocumentService:
     """Stores documents and deletes them."""
 
     def __init__(
-        self, database: Database, objects: Objects, settings: Settings, *, needs: str, wake: Callable[[], None]
+        self, database: Database, objects: Objects, settings: Settings, *, wake: Callable[[], None]
     ) -> None:  # fmt: skip
         self._database = database
         self._objects = objects
         self._settings = settings
         self._parser = Parser(settings.files)
-        self._needs = needs
         self._wake = wake
 
     async def upload(self, user_id: str, new: NewDocument, data: FileData) -> Document:
@@ -86,9 +85,7 @@ class DocumentService:
                 claim = await stack.enter_async_context(
                     self._objects.stored(user_id, data, parsed.content_type)
                 )
-            document = await documents.add(
-                self._database, user_id, new, contents, announced=claim, needs=self._needs
-            )
+            document = await documents.add(self._database, user_id, new, contents, announced=claim)
             if document is None:
                 assert claim is not None  # without one nothing can run out
                 await self._objects.discard(claim)
