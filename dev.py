@@ -4,6 +4,7 @@
     python3 dev.py demo           set up and run the demo
     python3 dev.py test [...]     set up and run the tests; what follows goes to pytest
     python3 dev.py lint           ruff, mypy --strict and import-linter
+    python3 dev.py docs           build the documentation into site/, strictly
     python3 dev.py build          wheels and sdists of every distribution into dist/, checked by twine
 
 Everything is installed into .venv; nothing outside of this folder is touched.
@@ -44,7 +45,7 @@ def lint(arguments: list[str]) -> int:
     no_arguments("lint", arguments)
     set_up("dev")
     sources = [f"{name}/src" for name in DISTRIBUTIONS]
-    sources += [name for name in ("tests", "benchmarks", "dev.py") if (ROOT / name).exists()]
+    sources += [name for name in ("tests", "benchmarks", "docs/gen", "dev.py") if (ROOT / name).exists()]
     checks = (
         ("ruff", "check", "."),
         ("ruff", "format", "--check", "."),
@@ -52,6 +53,13 @@ def lint(arguments: list[str]) -> int:
         ("lint-imports",),
     )
     return max(run(*check) for check in checks)
+
+
+def docs(arguments: list[str]) -> int:
+    """Build the documentation, plots and reference included; a broken link or a forgotten page is an error."""
+    no_arguments("docs", arguments)
+    set_up("dev")
+    return run("python", "-m", "mkdocs", "build", "--strict", "--quiet")
 
 
 def build(arguments: list[str]) -> int:
@@ -140,7 +148,7 @@ def main() -> int:
     """Run the verb."""
     if sys.version_info < (3, 11):  # noqa: UP036 - this file is what an older Python is shown
         raise SystemExit(f"neuromem needs Python 3.11 or newer; this is {sys.version.split()[0]}.")
-    verbs = {"demo": demo, "test": test, "lint": lint, "build": build}
+    verbs = {"demo": demo, "test": test, "lint": lint, "docs": docs, "build": build}
     verb = sys.argv[1] if len(sys.argv) > 1 else ""
     if verb not in verbs:
         raise SystemExit(__doc__)

@@ -26,9 +26,9 @@ def test_no_text_names_a_hook_that_does_not_exist() -> None:
             assert named <= set(HOOKS) | PACKAGES, text
 
 
-def test_ci_runs_the_command_of_the_readme_and_then_the_linters() -> None:
+def test_ci_runs_the_command_of_the_readme_then_the_linters_and_the_documentation() -> None:
     commands = re.findall(r"^python3 dev\.py .*$", (ROOT / ".ci" / "run").read_text(), re.MULTILINE)
-    assert commands == ["python3 dev.py test", "python3 dev.py lint"]
+    assert commands == ["python3 dev.py test", "python3 dev.py lint", "python3 dev.py docs"]
     readme = (ROOT / "README.md").read_text()
     assert "python3 dev.py test" in readme
     assert "python3 dev.py demo" in readme

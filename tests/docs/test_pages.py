@@ -1,4 +1,4 @@
-"""The pages tell the truth: every Python block runs, every name exists, every link leads somewhere."""
+"""The pages tell the truth: every Python block runs, and every name exists."""
 
 from __future__ import annotations
 
@@ -103,9 +103,3 @@ def test_every_command_on_a_page_exists() -> None:
         ):
             found = command.commands[name]
             assert not sub or (isinstance(found, Group) and sub in found.commands)
-
-
-def test_links_lead_somewhere() -> None:
-    for page in PAGES:
-        for target in re.findall(r"\]\((?!https?:)([^)#]+)", text(page)):
-            assert (page.parent / target).exists(), f"{page}: {target}"

@@ -78,16 +78,22 @@ class FileSettings(_Section):
 class Settings(_Section):
     """Everything that can be set; sections nest with ``__``: ``NEUROMEM_RECALL__DEPTH=200``."""
 
-    database_url: str | None = Field(default=None, repr=False)
-    embedding: str | None = None
-    llm: str | None = None
-    storage: str | None = None
+    database_url: str | None = Field(
+        default=None, repr=False, description="the database; None: that of the installed plugin"
+    )
+    embedding: str | None = Field(default=None, description="embedding provider, as name or name:model")
+    llm: str | None = Field(default=None, description="LLM provider, as name or name:model, or none")
+    storage: str | None = Field(default=None, description="where the bytes of files go")
     enable: tuple[str, ...] = Field(default=(), description="stages to switch on by name")
     disable: tuple[str, ...] = Field(default=(), description="stages to switch off by name")
-    plugins: dict[str, dict[str, Any]] = Field(default_factory=dict, repr=False)
+    plugins: dict[str, dict[str, Any]] = Field(
+        default_factory=dict, repr=False, description="options of providers and stages, by their names"
+    )
     language: str = Field(default="en", description="language of users who did not say another")
     max_content: int = Field(default=100_000, ge=1, description="characters a message or memory may have")
-    extract_roles: tuple[Literal["user", "assistant", "tool"], ...] = ("user",)
+    extract_roles: tuple[Literal["user", "assistant", "tool"], ...] = Field(
+        default=("user",), description="whose messages are extracted; the others are context"
+    )
     bm25: BM25Settings = Field(default_factory=BM25Settings)
     extraction: ExtractionSettings = Field(default_factory=ExtractionSettings)
     files: FileSettings = Field(default_factory=FileSettings)
