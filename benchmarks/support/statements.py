@@ -1,6 +1,6 @@
 """Counts what a NeuroMemory sends to PostgreSQL.
 
-SQLAlchemy tells what goes through it, as prepared statements; the driver logs the rest, which is simple queries.
+SQLAlchemy tells what goes through it as prepared statements; the driver logs the rest.
 """
 
 from __future__ import annotations

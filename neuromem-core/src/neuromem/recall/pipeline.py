@@ -81,6 +81,11 @@ class Pipeline:
         most = query.limit * (2 if self.rerankers or both else 1)
         shown = {(c.kind, c.id) for arm in arms.values() for c in arm[: query.limit]}
         shown.update((item.kind, item.id) for item in fused[:most])
+        if (
+            len(fused) > most
+        ):  # who will overtake some of these comes with them: signals are seldom all against one
+            least = fused[most - 1].score - self._most(query) / 2
+            shown.update((item.kind, item.id) for item in fused[most:] if item.score > least)
         hits: dict[tuple[Kind, str], Hit] = {}
         await _fill(query, [item for item in everything if (item.kind, item.id) in shown], hits)
         merged: list[Found] = []

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from neuromem.domain.profile import PROFILE
 from neuromem.domain.recall import About
@@ -11,6 +11,8 @@ from neuromem.store import kv, vectors
 
 if TYPE_CHECKING:
     from datetime import datetime
+
+    from asyncpg import Record
 
     from neuromem.store.engine import Database, Transaction
     from neuromem.store.vectors import Middle
@@ -30,6 +32,14 @@ ABOUT = """
             WHERE user_id = :user AND namespace = :namespace AND {visible}) AS profile
     FROM (SELECT) AS one LEFT JOIN {s}.users u ON u.user_id = :user
 """
+
+
+def about(user_id: str, as_of: datetime | None) -> tuple[str, dict[str, Any]]:
+    """Return the statement that reads what is known of a user, in one row, and its parameters."""
+    condition, params = kv.visible(as_of)
+    return ABOUT.replace("{visible}", condition), {
+        "user": user_id, "speakers": SPEAKERS, "namespace": PROFILE, **params
+    }  # fmt: skip
 
 
 class _Last(Generic[T]):
@@ -58,6 +68,10 @@ class Known:
         self._abouts: _Last[About] = _Last()
         self._middles: _Last[tuple[int, Middle]] = _Last()
 
+    def last(self, user_id: str) -> About | None:
+        """Return what the last answer knew of a user."""
+        return self._abouts.get(user_id)
+
     async def before(self, user_id: str) -> About:
         """Return what the last answer knew of a user, else read it.
 
@@ -72,19 +86,18 @@ class Known:
 
     async def read(self, transaction: Transaction, user_id: str, as_of: datetime | None) -> About:
         """Read what is known of a user, the profile as it was ``as_of``."""
-        condition, params = kv.visible(as_of)
-        row = await transaction.first(
-            ABOUT.replace("{visible}", condition),
-            {"user": user_id, "speakers": SPEAKERS, "namespace": PROFILE, **params},
-        )
-        assert row is not None
-        about = About(
-            speakers=tuple(row.speakers), language=row.language, pending=row.pending, last_entry=row.last_entry,
-            profile=row.profile or {}, extracted=row.extracted,
-            background=row.background,
+        sql, params = about(user_id, as_of)
+        return self.learn(user_id, (await transaction.records(sql, params))[0])
+
+    def learn(self, user_id: str, row: Record) -> About:
+        """Return what a row of `about` says, and keep it for the next question."""
+        known = About(
+            speakers=tuple(row["speakers"]), language=row["language"], pending=row["pending"],
+            last_entry=row["last_entry"], profile=row["profile"] or {}, extracted=row["extracted"],
+            background=row["background"],
         )  # fmt: skip
-        self._abouts.put(user_id, about)
-        return about
+        self._abouts.put(user_id, known)
+        return known
 
     async def middle(
         self, transaction: Transaction, user_id: str, space: int, last_entry: int

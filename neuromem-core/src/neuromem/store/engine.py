@@ -24,13 +24,29 @@ if TYPE_CHECKING:
 DRIVER_ERRORS = (exc.SQLAlchemyError, asyncpg.PostgresError, asyncpg.InterfaceError, OSError)
 
 _SCHEMA = re.compile(r"[a-z_][a-z0-9_]{0,62}")
+_NAMED = re.compile(r"(?<![:\w]):([a-z_]\w*)")
+
+# Plans for the values at hand: a cached generic plan does not know how many rows a user has.
+CUSTOM = {"plan_cache_mode": "force_custom_plan"}
+# For statements made of lateral lookups, whose plan must not hang on statistics: a planner that has none loves
+# nested loops over what it takes for one row.
+LOOKUPS = {**CUSTOM, "enable_nestloop": "off"}
+# The same for a user whose rows are few: one plan per connection, by indexes alone, by this process alone.
+# Planning anew costs as much as a tenth of what the scan of 10,000 vectors does.
+LOOKUPS_OF_FEW = {
+    "plan_cache_mode": "force_generic_plan",
+    "enable_nestloop": "off",
+    "enable_seqscan": "off",
+    "max_parallel_workers_per_gather": "0",
+}
 
 
 class Transaction:
     """A running transaction; ``{s}`` in its SQL stands for the schema."""
 
-    def __init__(self, connection: AsyncConnection, database: Database) -> None:
+    def __init__(self, connection: AsyncConnection, driver: asyncpg.Connection, database: Database) -> None:
         self._connection = connection
+        self._driver = driver
         self._database = database
 
     async def all(self, sql: str, params: Mapping[str, Any] | None = None, /) -> Sequence[Row[Any]]:
@@ -48,6 +64,15 @@ class Transaction:
     async def run(self, sql: str, params: Mapping[str, Any] | None = None, /) -> int:
         """Run a statement and return how many rows it touched."""
         return (await self._execute(sql, params)).rowcount
+
+    async def records(self, sql: str, params: Mapping[str, Any], /) -> list[asyncpg.Record]:
+        """Run a statement and return the driver's own rows: for what is asked with every question."""
+        positional, names = self._database.positional(sql)
+        if self._database.engine.echo:
+            self._database.engine.sync_engine.logger.info(positional)
+        with self._database.translated():
+            rows: list[asyncpg.Record] = await self._driver.fetch(positional, *[params[n] for n in names])
+        return rows
 
     async def _execute(self, sql: str, params: Mapping[str, Any] | None) -> CursorResult[Any]:
         with self._database.translated():
@@ -95,6 +120,7 @@ class Database:
         self.schema = schema
         self.search_path = "public"  # quoted where needed
         self._clauses: dict[str, TextClause] = {}
+        self._positionals: dict[str, tuple[str, tuple[str, ...]]] = {}
         self.engine = _engine(target, pool_size=pool_size, echo=echo, pooler=pooler)
         # Transactions are begun and ended here, not by SQLAlchemy.
         self._manual = self.engine.execution_options(isolation_level="AUTOCOMMIT")
@@ -106,6 +132,16 @@ class Database:
             clause = self._clauses[sql] = text(sql.replace("{s}", f'"{self.schema}"'))
         return clause
 
+    def positional(self, sql: str) -> tuple[str, tuple[str, ...]]:
+        """Return the statement as PostgreSQL numbers its parameters, and their names; made once per statement."""
+        known = self._positionals.get(sql)
+        if known is None:
+            names = tuple(dict.fromkeys(_NAMED.findall(sql)))
+            number = {name: f"${i}" for i, name in enumerate(names, start=1)}
+            numbered = _NAMED.sub(lambda match: number[match[1]], sql).replace("{s}", f'"{self.schema}"')
+            known = self._positionals[sql] = (numbered, names)
+        return known
+
     @asynccontextmanager
     async def user(self, user_id: str) -> AsyncIterator[Transaction]:
         """Open a transaction that sees and writes the rows of one user."""
@@ -114,19 +150,16 @@ class Database:
 
     @asynccontextmanager
     async def reader(
-        self, user_id: str, timeout: float | None = None, *, nested_loops: bool = True
+        self, user_id: str, timeout: float | None = None, *, settings: Mapping[str, str] = CUSTOM
     ) -> AsyncIterator[Transaction]:
         """Open a read-only transaction with one snapshot; each statement may take ``timeout`` seconds.
 
-        Plans are made for the values at hand: a cached generic plan does not know how many rows a user has.
-        ``nested_loops=False`` leaves them to lateral subqueries: a planner without statistics loves them.
+        ``settings`` say how statements are planned.
         """
-        settings = {"neuromem.user_id": user_id, "plan_cache_mode": "force_custom_plan", "jit": "off"}
+        made = {"neuromem.user_id": user_id, "jit": "off", **settings}
         if timeout is not None:
-            settings["statement_timeout"] = f"{max(1, round(timeout * 1000))}ms"
-        if not nested_loops:
-            settings["enable_nestloop"] = "off"
-        async with self._begin("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", settings) as transaction:
+            made["statement_timeout"] = f"{max(1, round(timeout * 1000))}ms"
+        async with self._begin("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", made) as transaction:
             yield transaction
 
     @asynccontextmanager
@@ -143,7 +176,7 @@ class Database:
         with self.translated():
             connection, driver = await self._open(f"{begin}; SELECT {made}")
         try:
-            yield Transaction(connection, self)
+            yield Transaction(connection, driver, self)
             with self.translated():
                 await driver.execute("COMMIT")
         except BaseException:

@@ -2,7 +2,8 @@
 
 It scores every entry that shares words with the question and every vector of the user, takes the best of both, adds
 the turns around them, and gives each of these both scores: fusion and conversation context need the word score of
-what was found by meaning and the other way round.
+what was found by meaning and the other way round. It comes with what is known of the user, in one row of columns:
+a round trip costs more than what it would ask for.
 """
 
 from __future__ import annotations
@@ -10,12 +11,15 @@ from __future__ import annotations
 import math
 from collections import Counter
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from neuromem.store import lexical, vectors, visible
+from neuromem.store.about import about
 
 if TYPE_CHECKING:
     from collections.abc import Sequence, Set
+
+    from asyncpg import Record
 
     from neuromem.config import BM25Settings
     from neuromem.domain.recall import Query
@@ -49,13 +53,20 @@ FIND = """
         UNION
         SELECT * FROM found
     )
-    SELECT a.kind::text AS kind, a.entry, a.item, a.session_id, a.position, s.score, s.matched / t.idf AS share,
-           v.cosine, v.common{asked}
-    FROM around a
-    LEFT JOIN scored s ON s.entry = a.entry
-    LEFT JOIN total t ON t.kind = a.kind
-    LEFT JOIN LATERAL ({compare}) AS v ON true
+    SELECT known.*, f.*{asked}
+    FROM ({known}) AS known, (
+        SELECT array_agg(a.kind::text) AS kinds, array_agg(a.item::text) AS items,
+               array_agg(a.session_id) AS sessions, array_agg(a.position) AS positions,
+               array_agg(s.score) AS scores, array_agg(s.matched / t.idf) AS shares,
+               array_agg(v.cosine) AS cosines, array_agg(v.common) AS commons
+        FROM around a
+        LEFT JOIN scored s ON s.entry = a.entry
+        LEFT JOIN total t ON t.kind = a.kind
+        LEFT JOIN LATERAL ({compare}) AS v ON true
+    ) AS f
 """
+
+FOUND = ("kinds", "items", "sessions", "positions", "scores", "shares", "cosines", "commons")
 
 ASKED = ", -(CAST(:vector AS halfvec) <#> CAST(:middle AS halfvec)) AS asked"
 
@@ -71,8 +82,7 @@ COMPARE = """
 NO_COMPARE = "SELECT NULL::float8 AS cosine, NULL::float8 AS common"
 
 
-@dataclass(frozen=True, slots=True)
-class Probed:
+class Probed(NamedTuple):
     """One entry with what the question shares with it; None where it shares nothing.
 
     ``cosine`` is that of question and text; ``contrast`` the same after what all the user's texts have in common
@@ -80,7 +90,6 @@ class Probed:
     """
 
     kind: str
-    entry: int
     item: str
     session_id: str | None
     position: int | None
@@ -107,10 +116,14 @@ async def run(
     topical: Set[str],
     meaning: Meaning | None,
     bm25: BM25Settings,
-) -> list[Probed]:
-    """Return the best ``query.depth`` entries by words and by meaning, and the turns around them."""
+) -> tuple[Record, list[Probed]]:
+    """Return the best ``query.depth`` entries by words and by meaning, and the turns around them.
+
+    The first is the row of `about`, to be read by `Known.learn`.
+    """
     counts = Counter(tokens)
     condition, params = visible.condition(query.filters)
+    known, whose = about(query.user_id, query.filters.as_of)
     past = query.filters.as_of is not None
     expressions = [lexical.expressions(tokens=bool(counts), past=past)]
     if meaning is not None:
@@ -123,22 +136,25 @@ async def run(
         .replace("{asked}", ASKED if meaning else "")
         .replace("{compare}", COMPARE if meaning else NO_COMPARE)
         .replace("{condition}", condition or "true")
+        .replace("{known}", known)
     )
     values: dict[str, Any] = {
         "user": query.user_id, "kinds": visible.kinds(query.filters), "depth": query.depth, "reach": REACH,
         "terms": list(counts), "counts": list(counts.values()),
-        "topical": [term in topical for term in counts], "k1": bm25.k1, "b": bm25.b, **params,
+        "topical": [term in topical for term in counts], "k1": bm25.k1, "b": bm25.b, **params, **whose,
     }  # fmt: skip
     if meaning is not None:
         values |= {"space": meaning.space, "vector": meaning.literal, "middle": meaning.middle.literal}
-    rows = await transaction.all(sql, values)
-    contrast = _Contrast(rows[0].asked, meaning.middle.square) if meaning and rows else None
-    return [
+    row = (await transaction.records(sql, values))[0]
+    contrast = _Contrast(row["asked"], meaning.middle.square) if meaning else None
+    return row, [
         Probed(
-            row.kind, row.entry, str(row.item), row.session_id, row.position, row.score, row.share, row.cosine,
-            contrast(row.cosine, row.common) if contrast and row.cosine is not None else None,
+            kind, item, session, position, score, share, cosine,
+            contrast(cosine, common) if contrast and cosine is not None else None,
         )
-        for row in rows
+        for kind, item, session, position, score, share, cosine, common in zip(
+            *[row[name] or () for name in FOUND], strict=True
+        )
     ]  # fmt: skip
 
 

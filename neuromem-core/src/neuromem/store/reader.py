@@ -15,10 +15,12 @@ from neuromem.domain.tokens import tokenize
 from neuromem.errors import NotFoundError
 from neuromem.store import graph, probe, vectors, visible
 from neuromem.store.about import Known
+from neuromem.store.engine import LOOKUPS, LOOKUPS_OF_FEW
 from neuromem.store.index import NAME_OF
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+    from datetime import datetime
 
     from sqlalchemy import Row
 
@@ -28,26 +30,32 @@ if TYPE_CHECKING:
     from neuromem.store.engine import Database, Transaction
     from neuromem.store.probe import Probed
 
-LOAD = """
-    SELECT 'message' AS kind, m.message_id AS item, m.content, 'message' AS memory_type, m.created_at,
-           m.occurred_at, m.metadata, ARRAY[m.message_id] AS sources, m.session_id, m.position, m.name AS speaker,
-           NULL::float8 AS importance, NULL::float8 AS valence, NULL::float8 AS arousal
-    FROM {s}.messages m WHERE m.user_id = :user AND m.message_id = ANY(CAST(:messages AS uuid[]))
-    UNION ALL
-    SELECT 'memory', m.memory_id, m.content, m.memory_type, m.created_at, m.occurred_at, m.metadata,
-           ARRAY(SELECT s.message_id FROM {s}.memory_sources s WHERE s.user_id = m.user_id
-                 AND s.memory_id = m.memory_id AND s.version = m.version AND {said} ORDER BY s.message_id),
-           NULL, NULL, NULL, m.importance, m.valence, m.arousal
-    FROM {s}.memories m
-    WHERE m.user_id = :user AND m.memory_id = ANY(CAST(:memories AS uuid[])) AND {visible}
-    UNION ALL
-    SELECT 'document', p.passage_id, p.content, 'document', p.created_at, NULL,
-           d.labels || jsonb_build_object('position', p.position, 'page', p.page), '{}',
-           NULL, NULL, NULL, NULL, NULL, NULL
-    FROM {s}.passages p JOIN {s}.documents d ON d.user_id = p.user_id AND d.document_id = p.document_id
-    WHERE p.user_id = :user AND p.passage_id = ANY(CAST(:documents AS uuid[]))
-"""
-
+# One part per kind: what is not asked for is not planned.
+LOAD = {
+    "message": """
+        SELECT 'message' AS kind, m.message_id::text AS item, m.content, 'message' AS memory_type, m.created_at,
+               m.occurred_at, nullif(m.metadata, '{}') AS metadata, ARRAY[m.message_id::text] AS sources,
+               m.session_id, m.position, m.name AS speaker,
+               NULL::float8 AS importance, NULL::float8 AS valence, NULL::float8 AS arousal
+        FROM {s}.messages m WHERE m.user_id = :user AND m.message_id = ANY(CAST(:message AS uuid[]))
+    """,
+    "memory": """
+        SELECT 'memory', m.memory_id::text, m.content, m.memory_type, m.created_at, m.occurred_at,
+               nullif(m.metadata, '{}'),
+               ARRAY(SELECT s.message_id::text FROM {s}.memory_sources s WHERE s.user_id = m.user_id
+                     AND s.memory_id = m.memory_id AND s.version = m.version AND {said} ORDER BY s.message_id),
+               NULL, NULL::int, NULL, m.importance, m.valence, m.arousal
+        FROM {s}.memories m
+        WHERE m.user_id = :user AND m.memory_id = ANY(CAST(:memory AS uuid[])) AND {visible}
+    """,
+    "document": """
+        SELECT 'document', p.passage_id::text, p.content, 'document', p.created_at, NULL::timestamptz,
+               d.labels || jsonb_build_object('position', p.position, 'page', p.page), CAST('{}' AS text[]),
+               NULL, NULL::int, NULL, NULL::float8, NULL::float8, NULL::float8
+        FROM {s}.passages p JOIN {s}.documents d ON d.user_id = p.user_id AND d.document_id = p.document_id
+        WHERE p.user_id = :user AND p.passage_id = ANY(CAST(:document AS uuid[]))
+    """,
+}
 
 VERSIONS = """
     SELECT e.kind::text AS kind, e.superseded_at IS NULL AS current, {seen} AS seen, {condition} AS passes
@@ -73,6 +81,7 @@ RELATED = """
 
 RELATIONS = 50  # that a question may bring along
 FIRST_PERSON = re.compile(r"\b(?:i|me|my|mine|myself)\b|我", re.IGNORECASE)
+FEW = 20_000  # entries of a user that are few
 FULL = 0.75  # contrast that makes certain: ten standard deviations of unrelated pairs of e5 on LoCoMo
 
 
@@ -94,20 +103,18 @@ class StoreReader:
         self._stack = AsyncExitStack()
         self._transaction: Transaction | None = None
         self._about: About | None = None
-        self._trust = 0.0
         self._relations: list[Edge] | None = None
         self._literals: dict[str, asyncio.Task[str | None]] = {}
-        self._probes: list[tuple[Query, bool, asyncio.Task[list[Probed]]]] = []
+        self._probes: list[tuple[Query, bool, asyncio.Task[list[tuple[Probed, float]]]]] = []
 
     async def lexical(self, query: Query) -> Sequence[Candidate]:
         """Return the entries that share words with the question, best BM25 score first."""
-        probed = await self._probed(query, by_meaning=self._by_meaning)
         found = [
-            _candidate(entry, entry.score, relevance=self._relevance(entry))
-            for entry in probed
+            _candidate(entry, entry.score, relevance)
+            for entry, relevance in await self._probed(query, by_meaning=self._by_meaning)
             if entry.score is not None
         ]
-        found.sort(key=lambda candidate: -candidate.score)
+        found.sort(key=_best_first)
         return found
 
     async def vector(self, query: Query) -> Sequence[Candidate]:
@@ -115,19 +122,18 @@ class StoreReader:
         if self._space is None:
             return []
         await self._vector(query)  # an embedding that failed is this retriever's failure alone
-        probed = await self._probed(query, by_meaning=True)
         found = [
-            _candidate(entry, entry.cosine, evidence=entry.contrast, relevance=self._relevance(entry))
-            for entry in probed
+            _candidate(entry, entry.cosine, relevance, entry.contrast)
+            for entry, relevance in await self._probed(query, by_meaning=True)
             if entry.cosine is not None
-        ]  # fmt: skip
-        found.sort(key=lambda candidate: -candidate.score)
+        ]
+        found.sort(key=_best_first)
         return found
 
     async def around(self, query: Query) -> Sequence[Candidate]:
         """Return the turns before and after what words and meaning found, in the order of the conversation."""
         probed = await self._probed(query, by_meaning=self._by_meaning)
-        return [_candidate(entry, 0.0) for entry in probed if entry.session_id is not None]
+        return [_candidate(entry, 0.0) for entry, _ in probed if entry.session_id is not None]
 
     async def relations(self, query: Query) -> Sequence[Edge]:
         """Return the relations of whom and what the question names, and of the user who asks in the first person."""
@@ -175,26 +181,28 @@ class StoreReader:
     async def about(self, query: Query) -> About:
         """Return what is known of the user at the moment of this reading."""
         if self._about is None:
-            async with self._statement(query):
-                pass
-        assert self._about is not None
+            async with self._statement(query) as transaction:
+                self._about = await self._known.read(transaction, self._user_id, query.filters.as_of)
         return self._about
 
     async def load(self, query: Query, found: Sequence[Fused]) -> Sequence[Hit]:
         """Return what is stored about what was found; what the question may not see is left out."""
         if not found:
             return []
-        params: dict[str, Any] = {"user": query.user_id, "as_of": query.filters.as_of}
-        for kind, name in (("message", "messages"), ("memory", "memories"), ("document", "documents")):
-            params[name] = [item.id for item in found if item.kind == kind]
         when, said = visible.memory(query.filters.as_of)
+        params: dict[str, Any] = {"user": query.user_id, "as_of": query.filters.as_of}
+        for item in found:
+            params.setdefault(item.kind, []).append(item.id)
+        sql = "UNION ALL".join(part for kind, part in LOAD.items() if kind in params)
         async with self._statement(query) as transaction:
-            rows = await transaction.all(LOAD.replace("{visible}", when).replace("{said}", said), params)
+            rows = await transaction.records(sql.replace("{visible}", when).replace("{said}", said), params)
         by_key = {(item.kind, item.id): item for item in found}
-        return [_hit(row, by_key[row.kind, str(row.item)]) for row in rows]
+        return [_hit(by_key[row[0], row[1]], *row) for row in rows]
 
-    async def _probed(self, query: Query, *, by_meaning: bool) -> list[Probed]:
-        """Run the probe once for all retrievers that ask the same; a plugin's may ask something else."""
+    async def _probed(self, query: Query, *, by_meaning: bool) -> list[tuple[Probed, float]]:
+        """Return what the probe found, with relevance: one run for all that ask the same; plugins may ask else."""
+        if query.user_id != self._user_id:
+            return []
         for asked, meant, task in self._probes:
             if asked == query and meant is by_meaning:
                 return await asyncio.shield(task)
@@ -202,7 +210,7 @@ class StoreReader:
         self._probes.append((query, by_meaning, task))
         return await asyncio.shield(task)
 
-    async def _probe(self, query: Query, *, by_meaning: bool) -> list[Probed]:
+    async def _probe(self, query: Query, *, by_meaning: bool) -> list[tuple[Probed, float]]:
         vector: str | None = None
         if by_meaning:
             try:
@@ -213,41 +221,38 @@ class StoreReader:
         tokens = tokenize(query.text, language)
         topical = frozenset(tokenize(query.topic or query.text, language))
         async with self._statement(query) as transaction:
-            meaning = None
-            if vector is not None and self._space is not None:
-                assert self._about is not None  # read when the transaction began
-                middle = await self._known.middle(
-                    transaction, query.user_id, self._space.space, self._about.last_entry
-                )
-                if middle is not None:
-                    meaning = probe.Meaning(self._space.space, vector, middle)
-                    self._trust = middle.share
-            return await probe.run(
-                transaction, self._cheaper(query), tokens=tokens, topical=topical, meaning=meaning,
-                bm25=self._settings.bm25,
-            )  # fmt: skip
+            # What the last answer knew is taken to hold, until this one tells.
+            about = self._about or self._known.last(query.user_id)
+            if about is None:
+                about = await self._known.read(transaction, query.user_id, query.filters.as_of)
+            while True:
+                meaning = await self._meaning(transaction, query, about, vector)
+                row, found = await probe.run(
+                    transaction, _cheaper(query, about), tokens=tokens, topical=topical, meaning=meaning,
+                    bm25=self._settings.bm25,
+                )  # fmt: skip
+                before, about = about, self._known.learn(query.user_id, row)
+                self._about = about
+                if about.extracted == before.extracted and (
+                    about.last_entry == before.last_entry
+                    or await self._meaning(transaction, query, about, vector) == meaning
+                ):
+                    break
+        trust = meaning.middle.share if meaning else 0.0
+        return [(entry, _relevance(entry, trust, about.background)) for entry in found]
 
-    def _cheaper(self, query: Query) -> Query:
-        """Return the question without a condition that can leave nothing out: no model is done with any message."""
-        if self._about is None or self._about.extracted:
-            return query
-        return replace(query, filters=replace(query.filters, include_extracted=True))
+    async def _meaning(
+        self, transaction: Transaction, query: Query, about: About, vector: str | None
+    ) -> probe.Meaning | None:
+        if vector is None or self._space is None:
+            return None
+        middle = await self._known.middle(transaction, query.user_id, self._space.space, about.last_entry)
+        return probe.Meaning(self._space.space, vector, middle) if middle is not None else None
 
-    def _relevance(self, entry: Probed) -> float:
-        """Return how relevant an entry is by words and by meaning together, in [0, 1].
-
-        An unrelated text has a contrast of 0 give or take a tenth; `FULL` of it alone means certainty. Where the
-        user has few texts, what unrelated texts of the model have in common stands in for what the user's have.
-        """
-        share = entry.share or 0.0
-        if entry.cosine is None or entry.contrast is None:
-            return share
-        near, trust = entry.contrast, self._trust
-        background = self._about.background if self._about else None
-        if background is not None and background < 1.0:  # a model that tells nothing apart has no beyond
-            near = trust * near + (1.0 - trust) * (entry.cosine - background) / (1.0 - background)
-        near = min(1.0, max(0.0, near / FULL))
-        return max(share, 1.0 - (1.0 - near) * (1.0 - 0.7 * share))
+    def _planned(self) -> Mapping[str, str]:
+        """Return how to plan: a user of many rows is worth a plan of its own, and parallel processes."""
+        about = self._known.last(self._user_id)
+        return LOOKUPS_OF_FEW if about is not None and about.last_entry <= FEW else LOOKUPS
 
     async def _vector(self, query: Query) -> str | None:
         """Return the question's vector as a literal, made once per text."""
@@ -267,9 +272,10 @@ class StoreReader:
         async with self._turn:
             if self._transaction is None:
                 self._transaction = await self._stack.enter_async_context(
-                    self._database.reader(self._user_id, self._settings.recall.timeout, nested_loops=False)
+                    self._database.reader(
+                        self._user_id, self._settings.recall.timeout, settings=self._planned()
+                    )
                 )
-                self._about = await self._known.read(self._transaction, self._user_id, query.filters.as_of)
             try:
                 yield self._transaction
             except BaseException:
@@ -284,6 +290,13 @@ class StoreReader:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         await self._stack.aclose()
+
+
+def _cheaper(query: Query, about: About) -> Query:
+    """Return the question without a condition that can leave nothing out: no model is done with any message."""
+    if about.extracted:
+        return query
+    return replace(query, filters=replace(query.filters, include_extracted=True))
 
 
 class Search:
@@ -346,19 +359,40 @@ def _is_uuid(text: str) -> bool:
     return True
 
 
+def _relevance(entry: Probed, trust: float, background: float | None) -> float:
+    """Return how relevant an entry is by words and by meaning together, in [0, 1].
+
+    An unrelated text has a contrast of 0 give or take a tenth; `FULL` of it alone means certainty. Where the
+    user has few texts, what unrelated texts of the model have in common stands in for what the user's have.
+    """
+    share = entry.share or 0.0
+    if entry.cosine is None or entry.contrast is None:
+        return share
+    near = entry.contrast
+    if background is not None and background < 1.0:  # a model that tells nothing apart has no beyond
+        near = trust * near + (1.0 - trust) * (entry.cosine - background) / (1.0 - background)
+    near = min(1.0, max(0.0, near / FULL))
+    return max(share, 1.0 - (1.0 - near) * (1.0 - 0.7 * share))
+
+
+def _best_first(candidate: Candidate) -> tuple[float, str]:
+    return -candidate.score, candidate.id
+
+
 def _candidate(
-    entry: Probed, score: float, *, relevance: float | None = None, evidence: float | None = None
+    entry: Probed, score: float, relevance: float | None = None, evidence: float | None = None
 ) -> Candidate:
     return Candidate(
         entry.item, NAME_OF[entry.kind], score, relevance, evidence, entry.session_id, entry.position
     )
 
 
-def _hit(row: Row[Any], found: Fused) -> Hit:
+def _hit(
+    found: Fused, kind: str, item: str, content: str, memory_type: str, created_at: datetime,
+    occurred_at: datetime | None, metadata: Mapping[str, Any] | None, sources: Sequence[str], *others: Any,
+) -> Hit:  # fmt: skip
+    del kind, item
     return Hit(
-        id=found.id, kind=found.kind, score=found.score, relevance=found.relevance, ranks=found.ranks,
-        content=row.content, memory_type=row.memory_type, created_at=row.created_at,
-        occurred_at=row.occurred_at, metadata=row.metadata, sources=tuple(map(str, row.sources)),
-        session_id=row.session_id, position=row.position, speaker=row.speaker, importance=row.importance,
-        valence=row.valence, arousal=row.arousal,
+        found.id, found.kind, found.score, found.relevance, found.ranks, content, memory_type, created_at,
+        occurred_at, metadata or {}, tuple(sources), *others,
     )  # fmt: skip

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import TYPE_CHECKING
 
 from neuromem.errors import EmbeddingSpaceError, ProviderResponseError
@@ -145,7 +146,13 @@ def literal(vector: Sequence[float], space: Space, provider: str) -> str | None:
         raise ProviderResponseError(
             f"{provider} returned a vector that is not made of finite numbers.", provider=provider
         )
-    return "[" + ",".join(f"{x / norm:.6g}" for x in vector) + "]" if norm > 0 else None
+    return f"[{_form(space.dims) % tuple([x / norm for x in vector])}]" if norm > 0 else None
+
+
+@cache
+def _form(dims: int) -> str:
+    """Return what writes so many numbers at once: a question's vector is written with every question."""
+    return ",".join(["%.6g"] * dims)
 
 
 def numbers(literal: str) -> list[float]:
