@@ -10,7 +10,7 @@ import json
 import threading
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from benchmarks.support.datasets import EVIDENCE, session_time
 
@@ -18,6 +18,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
 Place = tuple[str, str, str]  # when, who, what was said
+
+
+class Replies(Protocol):
+    """Says what a model would reply."""
+
+    def reply(self, shown: Mapping[str, Any]) -> dict[str, Any]:
+        """Return what the model would have said about a window."""
+        ...
 
 
 class Replay:
@@ -92,7 +100,7 @@ def hand_written(turn: Mapping[str, Any], one: str, other: str) -> dict[str, Any
 
 
 @contextmanager
-def replaying(replay: Replay) -> Iterator[str]:
+def replaying(replay: Replies) -> Iterator[str]:
     """Run the server; gives the base URL of its API."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(replay))
     server.daemon_threads = True
@@ -106,7 +114,7 @@ def replaying(replay: Replay) -> Iterator[str]:
         thread.join()
 
 
-def _handler(replay: Replay) -> type[BaseHTTPRequestHandler]:
+def _handler(replay: Replies) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 

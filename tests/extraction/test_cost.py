@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from sqlalchemy import event
-
+from benchmarks.support.statements import Statements
 from neuromem.domain.extraction import ExtractedMemory, ExtractedRelation, Extraction
 from neuromem.plugin import Context, StageSpec, hookimpl
 from neuromem.store import jobs
@@ -51,23 +50,17 @@ async def test_an_extraction_takes_at_most_twelve_statements(database_url: str) 
     async with opened(database_url, plugins=[Plugin()], graph_enabled=True, worker=False) as nm:
         for text in ("first", "second"):
             await nm.ingest("alice", "user", text)
-        statements: list[str] = []
-
-        def note(conn: Any, cursor: Any, statement: str, *rest: Any) -> None:
-            statements.append(statement)
-
         rooms = nm._open_rooms
+        sent = Statements(nm)
         handler = rooms.worker._handlers["extract:prolific"]
         for _ in range(2):
             claim = await jobs.claim(
                 rooms.database, ["extract:prolific"], after="", most={"extract": 1}, seconds=60
             )
             assert claim is not None
-            statements.clear()
-            event.listen(rooms.database.engine.sync_engine, "before_cursor_execute", note)
+            sent.reset()
             assert await handler(claim) == {}
-            event.remove(rooms.database.engine.sync_engine, "before_cursor_execute", note)
-            assert len(statements) <= 12, [s.split()[:6] for s in statements]
+            assert 0 < sent.statements <= 12
         async with rooms.database.user("alice") as transaction:
             counts = await transaction.first(
                 "SELECT (SELECT count(*) FROM {s}.memories) AS memories, (SELECT count(*) FROM {s}.edges) AS edges"

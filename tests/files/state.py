@@ -56,7 +56,7 @@ class Place:
         async with self.database.user(user) as transaction:
             row = await transaction.first(COUNTS, {"user": user})
         assert row is not None
-        return {name: int(value) for name, value in row._mapping.items()}
+        return {name: int(value) for name, value in row.items()}
 
     async def check(self, user: str = "alice") -> dict[str, int]:
         """Insist that rows, index and objects belong together, and return the counts."""

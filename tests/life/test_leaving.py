@@ -131,6 +131,6 @@ async def test_who_is_written_to_while_leaving_comes_back_whole_or_not_at_all(nm
                 """
             )
         assert orphans is not None
-        assert set(orphans._mapping.values()) == {0}, orphans
+        assert set(orphans) == {0}, orphans
         await nm.delete_user_data(user)
         assert await nm.verify_deleted(user) == {"rows": 0, "objects_pending": 0}

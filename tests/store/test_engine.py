@@ -132,17 +132,16 @@ async def test_a_canceled_reader_leaves_no_open_transaction_to_the_next_user(dat
             await asyncio.sleep(0)
         reading.cancel()
         await asyncio.gather(reading, return_exceptions=True)
-        async with database.engine.connect() as connection:
-            driver = (await connection.get_raw_connection()).driver_connection
-            assert driver is not None
-            assert await driver.fetchval("SHOW transaction_read_only") == "off"
-            assert await driver.fetchval("SELECT current_setting('neuromem.user_id', true)") in (None, "")
+        driver = await database.pool.take()
+        assert await driver.fetchval("SHOW transaction_read_only") == "off"
+        assert await driver.fetchval("SELECT current_setting('neuromem.user_id', true)") in (None, "")
+        database.pool.give_back(driver)
     await database.close()
 
 
 async def test_a_pool_that_is_used_up_says_what_to_raise(database_url: str) -> None:
     database = Database(parse(database_url), pool_size=1)
-    database.engine.pool._timeout = 0.05  # type: ignore[attr-defined]
+    database.pool.wait = 0.05
     async with database.user("alice"):
         with pytest.raises(DatabaseUnavailableError, match=r"became free in time; raise pool_size"):
             async with database.user("bob"):

@@ -229,6 +229,8 @@ async def test_the_setting_of_a_transaction_never_reaches_another(database: Data
     results = await asyncio.gather(*(visit(i) for i in range(400)), return_exceptions=True)
     assert [str(r) for r in results if r is not None and not isinstance(r, KeyError)] == []
     assert sum(isinstance(r, KeyError) for r in results) == 40
-    async with database.engine.connect() as connection:
-        left = await connection.exec_driver_sql("SELECT current_setting('neuromem.user_id', true)")
-        assert left.scalar() in (None, "")
+    connections = [await database.pool.take() for _ in range(4)]
+    for connection in connections:
+        left = await connection.fetchval("SELECT current_setting('neuromem.user_id', true)")
+        assert left in (None, "")
+        database.pool.give_back(connection)

@@ -73,8 +73,7 @@ async def test_a_setting_made_for_one_user_is_gone_with_the_transaction(pooled_u
                 assert await transaction.value("SELECT current_setting('neuromem.user_id')") == user
 
         await asyncio.gather(*(look(f"user-{i % 7}") for i in range(100)))
-        async with database.engine.connect() as connection:
-            for _ in range(10):
-                left = await connection.exec_driver_sql("SELECT current_setting('neuromem.user_id', true)")
-                assert left.scalar() in (None, "")
-                await connection.commit()
+        connection = await database.pool.take()
+        for _ in range(10):
+            assert await connection.fetchval("SELECT current_setting('neuromem.user_id', true)") in (None, "")
+        database.pool.give_back(connection)

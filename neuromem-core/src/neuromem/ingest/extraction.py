@@ -26,8 +26,6 @@ from neuromem.store.relate import relate
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from sqlalchemy import Row
-
     from neuromem.config import Settings
     from neuromem.domain.extraction import Extraction
     from neuromem.domain.memories import NewMemory
@@ -36,6 +34,7 @@ if TYPE_CHECKING:
     from neuromem.observe import Call, MeteredLLM, Observers
     from neuromem.plugin.stages import Extractor
     from neuromem.store.engine import Database
+    from neuromem.store.rows import Row
 
 logger = logging.getLogger("neuromem")
 
@@ -159,7 +158,7 @@ class ExtractionHandler:
         jobs_of = {str(row.message_id): entries[row.entry] for row in loaded.rows if row.entry in entries}
         return loaded, window, jobs_of
 
-    def _message(self, row: Row[Any]) -> Message:
+    def _message(self, row: Row) -> Message:
         """Return a message as an extractor sees it: in the speaker's time, without what had been recalled."""
         message = message_of(row)
         zone = _zone(row.utc_offset, message.metadata.get("timezone"), self._settings.extraction.timezone)

@@ -87,7 +87,7 @@ class Known:
     async def read(self, transaction: Transaction, user_id: str, as_of: datetime | None) -> About:
         """Read what is known of a user, the profile as it was ``as_of``."""
         sql, params = about(user_id, as_of)
-        return self.learn(user_id, (await transaction.records(sql, params))[0])
+        return self.learn(user_id, (await transaction.all(sql, params))[0])
 
     def learn(self, user_id: str, row: Record) -> About:
         """Return what a row of `about` says, and keep it for the next question."""

@@ -14,10 +14,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
-    from sqlalchemy import Row
-
     from neuromem.domain.messages import Message
     from neuromem.store.engine import Database
+    from neuromem.store.rows import Row
 
 MESSAGES = f"""
     SELECT {COLUMNS} FROM {{s}}.messages
@@ -125,7 +124,7 @@ async def close(database: Database, user_id: str, session_id: str) -> Session | 
     return None if row is None else session_of(row)
 
 
-def session_of(row: Row[Any]) -> Session:
+def session_of(row: Row) -> Session:
     """Return the session in a row."""
     return Session(
         id=row.session_id, user_id=row.user_id, title=row.title, metadata=row.metadata, created_at=row.created_at,

@@ -17,11 +17,10 @@ from neuromem.store import index, jobs
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from sqlalchemy import Row
-
     from neuromem.domain.documents import FileType, NewDocument
     from neuromem.domain.recall import DocumentFilter
     from neuromem.store.engine import Database, Transaction
+    from neuromem.store.rows import Row
 
 OBJECT = "object"  # the kind of the jobs that delete objects
 
@@ -285,7 +284,7 @@ def parameters(which: DocumentFilter) -> dict[str, Any]:
     }
 
 
-def _document(row: Row[Any]) -> Document:
+def _document(row: Row) -> Document:
     return Document(
         id=str(row.document_id), user_id=row.user_id, filename=row.filename, file_type=row.file_type,
         content_type=row.content_type, size=row.size, category=row.category, tags=tuple(row.tags),

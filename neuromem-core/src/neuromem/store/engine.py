@@ -3,28 +3,35 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import logging
 import re
 from contextlib import asynccontextmanager, contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import asyncpg
-from sqlalchemy import exc, text
+from sqlalchemy import NullPool, exc
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from neuromem.errors import ConfigurationError, DatabaseError, DatabaseUnavailableError
+from neuromem.store.pool import Pool, PoolTimeoutError
+from neuromem.store.rows import Row, numbered
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 
-    from sqlalchemy import CursorResult, Row, TextClause
-    from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+    from sqlalchemy.ext.asyncio import AsyncEngine
 
     from neuromem.store.url import Target
 
+logger = logging.getLogger("neuromem.sql")
+
 DRIVER_ERRORS = (exc.SQLAlchemyError, asyncpg.PostgresError, asyncpg.InterfaceError, OSError)
 
+STATEMENTS = 300  # that a connection keeps prepared: all of ours
+
 _SCHEMA = re.compile(r"[a-z_][a-z0-9_]{0,62}")
-_NAMED = re.compile(r"(?<![:\w]):([a-z_]\w*)")
 
 # Plans for the values at hand: a cached generic plan does not know how many rows a user has.
 CUSTOM = {"plan_cache_mode": "force_custom_plan"}
@@ -42,60 +49,44 @@ LOOKUPS_OF_FEW = {
 
 
 class Transaction:
-    """A running transaction; ``{s}`` in its SQL stands for the schema."""
+    """A running transaction; ``{s}`` in its SQL stands for the schema, ``:name`` for a parameter.
 
-    def __init__(self, connection: AsyncConnection, driver: asyncpg.Connection, database: Database) -> None:
-        self._connection = connection
+    Statements go to the driver as they are: what a mapper would do for each costs more than the driver's own work.
+    """
+
+    def __init__(self, driver: asyncpg.Connection, database: Database) -> None:
         self._driver = driver
         self._database = database
 
-    async def all(self, sql: str, params: Mapping[str, Any] | None = None, /) -> Sequence[Row[Any]]:
+    async def all(self, sql: str, params: Mapping[str, Any] | None = None, /) -> Sequence[Row]:
         """Run a statement and return its rows."""
-        return (await self._execute(sql, params)).all()
+        statement, arguments = self._database.statement(sql, params)
+        with self._database.translated():
+            rows: Sequence[Row] = await self._driver.fetch(statement, *arguments)
+        return rows
 
-    async def first(self, sql: str, params: Mapping[str, Any] | None = None, /) -> Row[Any] | None:
+    async def first(self, sql: str, params: Mapping[str, Any] | None = None, /) -> Row | None:
         """Run a statement and return its first row, or None."""
-        return (await self._execute(sql, params)).first()
+        rows = await self.all(sql, params)
+        return rows[0] if rows else None
 
     async def value(self, sql: str, params: Mapping[str, Any] | None = None, /) -> Any:
         """Run a statement and return the first column of its first row, or None."""
-        return (await self._execute(sql, params)).scalar()
+        row = await self.first(sql, params)
+        return row[0] if row is not None else None
 
     async def run(self, sql: str, params: Mapping[str, Any] | None = None, /) -> int:
         """Run a statement and return how many rows it touched."""
-        return (await self._execute(sql, params)).rowcount
-
-    async def records(self, sql: str, params: Mapping[str, Any], /) -> list[asyncpg.Record]:
-        """Run a statement and return the driver's own rows: for what is asked with every question."""
-        positional, names = self._database.positional(sql)
-        if self._database.engine.echo:
-            self._database.engine.sync_engine.logger.info(positional)
+        statement, arguments = self._database.statement(sql, params)
         with self._database.translated():
-            rows: list[asyncpg.Record] = await self._driver.fetch(positional, *[params[n] for n in names])
-        return rows
-
-    async def _execute(self, sql: str, params: Mapping[str, Any] | None) -> CursorResult[Any]:
-        with self._database.translated():
-            return await self._connection.execute(self._database.clause(sql), params or {})
+            done = await self._driver.execute(statement, *arguments)
+        number = str(done).rpartition(" ")[2]
+        return int(number) if number.isdigit() else 0
 
 
 def _quoted(text: str) -> str:
     """Return a literal that reads the same whatever standard_conforming_strings says."""
     return "E'" + text.replace("\\", "\\\\").replace("'", "''") + "'"
-
-
-async def _roll_back(connection: AsyncConnection, driver: asyncpg.Connection) -> None:
-    """Roll back and return the connection to the pool, or drop it when that fails.
-
-    Also when no transaction seems to be open: a BEGIN that was canceled may have reached the server, and the
-    next user of this connection must not find itself in the transaction of the one before.
-    """
-    try:
-        await driver.execute("ROLLBACK")
-    except (*DRIVER_ERRORS, asyncpg.InternalClientError):
-        await connection.invalidate()
-    finally:
-        await connection.close()
 
 
 class Database:
@@ -119,28 +110,19 @@ class Database:
         self.target = target
         self.schema = schema
         self.search_path = "public"  # quoted where needed
-        self._clauses: dict[str, TextClause] = {}
-        self._positionals: dict[str, tuple[str, tuple[str, ...]]] = {}
-        self.engine = _engine(target, pool_size=pool_size, echo=echo, pooler=pooler)
-        # Transactions are begun and ended here, not by SQLAlchemy.
-        self._manual = self.engine.execution_options(isolation_level="AUTOCOMMIT")
+        self._statements: dict[str, tuple[str, tuple[str, ...]]] = {}
+        self._echo = echo
+        self.engine = _engine(target, pooler=pooler)
+        self.pool = Pool(partial(_connect, target, pooler), pool_size)
 
-    def clause(self, sql: str) -> TextClause:
-        """Return the statement with the schema filled in; made once per statement."""
-        clause = self._clauses.get(sql)
-        if clause is None:
-            clause = self._clauses[sql] = text(sql.replace("{s}", f'"{self.schema}"'))
-        return clause
-
-    def positional(self, sql: str) -> tuple[str, tuple[str, ...]]:
-        """Return the statement as PostgreSQL numbers its parameters, and their names; made once per statement."""
-        known = self._positionals.get(sql)
-        if known is None:
-            names = tuple(dict.fromkeys(_NAMED.findall(sql)))
-            number = {name: f"${i}" for i, name in enumerate(names, start=1)}
-            numbered = _NAMED.sub(lambda match: number[match[1]], sql).replace("{s}", f'"{self.schema}"')
-            known = self._positionals[sql] = (numbered, names)
-        return known
+    def statement(self, sql: str, params: Mapping[str, Any] | None) -> tuple[str, list[Any]]:
+        """Return a statement as the driver wants it, with its arguments; it is read once only."""
+        read = self._statements.get(sql)
+        if read is None:
+            read = self._statements[sql] = numbered(sql.replace("{s}", f'"{self.schema}"'))
+        if self._echo:
+            logger.info("%s", read[0])
+        return read[0], [params[name] for name in read[1]] if params is not None else []
 
     @asynccontextmanager
     async def user(self, user_id: str) -> AsyncIterator[Transaction]:
@@ -174,40 +156,62 @@ class Database:
         values = {"search_path": self.search_path, **settings}
         made = ", ".join(f"set_config({_quoted(k)}, {_quoted(v)}, true)" for k, v in values.items())
         with self.translated():
-            connection, driver = await self._open(f"{begin}; SELECT {made}")
+            driver = await self._open(f"{begin}; SELECT {made}")
         try:
-            yield Transaction(connection, driver, self)
+            yield Transaction(driver, self)
             with self.translated():
                 await driver.execute("COMMIT")
         except BaseException:
             # A second cancellation must not stop this half-way.
-            await asyncio.shield(_roll_back(connection, driver))
+            await asyncio.shield(self._roll_back(driver))
             raise
-        await asyncio.shield(connection.close())
+        self.pool.give_back(driver)
 
-    async def _open(self, begin: str) -> tuple[AsyncConnection, asyncpg.Connection]:
+    async def _open(self, begin: str) -> asyncpg.Connection:
         """Return a connection in a transaction.
 
         A pooled connection may have died with its server; nothing has been done on it yet, so one fresh
         attempt is safe, after the whole pool was dropped.
         """
         for last in (False, True):
-            connection = await self._manual.connect()
-            driver: asyncpg.Connection = (await connection.get_raw_connection()).driver_connection
+            driver = await self._take()
             try:
                 await driver.execute(begin)
             except (asyncpg.PostgresConnectionError, asyncpg.InterfaceError, OSError):
-                await connection.invalidate()
-                await connection.close()
+                self.pool.drop(driver)
                 if last:
                     raise
-                await self.engine.dispose()
+                self.pool.forget()
             except BaseException:
-                await asyncio.shield(_roll_back(connection, driver))
+                await asyncio.shield(self._roll_back(driver))
                 raise
             else:
-                return connection, driver
+                return driver
         raise AssertionError  # the loop returns or raises
+
+    async def _take(self) -> asyncpg.Connection:
+        try:
+            return await self.pool.take()
+        except PoolTimeoutError:
+            raise DatabaseUnavailableError(
+                f"No connection to {self.target.label} became free in time; raise pool_size or look for "
+                "transactions that stay open."
+            ) from None
+
+    async def _roll_back(self, driver: asyncpg.Connection) -> None:
+        """Roll back and return the connection to the pool, or drop it when that fails.
+
+        Also when no transaction seems to be open: a BEGIN that was canceled may have reached the server, and the
+        next user of this connection must not find itself in the transaction of the one before.
+        """
+        try:
+            await driver.execute("ROLLBACK")
+        except BaseException as error:
+            self.pool.drop(driver)
+            if not isinstance(error, (*DRIVER_ERRORS, asyncpg.InternalClientError)):
+                raise
+        else:
+            self.pool.give_back(driver)
 
     @contextmanager
     def translated(self) -> Iterator[None]:
@@ -220,11 +224,6 @@ class Database:
     def translate(self, error: BaseException) -> DatabaseError:
         """Return the error of ours that stands for a driver's."""
         cause = driver_error(error)
-        if isinstance(cause, exc.TimeoutError):
-            return DatabaseUnavailableError(
-                f"No connection to {self.target.label} became free in time; raise pool_size or look for "
-                "transactions that stay open."
-            )
         if isinstance(cause, asyncpg.QueryCanceledError):
             return DatabaseError(f"A statement was canceled by {self.target.label}: {cause}")
         unreachable = isinstance(
@@ -242,6 +241,7 @@ class Database:
 
     async def close(self) -> None:
         """Close every connection of the pool."""
+        await self.pool.close()
         await self.engine.dispose()
 
 
@@ -255,12 +255,29 @@ def driver_error(error: BaseException) -> BaseException:
     return error
 
 
-def _engine(target: Target, *, pool_size: int, echo: bool, pooler: str | None) -> AsyncEngine:
+async def _connect(target: Target, pooler: str | None, /) -> asyncpg.Connection:
+    """Open a connection for transactions of ours."""
+    # Behind a pooler the next statement may meet another server connection, so nothing prepared may be relied on:
+    # the unnamed statement leaves nothing behind.
+    size = 0 if pooler == "transaction" else STATEMENTS
+    connection = await asyncpg.connect(
+        dsn=target.dsn, timeout=target.connect_timeout, record_class=Row, statement_cache_size=size,
+        max_cached_statement_lifetime=0, max_cacheable_statement_size=0,
+    )  # fmt: skip
+    try:
+        for name in ("json", "jsonb"):
+            await connection.set_type_codec(name, schema="pg_catalog", encoder=str, decoder=json.loads)
+    except BaseException:
+        connection.terminate()
+        raise
+    return connection
+
+
+def _engine(target: Target, *, pooler: str | None) -> AsyncEngine:
+    """Return what migrations run on; it keeps no connection."""
     arguments: dict[str, Any] = {}
     caching: dict[str, Any] = {}
     if pooler == "transaction":
-        # The next statement may meet another server connection, so nothing prepared may be relied on: no
-        # cache in either layer, and the unnamed statement, which leaves nothing behind.
         arguments["statement_cache_size"] = 0
         caching = {"prepared_statement_cache_size": 0, "prepared_statement_name_func": lambda: ""}
 
@@ -270,10 +287,6 @@ def _engine(target: Target, *, pool_size: int, echo: bool, pooler: str | None) -
     return create_async_engine(
         "postgresql+asyncpg://",
         connect_args={"async_creator_fn": connect, **caching},
-        pool_size=pool_size,
-        max_overflow=0,
-        pool_timeout=30,
-        pool_pre_ping=False,
-        echo=echo,
+        poolclass=NullPool,
         hide_parameters=True,
     )

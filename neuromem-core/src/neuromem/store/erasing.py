@@ -13,9 +13,8 @@ from neuromem.store import index, profile
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from sqlalchemy import Row
-
     from neuromem.store.engine import Database, Transaction
+    from neuromem.store.rows import Row
 
 SAID = "SELECT message_id FROM {s}.messages WHERE user_id = :user AND session_id = :session"
 
@@ -182,5 +181,5 @@ async def _graph(transaction: Transaction, place: dict[str, Any]) -> tuple[int, 
     return len(edges), int(gone)
 
 
-def _ids(rows: Sequence[Row[Any]]) -> list[str]:
+def _ids(rows: Sequence[Row]) -> list[str]:
     return [str(row.edge_id) for row in rows]

@@ -14,11 +14,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from datetime import datetime
 
-    from sqlalchemy import Row
-
     from neuromem.domain.memories import Memory
     from neuromem.store.engine import Database, Transaction
     from neuromem.store.jobs import Claim
+    from neuromem.store.rows import Row
 
 KIND = "extract"
 
@@ -188,7 +187,7 @@ class Wanted:
 class Loaded:
     """The messages of a claim with those around them, oldest first, and what is known of the user."""
 
-    rows: Sequence[Row[Any]]
+    rows: Sequence[Row]
     language: str | None
     spent: int
     profile: Mapping[str, Any]
@@ -275,7 +274,7 @@ async def acknowledge(transaction: Transaction, claim: Claim, ended: Ended, now:
 
 async def unextracted(
     database: Database, user_id: str, *, roles: Sequence[str], session_id: str | None, limit: int
-) -> list[tuple[Row[Any], ExtractionState]]:
+) -> list[tuple[Row, ExtractionState]]:
     """Return the messages whose extraction is not over, oldest first, each with its state."""
     async with database.user(user_id) as transaction:
         rows = await transaction.all(
@@ -300,7 +299,7 @@ async def retry(database: Database, user_id: str | None, most: int) -> int:
         )
 
 
-def _state(row: Row[Any]) -> ExtractionState:
+def _state(row: Row) -> ExtractionState:
     if row.job is None:
         return ExtractionState("none")
     if row.dead:

@@ -15,10 +15,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
-    from sqlalchemy import Row
-
     from neuromem.domain.graph import Name, Relation
     from neuromem.store.engine import Database, Transaction
+    from neuromem.store.rows import Row
 
 NODE = """
     n.node, n.node_type, n.name AS node_name, n.properties AS node_properties,
@@ -226,7 +225,7 @@ def named(name: Name) -> dict[str, Any]:
     return {"key": name.key, "node_type": name.node_type.value}
 
 
-def node_of(user_id: str, row: Row[Any]) -> Node:
+def node_of(user_id: str, row: Row) -> Node:
     """Return the node in a row of `NODE`."""
     return Node(
         user_id=user_id, node_type=NodeType(row.node_type), id=row.node_name, properties=row.node_properties,
@@ -234,7 +233,7 @@ def node_of(user_id: str, row: Row[Any]) -> Node:
     )  # fmt: skip
 
 
-def edge_of(user_id: str, row: Row[Any]) -> Edge:
+def edge_of(user_id: str, row: Row) -> Edge:
     """Return the edge in a row of `EDGE`."""
     return Edge(
         id=str(row.edge_id), user_id=user_id, source_type=NodeType(row.source_type),

@@ -12,9 +12,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from datetime import datetime
 
-    from sqlalchemy import Row
-
     from neuromem.store.engine import Database, Transaction
+    from neuromem.store.rows import Row
 
 VERSIONS = f"""
     SELECT {COLUMNS}, m.superseded_why FROM {{s}}.memories m
@@ -74,7 +73,7 @@ async def diff(database: Database, user_id: str, begin: datetime, end: datetime)
 
 async def _different(
     transaction: Transaction, user_id: str, moment: datetime, other: datetime
-) -> Sequence[Row[Any]]:
+) -> Sequence[Row]:
     then, _ = managing.holds(moment)
     sql = DIFFERENT.replace("{columns}", managing.columns(moment)).replace("{then}", then)
     return await transaction.all(
@@ -83,7 +82,7 @@ async def _different(
     )
 
 
-def version_of(row: Row[Any]) -> MemoryVersion:
+def version_of(row: Row) -> MemoryVersion:
     """Return the version in a row, with who made it and why it ended."""
     memory = memory_of(row)
     by, why = made_by(memory.origin)
@@ -103,13 +102,13 @@ def made_by(origin: Mapping[str, Any]) -> tuple[str, str | None]:
     return by, ", ".join(said) or None
 
 
-def _change(old: Row[Any], new: Row[Any]) -> dict[str, Any]:
+def _change(old: Row, new: Row) -> dict[str, Any]:
     before, after = memory_of(old), memory_of(new)
     by, why = made_by(after.origin)
     return {"before": before, "after": after, "by": by, "why": why}
 
 
-def _edge(row: Row[Any]) -> dict[str, Any]:
+def _edge(row: Row) -> dict[str, Any]:
     return {
         "subject": row.source, "relation": row.relation, "object": row.target, "valid_from": row.valid_from,
         "valid_until": row.valid_until,

@@ -12,10 +12,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from datetime import datetime
 
-    from sqlalchemy import Row
-
     from neuromem.domain.graph import Name, NewEdge
     from neuromem.store.engine import Transaction
+    from neuromem.store.rows import Row
 
 EDGE = "e.edge_id, e.source, e.target, e.relation, e.properties, e.confidence, e.valid_from, e.valid_until"
 
@@ -105,7 +104,7 @@ class _Edge:
 class Ledger:
     """Takes edges one after the other, each deciding in view of those before it, and writes them together."""
 
-    def __init__(self, rows: Iterable[Row[Any]]) -> None:
+    def __init__(self, rows: Iterable[Row]) -> None:
         self._edges = {str(row.edge_id): _stored(row) for row in rows}
         self._ended: list[_Edge] = []
         self._nodes: list[tuple[int, Name]] = []
@@ -196,7 +195,7 @@ class Ledger:
             edge.valid_until, edge.closed_by, edge.changed = at, by, True
 
 
-def _stored(row: Row[Any]) -> _Edge:
+def _stored(row: Row) -> _Edge:
     return _Edge(
         str(row.edge_id), row.source, row.target, row.relation, row.properties, row.confidence, row.valid_from,
         row.valid_until, stored=True,

@@ -15,10 +15,9 @@ from neuromem.store.memories import COLUMNS, memory_of
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from sqlalchemy import Row
-
     from neuromem.domain.memories import Memory
     from neuromem.store.engine import Database, Transaction
+    from neuromem.store.rows import Row
 
 Order = Literal["created_at", "occurred_at", "importance"]
 
@@ -174,7 +173,7 @@ async def page(
     return Page([memory_of(row) for row in rows], _cursor(rows[-1], order, descending) if more else None)
 
 
-def _cursor(row: Row[Any], order: Order, descending: bool) -> str:
+def _cursor(row: Row, order: Order, descending: bool) -> str:
     place = row.place.isoformat() if isinstance(row.place, datetime) else row.place
     text = json.dumps([order, descending, place, str(row.memory_id)])
     return base64.urlsafe_b64encode(text.encode()).decode()

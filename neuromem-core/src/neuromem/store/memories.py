@@ -6,7 +6,7 @@ import json
 import unicodedata
 from datetime import UTC
 from hashlib import blake2b
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from uuid import uuid4
 
 from neuromem.domain.memories import Memory, Version
@@ -15,10 +15,9 @@ from neuromem.store import index, versions
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from sqlalchemy import Row
-
     from neuromem.domain.memories import Learned, NewMemory
     from neuromem.store.engine import Database, Transaction
+    from neuromem.store.rows import Row
 
 COLUMNS = """
     m.memory_id, m.user_id, m.version, m.memory_type, m.content, m.metadata, m.created_at, m.superseded_at,
@@ -256,7 +255,7 @@ async def learn(
         )
 
 
-def memory_of(row: Row[Any]) -> Memory:
+def memory_of(row: Row) -> Memory:
     """Return the memory in a row of `COLUMNS`."""
     return Memory(
         id=str(row.memory_id), user_id=row.user_id, version=row.version, memory_type=row.memory_type,

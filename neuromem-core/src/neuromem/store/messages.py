@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from uuid import uuid4
 
 from neuromem.domain.messages import Message
@@ -16,11 +16,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from datetime import datetime
 
-    from sqlalchemy import Row
-
     from neuromem.domain.messages import NewMessage
     from neuromem.store.engine import Database, Transaction
     from neuromem.store.extraction import Wanted
+    from neuromem.store.rows import Row
 
 PORTION, PORTION_SIZE = 100, 50_000  # messages and characters
 
@@ -206,7 +205,7 @@ def _in_order(
     return [next(keyless) if new.idempotency_key is None else by_key[new.idempotency_key] for new in messages]
 
 
-def message_of(row: Row[Any]) -> Message:
+def message_of(row: Row) -> Message:
     """Return the message in a row of `COLUMNS`."""
     return Message(
         id=str(row.message_id), user_id=row.user_id, session_id=row.session_id, position=row.position,

@@ -145,7 +145,7 @@ async def run(
     }  # fmt: skip
     if meaning is not None:
         values |= {"space": meaning.space, "vector": meaning.literal, "middle": meaning.middle.literal}
-    row = (await transaction.records(sql, values))[0]
+    row = (await transaction.all(sql, values))[0]
     contrast = _Contrast(row["asked"], meaning.middle.square) if meaning else None
     return row, [
         Probed(

@@ -22,13 +22,12 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
     from datetime import datetime
 
-    from sqlalchemy import Row
-
     from neuromem.config import Settings
     from neuromem.domain.graph import Edge
     from neuromem.domain.recall import About, Fused, Query
     from neuromem.store.engine import Database, Transaction
     from neuromem.store.probe import Probed
+    from neuromem.store.rows import Row
 
 # One part per kind: what is not asked for is not planned.
 LOAD = {
@@ -195,7 +194,7 @@ class StoreReader:
             params.setdefault(item.kind, []).append(item.id)
         sql = "UNION ALL".join(part for kind, part in LOAD.items() if kind in params)
         async with self._statement(query) as transaction:
-            rows = await transaction.records(sql.replace("{visible}", when).replace("{said}", said), params)
+            rows = await transaction.all(sql.replace("{visible}", when).replace("{said}", said), params)
         by_key = {(item.kind, item.id): item for item in found}
         return [_hit(by_key[row[0], row[1]], *row) for row in rows]
 
@@ -314,7 +313,7 @@ class Search:
 
     async def hidden(self, query: Query, item: str) -> tuple[str, str] | None:
         """Return what hides an item from the question; see the port."""
-        rows: Sequence[Row[Any]] = ()
+        rows: Sequence[Row] = ()
         if _is_uuid(item):
             condition, params = visible.condition(query.filters)
             as_of = query.filters.as_of

@@ -16,10 +16,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from datetime import datetime
 
-    from sqlalchemy import Row
-
     from neuromem.domain.graph import Name, NewEdge
     from neuromem.store.engine import Transaction
+    from neuromem.store.rows import Row
 
 LOOK_UP = """
     SELECT key, node_type, node FROM {s}.node_names
@@ -108,9 +107,7 @@ async def relate(
     return related
 
 
-def _resolve(
-    user_id: str, names: Sequence[Name], rows: Sequence[Row[Any]], ledger: Ledger
-) -> dict[Name, int]:
+def _resolve(user_id: str, names: Sequence[Name], rows: Sequence[Row], ledger: Ledger) -> dict[Name, int]:
     """Return the node of every name; what has none gets one."""
     own = name(NodeType.USER, user_id)
     last = rows[0].last

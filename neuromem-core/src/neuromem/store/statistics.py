@@ -81,7 +81,7 @@ async def stats(database: Database, user_id: str) -> dict[str, Any]:
         "by_type": {row.memory_type: row.n for row in memories},
         "by_week": {row.week.isoformat(): row.n for row in weeks},
         "pinned": sum(row.pinned for row in memories),
-        **counts._mapping,
+        **dict(counts.items()),
         "queue": {
             row.kind: {name: getattr(row, name) for name in ("waiting", "running", "failed", "dead")}
             for row in queue
