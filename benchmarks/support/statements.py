@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 AROUND = ("BEGIN", "START", "COMMIT", "ROLLBACK")
 # What the driver asks once per connection, about types that it does not know.
-TYPES = ("WITH RECURSIVE TYPEINFO_TREE", "SELECT CURRENT_SETTING('JIT')", "SELECT SET_CONFIG('JIT'", "SET JIT")
+TYPES = ("WITH RECURSIVE TYPEINFO_TREE", "SELECT CURRENT_SETTING('JIT')", "SELECT SET_CONFIG('JIT'")
 
 
 class Statements:
@@ -39,7 +39,7 @@ class Statements:
         self.statements = self.trips = 0
 
     def _log(self, record: LoggedQuery) -> None:
-        query = " ".join(record.query[:60].split()).upper()
+        query = " ".join(record.query.split(maxsplit=3)[:3]).upper()
         if not query.startswith(TYPES):
             self.trips += 1
             self.statements += not query.startswith(AROUND)
