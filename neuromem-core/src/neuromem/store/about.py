@@ -12,9 +12,8 @@ from neuromem.store import kv, vectors
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from asyncpg import Record
-
     from neuromem.store.engine import Database, Transaction
+    from neuromem.store.rows import Row
     from neuromem.store.vectors import Middle
 
 T = TypeVar("T")
@@ -89,7 +88,7 @@ class Known:
         sql, params = about(user_id, as_of)
         return self.learn(user_id, (await transaction.all(sql, params))[0])
 
-    def learn(self, user_id: str, row: Record) -> About:
+    def learn(self, user_id: str, row: Row) -> About:
         """Return what a row of `about` says, and keep it for the next question."""
         known = About(
             speakers=tuple(row["speakers"]), language=row["language"], pending=row["pending"],

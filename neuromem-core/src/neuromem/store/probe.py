@@ -19,11 +19,10 @@ from neuromem.store.about import about
 if TYPE_CHECKING:
     from collections.abc import Sequence, Set
 
-    from asyncpg import Record
-
     from neuromem.config import BM25Settings
     from neuromem.domain.recall import Query
     from neuromem.store.engine import Transaction
+    from neuromem.store.rows import Row
     from neuromem.store.vectors import Middle
 
 REACH = 2  # turns before and after a found one that come along
@@ -116,7 +115,7 @@ async def run(
     topical: Set[str],
     meaning: Meaning | None,
     bm25: BM25Settings,
-) -> tuple[Record, list[Probed]]:
+) -> tuple[Row, list[Probed]]:
     """Return the best ``query.depth`` entries by words and by meaning, and the turns around them.
 
     The first is the row of `about`, to be read by `Known.learn`.
