@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 logger = logging.getLogger("neuromem.sql")
 
 DRIVER_ERRORS = (exc.SQLAlchemyError, asyncpg.PostgresError, asyncpg.InterfaceError, OSError)
+# What a connection raises that died while nobody used it; the last, while its end is still on its way.
+DEAD = (asyncpg.PostgresConnectionError, asyncpg.InterfaceError, OSError, asyncpg.InternalClientError)
 
 STATEMENTS = 300  # that a connection keeps prepared: all of ours
 
@@ -177,7 +179,7 @@ class Database:
             driver = await self._take()
             try:
                 await driver.execute(begin)
-            except (asyncpg.PostgresConnectionError, asyncpg.InterfaceError, OSError):
+            except DEAD:
                 self.pool.drop(driver)
                 if last:
                     raise
