@@ -63,7 +63,8 @@ NEEDED = """
 VALUES = {
     "text": "'x'", "integer": "1", "smallint": "1", "bigint": "1", "double precision": "1", "boolean": "true",
     "uuid": "'00000000-0000-0000-0000-000000000001'", "timestamp with time zone": "now()", "jsonb": "'{}'",
-    "json": "'{}'",    "bytea": "'x'", '"char"': "'m'", "halfvec": "'[1]'", "text[]": "'{}'", "date": "now()",
+    "json": "'{}'",    "bytea": "'x'", '"char"': "'m'", "halfvec": "'[1]'", "text[]": "'{}'", "uuid[]": "'{}'",
+    "date": "now()",
 }  # fmt: skip
 
 

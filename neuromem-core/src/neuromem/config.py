@@ -61,6 +61,16 @@ class ExtractionSettings(_Section):
     daily_tokens: int | None = Field(default=None, ge=0, description="tokens a user may cost per day (UTC)")
 
 
+class DigestSettings(_Section):
+    """From what is known to what it shows."""
+
+    related_memories: int = Field(default=15, ge=0, le=100, description="older memories shown with a batch")
+    known_insights: int = Field(default=30, ge=1, le=200, description="insights shown with a batch")
+    sensitive_inferences: bool = Field(
+        default=False, description="whether hints may lead to insights on health, religion, politics, ..."
+    )
+
+
 class FileSettings(_Section):
     """Uploads, and how their text is found."""
 
@@ -96,6 +106,7 @@ class Settings(_Section):
     )
     bm25: BM25Settings = Field(default_factory=BM25Settings)
     extraction: ExtractionSettings = Field(default_factory=ExtractionSettings)
+    digest: DigestSettings = Field(default_factory=DigestSettings)
     files: FileSettings = Field(default_factory=FileSettings)
     recall: RecallSettings = Field(default_factory=RecallSettings)
     work: WorkSettings = Field(default_factory=WorkSettings)

@@ -15,6 +15,7 @@ from neuromem.facades.history import History
 from neuromem.facades.managing import Managing
 from neuromem.facades.moving import Moving
 from neuromem.facades.owning import Owning
+from neuromem.facades.thinking import Thinking
 from neuromem.ingest.choosing import choose_extractors
 from neuromem.observe import MeteredLLM, Observers
 from neuromem.plugin.context import SystemClock
@@ -46,7 +47,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger("neuromem")
 
 
-class NeuroMemory(Managing, History, Owning, Moving):
+class NeuroMemory(Managing, History, Thinking, Owning, Moving):
     """Memory for AI agents, in your own process and one PostgreSQL.
 
     ::
@@ -123,9 +124,10 @@ class NeuroMemory(Managing, History, Owning, Moving):
             settings=self.settings, strategy=self._strategy, clock=self._clock, embedding=self._embedding,
             llm=metered, storage=self._storage, extractors=self._extractors, pipeline=pipeline,
             observers=self._observers, auto_extract=lambda: self.auto_extract,
-            graph_enabled=lambda: self.graph_enabled,
+            graph_enabled=lambda: self.graph_enabled, reflection_interval=lambda: self.reflection_interval,
         )  # fmt: skip
         self.on_extraction = on_extraction
+        self.on_digest: Callable[[Any], object] | None = None
         self.on_llm_call = on_llm_call
         self.on_embedding_call = on_embedding_call
         self._rooms: Rooms | None = None

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("neuromem")
 
-EVENTS = ("on_extraction", "on_llm_call", "on_embedding_call")
+EVENTS = ("on_extraction", "on_digest", "on_llm_call", "on_embedding_call")
 
 
 class Observers:
@@ -34,9 +34,8 @@ class Observers:
 
     async def tell(self, event: str, payload: Mapping[str, Any]) -> None:
         """Hand the payload of an event to everybody, each a copy of its own."""
-        listeners = [getattr(observer, event) for observer in self._observers.values()]
-        callback = self.callbacks[event]
-        for listener in [*listeners, *([callback] if callback is not None else [])]:
+        listeners = [getattr(observer, event, None) for observer in self._observers.values()]
+        for listener in filter(None, [*listeners, self.callbacks[event]]):
             try:
                 result = listener(dict(payload))
                 if inspect.isawaitable(result):

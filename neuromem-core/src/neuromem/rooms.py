@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from neuromem.digest.background import DigestHandler
+from neuromem.digest.related import Related
+from neuromem.digest.service import DigestService
 from neuromem.facades.conversations import Conversations
 from neuromem.facades.files import Files
 from neuromem.facades.graph import Graph
@@ -16,7 +19,7 @@ from neuromem.ingest.embedding import Embedder
 from neuromem.ingest.extraction import ExtractionHandler, needs
 from neuromem.ingest.service import IngestService
 from neuromem.recall.service import QueryEmbeddings, RecallService
-from neuromem.store import extraction
+from neuromem.store import digesting, extraction
 from neuromem.store.access import Accesses
 from neuromem.store.reader import Search
 from neuromem.work.worker import Worker
@@ -37,7 +40,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """What a NeuroMemory was made with; ``auto_extract`` and ``graph_enabled`` can change at any time."""
+    """What a NeuroMemory was made with; what is callable here can change at any time."""
 
     settings: Settings
     strategy: ExtractionStrategy
@@ -50,6 +53,7 @@ class Parts:
     observers: Observers
     auto_extract: Callable[[], bool]
     graph_enabled: Callable[[], bool]
+    reflection_interval: Callable[[], int]
 
 
 class Rooms:
@@ -69,24 +73,6 @@ class Rooms:
             for name, extractor in parts.extractors.items()
         }  # fmt: skip
         objects = Objects(database, parts.storage, settings.work.lease) if parts.storage else None
-        self.worker = Worker(
-            database,
-            settings.work,
-            {
-                space.needs: Embedder(database, embedding, space, observers),
-                **extractors,
-                **({objects.needs: objects} if objects else {}),
-            },
-        )
-        wanted = extraction.Wanted(
-            list(extractors), strategy.message_interval, strategy.idle_timeout, strategy.on_session_close
-        )
-        self.ingest = IngestService(
-            database, settings, wake=self.worker.wake, extraction=wanted if extractors else None,
-            auto_extract=parts.auto_extract,
-        )  # fmt: skip
-        self.graph = Graph(database)
-        self.kv = KeyValue(database)
 
         async def embed_query(text: str) -> Sequence[float]:
             return await observers.embedding(embedding.model, 1, lambda: embedding.embed_query(text))
@@ -95,10 +81,34 @@ class Rooms:
         self.recall = RecallService(
             self.search, parts.pipeline, QueryEmbeddings(embed_query), settings.recall, parts.clock
         )
+        thinking = DigestService(
+            database, settings, llm=parts.llm, related=Related(database, self.recall, settings.digest),
+            observers=observers, clock=parts.clock, wake=lambda: self.worker.wake(),
+        )  # fmt: skip
+        self.worker = Worker(
+            database,
+            settings.work,
+            {
+                space.needs: Embedder(database, embedding, space, observers),
+                **extractors,
+                **({objects.needs: objects} if objects else {}),
+                **({digesting.NEEDS: DigestHandler(database, thinking)} if parts.llm else {}),
+            },
+        )
+        wanted = extraction.Wanted(
+            list(extractors), strategy.message_interval, strategy.idle_timeout, strategy.on_session_close
+        )
+        self.ingest = IngestService(
+            database, settings, wake=self.worker.wake, extraction=wanted if extractors else None,
+            auto_extract=parts.auto_extract,
+            reflection_interval=parts.reflection_interval if parts.llm else lambda: 0,
+        )  # fmt: skip
+        self.graph = Graph(database)
+        self.kv = KeyValue(database)
         self.files: Files | None = None
         if objects is not None:
             documents = DocumentService(database, objects, settings, wake=self.worker.wake)
             self.files = Files(documents, objects, database, self.recall)
         self.conversations = Conversations(self.ingest, database, self.recall)
         self.accesses = Accesses(database)
-        self.life = Life(database, settings, parts.clock, self.worker.wake, self.accesses)
+        self.life = Life(database, settings, parts.clock, self.worker.wake, self.accesses, thinking)

@@ -40,3 +40,13 @@ class ExtractionEvent(TypedDict):
     triples_extracted: int
     profile_updates: int
     error: str | None
+
+
+class DigestEvent(TypedDict):
+    """One digest, successful or not; ``duration`` is in seconds. What was done before an error stays done."""
+
+    user_id: str
+    duration: float
+    memories_analyzed: int
+    insights_generated: int
+    error: str | None

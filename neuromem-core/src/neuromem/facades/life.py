@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from neuromem.config import Settings
+    from neuromem.digest.service import DigestService
     from neuromem.domain.memories import NewMemory
     from neuromem.plugin.context import Clock
     from neuromem.store.access import Accesses
@@ -27,6 +28,7 @@ class Life:
     clock: Clock
     wake: Callable[[], None]
     accesses: Accesses
+    thinking: DigestService
 
     def tokens(self, new: NewMemory, language: str | None) -> Sequence[str]:
         """Return the words by which a memory is found."""

@@ -30,7 +30,9 @@ class IngestService:
     def __init__(
         self, database: Database, settings: Settings, *, wake: Callable[[], None],
         extraction: Wanted | None = None, auto_extract: Callable[[], bool] = lambda: True,
+        reflection_interval: Callable[[], int] = lambda: 0,
     ) -> None:  # fmt: skip
+        self._reflection_interval = reflection_interval
         self._extraction = extraction
         self._auto_extract = auto_extract
         self._database = database
@@ -51,7 +53,7 @@ class IngestService:
             raise InputError(f"There are no messages to store for user {user_id!r}.")
         stored = await messages.append(
             self._database, user_id, session_id, new, tokens=self._message_tokens,
-            extraction=self._extraction,
+            extraction=self._extraction, digest_every=self._reflection_interval(),
         )  # fmt: skip
         self._wake()
         return stored

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from neuromem.domain.events import EmbeddingCallEvent, ExtractionEvent, LLMCallEvent
+    from neuromem.domain.events import DigestEvent, EmbeddingCallEvent, ExtractionEvent, LLMCallEvent
     from neuromem.domain.extraction import Extraction, Window
     from neuromem.domain.recall import Candidate, Fused, Hit, Query
 
@@ -71,3 +71,6 @@ class Observer:
 
     def on_extraction(self, event: ExtractionEvent) -> None:
         """Called after every extraction."""
+
+    def on_digest(self, event: DigestEvent) -> None:
+        """Called after every digest."""

@@ -26,7 +26,8 @@ ABOUT = """
            (SELECT background FROM {s}.spaces WHERE active) AS background,
            ARRAY(SELECT name FROM {s}.speakers WHERE user_id = :user
                  ORDER BY messages DESC, name LIMIT :speakers) AS speakers,
-           (SELECT count(*) FROM {s}.jobs WHERE user_id = :user AND NOT dead AND kind <> 'object') AS pending,
+           (SELECT count(*) FROM {s}.jobs
+            WHERE user_id = :user AND NOT dead AND kind NOT IN ('object', 'digest')) AS pending,
            (SELECT json_object_agg(key, value ORDER BY key) FROM {s}.kv
             WHERE user_id = :user AND namespace = :namespace AND {visible}) AS profile
     FROM (SELECT) AS one LEFT JOIN {s}.users u ON u.user_id = :user

@@ -129,6 +129,12 @@ async def _renew(
     sql = {name: f"CAST(:{name} AS {COLUMNS[name]})" for name in changed}
     params = {n: json.dumps(dict(v)) if n == "metadata" else v for n, v in changed.items()}
     sql["content_hash"] = "CAST(:hash AS bytea)"
+    if keep or changed.keys() & {
+        "content",
+        "occurred_at",
+        "memory_type",
+    }:  # what it was evidence for has ended
+        sql["digested_at"] = "CAST(NULL AS timestamptz)"
     sql["origin"] = "(m.origin - 'rollback') || CAST(:origin AS jsonb)" if keep else "CAST(:origin AS jsonb)"
     pick = versions.Pick(memory_id, version, version + 1, moment.first_entry)
     await versions.renew(

@@ -19,7 +19,7 @@ from neuromem.store.pool import Pool, PoolTimeoutError
 from neuromem.store.rows import Row, numbered
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 
     from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -59,6 +59,16 @@ class Transaction:
     def __init__(self, driver: asyncpg.Connection, database: Database) -> None:
         self._driver = driver
         self._database = database
+        self._last: dict[str, Callable[[], Awaitable[None]]] = {}
+
+    def before_commit(self, name: str, action: Callable[[], Awaitable[None]]) -> None:
+        """Do something once, when all else is done: what must hold at the end need not hold in between."""
+        self._last.setdefault(name, action)
+
+    async def finish(self) -> None:
+        """Do what was left for the end; it may leave more."""
+        while self._last:
+            await self._last.pop(next(iter(self._last)))()
 
     async def all(self, sql: str, params: Mapping[str, Any] | None = None, /) -> Sequence[Row]:
         """Run a statement and return its rows."""
@@ -160,7 +170,9 @@ class Database:
         with self.translated():
             driver = await self._open(f"{begin}; SELECT {made}")
         try:
-            yield Transaction(driver, self)
+            transaction = Transaction(driver, self)
+            yield transaction
+            await transaction.finish()
             with self.translated():
                 await driver.execute("COMMIT")
         except BaseException:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 SAID = "SELECT message_id FROM {s}.messages WHERE user_id = :user AND session_id = :session"
 
-# The versions of memories all of whose sources are in the session.
+# The versions of memories all of whose sources are in the session; what a digest made goes with its evidence.
 MEMORIES = f"""
     WITH said AS MATERIALIZED ({SAID}), doomed AS MATERIALIZED (
         SELECT memory_id, version FROM {{s}}.memory_sources
@@ -29,7 +29,7 @@ MEMORIES = f"""
     )
     SELECT m.memory_id, m.version, m.entry, m.superseded_at IS NULL AS current
     FROM doomed JOIN {{s}}.memories m ON m.user_id = :user AND m.memory_id = doomed.memory_id
-         AND m.version = doomed.version
+         AND m.version = doomed.version AND m.origin ->> 'by' IS DISTINCT FROM 'digest'
 """
 
 DELETE_MEMORIES = """
@@ -42,9 +42,10 @@ LEFT = """
     WHERE user_id = :user AND memory_id = ANY(CAST(:memories AS uuid[]))
 """
 
-# The newest version that is left, unless the same statement is current elsewhere by now.
+# The newest version that is left, unless the same statement is current elsewhere by now. What it was evidence for
+# has ended with it: the next digest looks at it again.
 REOPEN_MEMORIES = """
-    UPDATE {s}.memories m SET superseded_at = NULL, superseded_why = NULL
+    UPDATE {s}.memories m SET superseded_at = NULL, superseded_why = NULL, digested_at = NULL
     FROM (
         SELECT DISTINCT ON (memory_id) memory_id, version, memory_type, content_hash FROM {s}.memories
         WHERE user_id = :user AND memory_id = ANY(CAST(:memories AS uuid[])) ORDER BY memory_id, version DESC

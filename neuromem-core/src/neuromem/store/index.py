@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from neuromem.domain.tokens import TOKENIZER
+from neuromem.store import evidence
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -249,8 +250,21 @@ async def copy(transaction: Transaction, user_id: str, copies: Sequence[Copy], n
 
 
 async def close(transaction: Transaction, user_id: str, entries: Sequence[int], now: datetime) -> None:
-    """Take entries out of the present at ``now``."""
+    """Take entries out of the present at ``now``, and in the end the insights that rested on them."""
     await transaction.run(CLOSE, {"user": user_id, "entry": list(entries), "now": now})
+    if entries:
+        settle(transaction, user_id)
+
+
+def settle(transaction: Transaction, user_id: str) -> None:
+    """See to it that in the end every insight rests on what holds."""
+
+    async def end() -> None:
+        ended = await evidence.settle(transaction, user_id)
+        if ended:
+            await close(transaction, user_id, [row.entry for row in ended], ended[0].now)
+
+    transaction.before_commit("settle", end)
 
 
 async def reopen(transaction: Transaction, user_id: str, entries: Sequence[int]) -> None:
@@ -259,5 +273,14 @@ async def reopen(transaction: Transaction, user_id: str, entries: Sequence[int])
 
 
 async def erase(transaction: Transaction, user_id: str, entries: Sequence[int]) -> None:
-    """Erase entries with their postings, vectors and waiting work."""
+    """Erase entries with their postings, vectors and waiting work, and in the end what was derived from them alone."""
     await transaction.run(ERASE, {"user": user_id, "entry": list(entries)})
+
+    async def forget() -> None:
+        derived = await evidence.forget(transaction, user_id)
+        if derived:
+            await erase(transaction, user_id, derived)
+
+    if entries:
+        transaction.before_commit("forget", forget)
+        settle(transaction, user_id)

@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal
 
 from neuromem.errors import InputError
-from neuromem.store import index, versions, visible
+from neuromem.store import evidence, index, versions, visible
 from neuromem.store.memories import COLUMNS, memory_of
 
 if TYPE_CHECKING:
@@ -100,9 +100,13 @@ class Filter:
 
 
 def columns(as_of: datetime | None) -> str:
-    """Return the columns of a memory: of a version that was said again, the past knows only the earlier sources."""
+    """Return the columns of a memory: of a version that was said again, the past knows only the earlier sources.
+
+    Of an insight the confidence is what its evidence gives it at that moment.
+    """
     said = visible.memory(as_of)[1]
-    return COLUMNS.replace("s.version = m.version", f"s.version = m.version AND {said}")
+    known = COLUMNS.replace("s.version = m.version", f"s.version = m.version AND {said}")
+    return known.replace("m.confidence", f"{evidence.confidence(as_of)} AS confidence")
 
 
 def holds(as_of: datetime | None) -> tuple[str, dict[str, Any]]:

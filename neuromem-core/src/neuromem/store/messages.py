@@ -9,7 +9,7 @@ from uuid import uuid4
 
 from neuromem.domain.messages import Message
 from neuromem.errors import InputError
-from neuromem.store import index
+from neuromem.store import digesting, index
 from neuromem.store.extraction import enqueue
 
 if TYPE_CHECKING:
@@ -75,6 +75,7 @@ async def append(
     *,
     tokens: Callable[[NewMessage, str | None], Sequence[str]],
     extraction: Wanted | None = None,
+    digest_every: int = 0,
 ) -> tuple[str, list[Message]]:
     """Store messages at the end of a session, index their words and enqueue their work, in one transaction.
 
@@ -116,6 +117,9 @@ async def append(
             wanted = [moment.first_entry + i for i, new in enumerate(fresh) if new.extract]
             if extraction is not None and wanted:
                 await enqueue(transaction, user_id, session_id, wanted, extraction)
+            told = sum(new.role == "user" for new in fresh)
+            if digest_every and told:
+                await digesting.count(transaction, user_id, told, digest_every)
         else:
             stored = []
     return session_id, _in_order(messages, stored, known)

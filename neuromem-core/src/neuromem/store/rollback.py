@@ -35,6 +35,8 @@ VERSIONED = (
     Versioned("nodes", ("node",), counted=False),
     Versioned("node_names", ("key", "node_type"), counted=False),
     Versioned("edges", ("edge_id",)),
+    Versioned("evidence", ("insight", "memory_id"), counted=False),
+    Versioned("moods", (), counted=False),
     Versioned("kv", ("namespace", "key"), kept="namespace = ANY(CAST(:past_kept AS text[]))"),
 )
 # What has versions and is not rolled back, each with the reason.
@@ -64,6 +66,12 @@ UNDONE = """
     WHERE user_id = :user AND created_at > :to AND undone_at IS NULL
 """
 
+# What was digested since then is not digested any more: what came of it is gone.
+UNDIGESTED = """
+    UPDATE {s}.memories SET digested_at = NULL
+    WHERE user_id = :user AND superseded_at IS NULL AND digested_at > :to
+"""
+
 CLOSE_MEMORIES = """
     UPDATE {s}.memories SET superseded_at = :now, superseded_why = 'rollback'
     WHERE user_id = :user AND superseded_at IS NULL AND created_at > :to
@@ -90,6 +98,8 @@ async def roll_back(transaction: Transaction, user_id: str, to: datetime, now: d
         if one.counted:
             ended, back = ended + gone, back + again
     await transaction.run(UNDONE, {"user": user_id, "to": to, "now": now})
+    await transaction.run(UNDIGESTED, {"user": user_id, "to": to})
+    index.settle(transaction, user_id)
     return ended, back
 
 

@@ -257,6 +257,9 @@ class ObserverContract:
             "user_id": "alice", "session_id": "monday", "duration": 0.5, "messages_processed": 2, "facts_extracted": 1,
             "episodes_extracted": 0, "triples_extracted": 0, "profile_updates": 0, "error": None,
         },
+        "on_digest": {
+            "user_id": "alice", "duration": 0.5, "memories_analyzed": 2, "insights_generated": 1, "error": None,
+        },
     }  # fmt: skip
 
     @pytest.mark.parametrize("failed", [False, True], ids=["success", "failure"])

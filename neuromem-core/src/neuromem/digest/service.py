@@ -1,0 +1,238 @@
+"""``digest()``: batch by batch, what memories show together; a batch's result commits with the marks on it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import inspect
+import logging
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+from uuid import uuid4
+
+from neuromem.digest import asking, emotion
+from neuromem.digest.storing import Storing
+from neuromem.domain.digest import DigestProgress, DigestResult, EmotionProfile, Insight, stage
+from neuromem.domain.events import DigestEvent
+from neuromem.errors import BudgetError, DatabaseError
+from neuromem.store import digesting, emotions, insights, usage
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Sequence
+    from datetime import datetime
+
+    from neuromem.config import Settings
+    from neuromem.digest.related import Related
+    from neuromem.digest.storing import Done
+    from neuromem.domain.memories import Memory
+    from neuromem.observe import Call, MeteredLLM, Observers
+    from neuromem.plugin.context import Clock
+    from neuromem.store.engine import Database
+    from neuromem.store.insights import Known
+
+logger = logging.getLogger("neuromem")
+
+OPERATION = "digest"
+MAX_TEXT = 60_000
+"""Characters of new memories in one call: a batch of long ones is smaller."""
+MAX_DETAILS = 1_000
+"""Insights whose details a result holds; ``insights_generated`` counts all."""
+
+
+@dataclass(slots=True)
+class _Run:
+    """How far one call of digest has come."""
+
+    analyzed: int = 0
+    generated: int = 0
+    touched: dict[str, None] = field(default_factory=dict)
+
+
+class DigestService:
+    """Digests for users; without an LLM only the numbers of the emotion profile are kept."""
+
+    def __init__(
+        self, database: Database, settings: Settings, *, llm: MeteredLLM | None, related: Related,
+        observers: Observers, clock: Clock, wake: Callable[[], None],
+    ) -> None:  # fmt: skip
+        self._database = database
+        self._settings = settings
+        self._llm = llm
+        self._related = related
+        self._storing = Storing(database, settings)
+        self._observers = observers
+        self._clock = clock
+        self._wake = wake
+
+    async def digest(
+        self, user_id: str, batch_size: int, progress: Callable[[DigestProgress], object] | None = None
+    ) -> DigestResult:
+        """Digest all that is not digested yet; what was done before an error stays done."""
+        run, start, error = _Run(), time.perf_counter(), None
+        try:
+            if self._llm is None:
+                logger.info(
+                    "There is no LLM: the emotion profile of user %r is kept, insights are not looked for.",
+                    user_id,
+                )
+            else:
+                await self._all(user_id, batch_size, run, self._llm, progress)
+        except BaseException as failure:
+            error = f"{type(failure).__name__}: {failure}"
+            if run.analyzed:
+                failure.add_note(
+                    f"{run.analyzed} memories of user {user_id!r} were digested before; the rest is next time."
+                )
+            raise
+        finally:
+            event = DigestEvent(
+                user_id=user_id, duration=time.perf_counter() - start, memories_analyzed=run.analyzed,
+                insights_generated=run.generated, error=error,
+            )  # fmt: skip
+            await self._observers.tell("on_digest", event)
+        async with self._database.reader(user_id) as transaction:
+            told = await insights.named(transaction, user_id, list(run.touched)[-MAX_DETAILS:])
+        return DigestResult(
+            memories_analyzed=run.analyzed,
+            insights_generated=run.generated,
+            insights=[insight_of(one) for one in told],
+            emotion_profile=await self.profile(user_id),
+        )
+
+    async def later(self, user_id: str, batch_size: int) -> None:
+        """Have it done in the background."""
+        if self._llm is None:
+            logger.info("There is no LLM: nothing is digested in the background for user %r.", user_id)
+            return
+        await digesting.enqueue(self._database, user_id, batch_size)
+        self._wake()
+
+    async def profile(self, user_id: str, as_of: datetime | None = None) -> EmotionProfile:
+        """Return how the user feels, or felt as far as was known then."""
+        async with self._database.reader(user_id) as transaction:
+            sums = await emotions.sums(transaction, user_id, as_of)
+            return emotion.profile(sums, await emotions.recent(transaction, user_id, as_of))
+
+    async def insights(self, user_id: str, limit: int, as_of: datetime | None) -> list[Insight]:
+        """Return the insights that hold, or held then."""
+        async with self._database.reader(user_id) as transaction:
+            return [insight_of(one) for one in await insights.strongest(transaction, user_id, limit, as_of)]
+
+    async def _all(
+        self, user_id: str, batch_size: int, run: _Run, llm: MeteredLLM,
+        progress: Callable[[DigestProgress], object] | None,
+    ) -> None:  # fmt: skip
+        async with self._alone(user_id) as lease:
+            while lease is not None:
+                async with self._database.reader(user_id) as transaction:
+                    batch = _fitting(await digesting.batch(transaction, user_id, batch_size))
+                    left = await digesting.left(transaction, user_id) if progress is not None else 0
+                if not batch:
+                    return
+                done = await self._batch(user_id, lease, batch, llm)
+                if done is None:
+                    return  # another process has taken over
+                run.analyzed += len(batch)
+                run.generated += done.generated
+                run.touched |= dict.fromkeys(done.touched)
+                if progress is not None:
+                    told = progress(
+                        DigestProgress(
+                            memories_analyzed=run.analyzed, memories_left=max(0, left - len(batch)),
+                            insights_generated=run.generated,
+                        )
+                    )  # fmt: skip
+                    if inspect.isawaitable(told):
+                        await told
+
+    async def _batch(self, user_id: str, lease: str, batch: Sequence[Memory], llm: MeteredLLM) -> Done | None:
+        """Ask about a batch and store what came of it; no transaction is open meanwhile."""
+        await self._afford(user_id)
+        related, known = await self._related.to(user_id, batch)
+        shown = asking.Shown.of(batch, related, known)
+        stored = False
+        with llm.account() as calls:
+            try:
+                answer = await asking.ask(
+                    llm, user_id, shown, today=self._clock.now(),
+                    sensitive=self._settings.digest.sensitive_inferences,
+                )  # fmt: skip
+                done = await self._storing.store(user_id, lease, batch, shown, answer, calls)
+                stored = done is not None
+                return done
+            finally:
+                if calls and not stored:
+                    await self._spend(user_id, calls)
+
+    async def _spend(self, user_id: str, calls: Sequence[Call]) -> None:
+        async with self._database.user(user_id) as transaction:
+            await usage.add(transaction, user_id, OPERATION, calls)
+
+    async def _afford(self, user_id: str) -> None:
+        limit = self._settings.extraction.daily_tokens
+        if limit is None:
+            return
+        costs = await usage.total(self._database, user_id, self._clock.now())
+        spent = sum(cost["prompt_tokens"] + cost["completion_tokens"] for cost in costs.values())
+        if spent >= limit:
+            raise BudgetError(
+                f"User {user_id!r} has spent {spent:,} of {limit:,} tokens today (settings.extraction.daily_tokens); "
+                "the digest goes on tomorrow (UTC)."
+            )
+
+    @contextlib.asynccontextmanager
+    async def _alone(self, user_id: str) -> AsyncIterator[str | None]:
+        """Be the only one who digests for a user; None when nothing is left to digest. Waits for others."""
+        lease, seconds = str(uuid4()), self._settings.work.lease
+        while True:  # another process may be at it
+            standing = await digesting.take(self._database, user_id, lease, seconds)
+            if standing != "busy":
+                break
+            await asyncio.sleep(self._settings.work.poll)
+        if standing == "nothing":
+            yield None
+            return
+        beat = asyncio.create_task(self._keep(user_id, lease))
+        try:
+            yield lease
+        finally:
+            beat.cancel()
+            await asyncio.shield(self._release(user_id, lease))
+
+    async def _keep(self, user_id: str, lease: str) -> None:
+        seconds = self._settings.work.lease
+        while True:
+            await asyncio.sleep(seconds / 3)
+            try:
+                await digesting.extend(self._database, user_id, lease, seconds)
+            except DatabaseError:
+                logger.warning("The lease of a digest could not be renewed.", exc_info=True)
+
+    async def _release(self, user_id: str, lease: str) -> None:
+        try:
+            await digesting.release(self._database, user_id, lease)
+        except DatabaseError:
+            logger.warning("A digest could not be given back; its lease will run out.", exc_info=True)
+
+
+def insight_of(known: Known) -> Insight:
+    """Return an insight as it is told."""
+    confidence = known.confidence or 0.0
+    return Insight(
+        id=known.id, content=known.content, category="summary" if known.category == "summary" else "pattern",
+        importance=known.importance, confidence=confidence, stage=stage(confidence),
+        source_ids=list(known.evidence), created_at=known.created_at,
+    )  # fmt: skip
+
+
+def _fitting(batch: Sequence[Memory]) -> list[Memory]:
+    """Return as many as fit into one question, at least one."""
+    fitting: list[Memory] = []
+    size = 0
+    for memory in batch:
+        size += min(len(memory.content), asking.MAX_SHOWN)
+        if fitting and size > MAX_TEXT:
+            break
+        fitting.append(memory)
+    return fitting

@@ -1,0 +1,122 @@
+"""Stores what came of a batch: insights, their evidence, the mood and the marks on the memories, all or nothing."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from neuromem.digest.resolving import Finding, resolve
+from neuromem.domain.memories import Learned, NewMemory
+from neuromem.domain.searchable import searchable_tokens
+from neuromem.store import digesting, emotions, evidence, index, memories, usage
+from neuromem.store.memories import statement_hash
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from datetime import datetime
+
+    from neuromem.config import Settings
+    from neuromem.digest.asking import Answer, Shown
+    from neuromem.digest.reading import Item
+    from neuromem.domain.memories import Memory
+    from neuromem.observe import Call
+    from neuromem.store.digesting import Witness
+    from neuromem.store.engine import Database, Transaction
+
+logger = logging.getLogger("neuromem")
+
+OPERATION = "digest"
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """What became of a batch: how many insights are new, and the ids of all that it touched."""
+
+    generated: int = 0
+    touched: tuple[str, ...] = ()
+
+
+class Storing:
+    """Stores the answer to a batch."""
+
+    def __init__(self, database: Database, settings: Settings) -> None:
+        self._database = database
+        self._settings = settings
+
+    async def store(
+        self, user_id: str, lease: str, batch: Sequence[Memory], shown: Shown, answer: Answer, calls: Sequence[Call]
+    ) -> Done | None:  # fmt: skip
+        """Store an answer; None when another process digests for the user by now, and nothing is stored."""
+        items = answer.reply.insights
+        async with self._database.user(user_id) as transaction:
+            moment = await index.begin(transaction, user_id, len(items))
+            if not await digesting.held(transaction, user_id, lease, self._settings.work.lease):
+                return None
+            holding = await digesting.still(transaction, user_id, list(shown.memories.values()))
+            findings, rejected = self._findings(items, shown, holding, answer)
+            versions = await memories.chains(
+                transaction, user_id, hashes=[finding.digest for finding in findings], slots=[],
+                targets=[finding.target for finding in findings if finding.target],
+            )  # fmt: skip
+            outcome = resolve(findings, versions)
+            learned = Learned(outcome.added, outcome.superseded)
+            await memories.learn(transaction, user_id, learned, moment, tokens=self._tokens)
+            await evidence.add(transaction, user_id, outcome.rows(), moment.now)
+            await self._mood(transaction, user_id, batch, answer, moment.now)
+            await digesting.mark(transaction, user_id, batch, moment.now)
+            if calls:
+                await usage.add(transaction, user_id, OPERATION, calls)
+            index.settle(transaction, user_id)
+        rejected.update(answer.reply.rejected)
+        if rejected:
+            told = ", ".join(f"{reason} ({count})" for reason, count in sorted(rejected.items()))
+            logger.info("Not kept of a digest of user %r: %s.", user_id, told)
+        new = sum(1 for added in outcome.added if added.version == 1)
+        return Done(new, tuple(dict.fromkeys((*outcome.supported, *outcome.doubted))))
+
+    def _findings(
+        self, items: Sequence[Item], shown: Shown, holding: Mapping[str, Witness], answer: Answer
+    ) -> tuple[list[Finding], Counter[str]]:
+        """Return what rests on something, and count what does not."""
+        findings: list[Finding] = []
+        rejected: Counter[str] = Counter()
+        for item in items:
+            named = shown.evidence(item.evidence)
+            witnesses = [holding[memory.id] for memory in named if memory.id in holding]
+            known = shown.insight(item.known.id) if item.known else None
+            if not witnesses:
+                rejected["insight without evidence" if not named else "insight whose evidence is gone"] += 1
+                continue
+            if len(set(item.evidence)) > len(named):
+                rejected["evidence that nobody was shown"] += len(set(item.evidence)) - len(named)
+            if not item.content and known is None:
+                rejected["insight without content"] += 1
+                continue
+            new = NewMemory(
+                content=item.content, memory_type="insight", category=item.category, importance=item.importance,
+                origin=answer.origin, sources=tuple(dict.fromkeys(m for w in witnesses for m in w.messages)),
+            ) if item.content else None  # fmt: skip
+            findings.append(
+                Finding(
+                    new, statement_hash(new) if new else b"", witnesses,
+                    item.known.standing if item.known and known else None, known.id if known else None,
+                )
+            )  # fmt: skip
+        return findings, rejected
+
+    async def _mood(
+        self, transaction: Transaction, user_id: str, batch: Sequence[Memory], answer: Answer, now: datetime
+    ) -> None:
+        """Store the sentence about the last weeks, if the batch has anything to do with them."""
+        since = now - timedelta(days=emotions.WINDOW)
+        late = [m.id for m in batch if min(m.occurred_at or m.created_at, m.created_at) > since]
+        if answer.reply.state and late:
+            await emotions.set_mood(transaction, user_id, answer.reply.state, late, answer.origin, now)
+
+    def _tokens(self, new: NewMemory, language: str | None) -> Sequence[str]:
+        return searchable_tokens(
+            new.content, language or self._settings.language, occurred_at=new.occurred_at
+        )
