@@ -7,7 +7,9 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from tests.extraction.model import answering, asked
+from tests.conftest import opened
+from tests.extraction.conftest import FAST
+from tests.extraction.model import answering, asked, llm
 
 if TYPE_CHECKING:
     from neuromem.memory import NeuroMemory
@@ -91,3 +93,26 @@ async def test_the_model_sees_context_speakers_times_known_memories_and_profile(
     assert answer["time"].startswith("2023-05-08 09:30 Monday")
     assert "Alice has a cat called Momo" in [memory["content"] for memory in shown["known"]]
     assert shown["profile"] == {"occupation": "nurse"}
+
+
+async def test_a_time_given_in_utc_is_meant_in_utc_and_one_not_given_where_the_settings_say(
+    database_url: str, model: HttpServer
+) -> None:
+    settings = {**FAST, "extraction": {"timezone": "Asia/Shanghai"}}
+    async with opened(database_url, llm=llm(model), settings=settings) as nm:
+        said = datetime(2023, 5, 8, 23, 30, tzinfo=UTC)
+        await nm.ingest("alice", "user", "given", "a", occurred_at=said)
+        await nm.ingest(
+            "alice", "user", "named", "b", occurred_at=said, metadata={"timezone": "America/New_York"}
+        )
+        await nm.ingest("alice", "user", "not given", "c")
+        await nm.drain()
+    times = {
+        turn["text"]: turn["time"]
+        for r in model.requests
+        for turn in asked(r)["conversation"]
+        if turn.get("new")
+    }
+    assert times["given"] == "2023-05-08 23:30 Monday UTC"
+    assert times["named"] == "2023-05-08 19:30 Monday EDT"
+    assert times["not given"].endswith(" CST")

@@ -16,10 +16,10 @@ def fact(content: str, **more: Any) -> dict[str, Any]:
     return {"content": content, **more}  # of one new message: that is its source
 
 
-def pointing(shown: dict[str, Any], content: str, standing: str) -> dict[str, Any]:
+def pointing(shown: dict[str, Any], content: str, standing: str, reason: str | None = None) -> dict[str, Any]:
     """What an item says about the known memory of this content."""
     known = {memory["content"]: memory["id"] for memory in shown["known"]}
-    return {"known": {"id": known[content], "standing": standing}}
+    return {"known": {"id": known[content], "standing": standing, "reason": reason}}
 
 
 async def say(
@@ -159,3 +159,101 @@ async def test_the_past_shows_what_held_then(nm: NeuroMemory, model: HttpServer)
     await say(nm, model, "Rome", fact("Alice lives in Rome.", subject="Alice", states="LIVES_IN"))
     found = await nm.recall("alice", "Where does Alice live?", as_of=then, include_conversations=False)
     assert [item["content"] for item in found["merged"]] == ["Alice lives in Paris."]
+
+
+async def test_the_history_tells_why_in_the_words_of_the_model(nm: NeuroMemory, model: HttpServer) -> None:
+    await say(nm, model, "I live in Paris", fact("Alice lives in Paris."))
+    why = "Alice said that she moved to Rome in May."
+    model.always = answering(
+        lambda shown: {
+            "facts": [
+                fact("Alice lives in Rome.", **pointing(shown, "Alice lives in Paris.", "contradicts", why))
+            ]
+        }
+    )
+    await nm.ingest("alice", "user", "In May I moved to Rome")
+    await nm.drain()
+    (memory,) = await nm.get_recent_memories("alice")
+    old, new = await nm.memory_history("alice", memory.id)
+    assert (old.content, old.ended) == ("Alice lives in Paris.", f"contradicted: {why}")
+    assert (new.content, new.ended, new.by) == ("Alice lives in Rome.", None, "extractor")
+    assert "prompt extraction-" in (new.why or "")
+
+
+async def test_what_an_erased_session_ended_holds_again_and_its_words_are_gone(
+    nm: NeuroMemory, model: HttpServer
+) -> None:
+    await say(nm, model, "I live in Paris", fact("Alice lives in Paris."))
+    await say(nm, model, "I live in Rome", fact("Alice lives in Rome."))
+    await say(nm, model, "I drink tea", fact("Alice drinks tea."))
+
+    def secret(shown: dict[str, Any]) -> dict[str, Any]:
+        return {
+            "facts": [
+                fact(
+                    "Alice lives in Paris.",
+                    **pointing(shown, "Alice lives in Rome.", "contradicts", "Rome: no."),
+                ),
+                fact("Alice drinks mate.", **pointing(shown, "Alice drinks tea.", "contradicts", "Tea: no.")),
+            ]
+        }
+
+    model.always = answering(secret)
+    await nm.ingest("alice", "user", "Rome is over, Paris it is, with mate", "secret")
+    await nm.drain()
+    await say(nm, model, "Mate again", fact("Alice drinks mate."))
+    ended = {content: why for content, _, why in await versions(nm)}
+    assert ended["Alice lives in Rome."] == "contradicted: Rome: no."
+    assert ended["Alice drinks tea."] == "contradicted: Tea: no."
+    await nm.conversations.delete_session("alice", "secret")
+    assert {content: why for content, _, why in await versions(nm)} == {
+        "Alice lives in Paris.": None,
+        "Alice lives in Rome.": None,
+        "Alice drinks tea.": "contradicted",
+        "Alice drinks mate.": None,
+    }
+    assert "Alice lives in Rome." in await facts(nm)
+
+
+async def test_a_profile_loses_what_the_user_takes_back_and_the_past_keeps_it(
+    nm: NeuroMemory, model: HttpServer
+) -> None:
+    likes = {"preferences": ["likes coffee", "prefers dark mode"], "occupation": "nurse"}
+    model.always = answering(lambda shown: {"profile": likes})
+    await nm.ingest("alice", "user", "I like coffee and dark mode, and I am a nurse")
+    await nm.drain()
+    async with nm._open_rooms.database.user("alice") as transaction:
+        then = await transaction.value("SELECT last_tx FROM {s}.users")
+
+    def taken_back(shown: dict[str, Any]) -> dict[str, Any]:
+        gone = [
+            {"key": "preferences", "entry": "Likes coffee"}, {"key": "occupation", "entry": "nurse"},
+            {"key": "preferences", "entry": "never said"}, {"key": "shoe size", "entry": "44"}, {"key": 7},
+        ]  # fmt: skip
+        return {"profile": {"preferences": ["likes tea"]}, "withdrawn": gone}
+
+    model.always = answering(taken_back)
+    message = await nm.ingest(
+        "alice", "user", "No coffee for me any more, only tea. And I left the hospital."
+    )
+    await nm.drain()
+    now = {"preferences": ["prefers dark mode", "likes tea"]}
+    assert (await nm.recall("alice", "What does Alice like?"))["user_profile"] == now
+    assert (await nm.recall("alice", "What does Alice like?", as_of=then))["user_profile"] == likes
+    async with nm._open_rooms.database.user("alice") as transaction:
+        origin = await transaction.value(
+            "SELECT origin FROM {s}.extractions WHERE message_id = CAST(:id AS uuid)", {"id": message.id}
+        )
+    assert origin["rejected"] == {"withdrawn: entry of no use": 2, "withdrawn: key of no use": 1}
+
+
+async def test_a_version_said_again_has_its_later_source_only_from_then_on(
+    nm: NeuroMemory, model: HttpServer
+) -> None:
+    first = await say(nm, model, "I drink tea", fact("Alice drinks tea."))
+    async with nm._open_rooms.database.user("alice") as transaction:
+        then = await transaction.value("SELECT last_tx FROM {s}.users")
+    second = await say(nm, model, "Tea, as ever", fact("Alice drinks tea."))
+    past = await nm.recall("alice", "tea", as_of=then, memory_type="fact")
+    assert [item["sources"] for item in past["merged"]] == [[first]]
+    assert (await facts(nm))["Alice drinks tea."] == sorted([first, second])

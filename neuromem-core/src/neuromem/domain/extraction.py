@@ -61,7 +61,8 @@ class Window:
 class ExtractedMemory:
     """One fact or episode; ``sources`` are ids of messages of the window.
 
-    ``relation`` says how it stands to the known memory ``target``: it repeats, refines or contradicts it.
+    ``relation`` says how it stands to the known memory ``target``: it repeats, refines or contradicts it, and
+    ``reason`` in a sentence why.
     ``states`` names the relation of which its subject has one at a time and which it tells, such as ``LIVES_IN``: the
     memory that told the one before is superseded.
     """
@@ -84,6 +85,7 @@ class ExtractedMemory:
     target: str | None = None
     metadata: Mapping[str, Any] = field(default_factory=dict)
     states: str | None = None
+    reason: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +107,8 @@ class ExtractedRelation:
 class Extraction:
     """What an extractor made of a window; ``rejected`` counts dropped items by reason.
 
-    ``profile`` has the keys of namespace ``profile``: lists add to what is there, strings replace it. ``why`` tells
+    ``profile`` has the keys of namespace ``profile``: lists add to what is there, strings replace it; ``withdrawn`` are
+    entries, by key, that do not hold any more, as they stand in the window's profile. ``why`` tells
     what a window without any item was. ``complete`` says that the messages were read by a model, so that recall may
     leave those that something came of out of ``merged`` from now on.
     """
@@ -117,6 +120,7 @@ class Extraction:
     origin: Mapping[str, Any] = field(default_factory=dict)
     why: str | None = None
     complete: bool = False
+    withdrawn: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

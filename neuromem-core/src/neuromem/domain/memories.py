@@ -53,7 +53,8 @@ class MemoryVersion(Memory):
     """A version in the history of its memory.
 
     ``by`` is who made it: "user", "extractor", "digest", "rollback" or "restore"; ``why`` says more about that, as
-    the extractor's name, model and prompt. ``ended`` says why it was superseded, None: it is current.
+    the extractor's name, model and prompt. ``ended`` says why it was superseded, None: it is current. It is a word, and
+    where a model judged so also its sentence, as in "contradicted: Alice said that she moved to Rome."
     """
 
     by: str = "user"

@@ -11,7 +11,7 @@ from neuromem.domain.graph import SINGLE_VALUED, NewEdge, NodeType, name, name_k
 from neuromem.domain.memories import NewMemory
 from neuromem.errors import InputError
 from neuromem.ingest.judging import Statement
-from neuromem.ingest.reply import clean
+from neuromem.ingest.reply import MAX_REASON, clean
 from neuromem.store.memories import statement_hash
 
 if TYPE_CHECKING:
@@ -36,6 +36,7 @@ class Admitted:
     statements: list[Statement] = field(default_factory=list)
     edges: list[NewEdge] = field(default_factory=list)
     profile: dict[str, Any] = field(default_factory=dict)
+    withdrawn: dict[str, list[str]] = field(default_factory=dict)
     rejected: Counter[str] = field(default_factory=Counter)
 
     @property
@@ -70,32 +71,43 @@ def admit(window: Window, extraction: Extraction, extractor: str, most: int) -> 
         stored = _new(memory, sources, max(said_at[s] for s in sources if s in new), origin, window)
         target = memory.target if memory.target in shown else None
         standing = memory.relation if target and memory.relation in STANDINGS else "new"
-        admitted.statements.append(Statement(stored, statement_hash(stored), standing, target))
+        reason = clean(memory.reason, MAX_REASON)
+        admitted.statements.append(Statement(stored, statement_hash(stored), standing, target, reason))
     for related in extraction.relations if window.graph else ():
         try:
             admitted.edges.append(_edge(related, roles, new, said_at, window.user_id))
         except (InputError, ValueError):
             admitted.rejected["relation of no use"] += 1
     admitted.profile = _profile(extraction.profile, admitted.rejected)
+    admitted.withdrawn = _withdrawn(extraction.withdrawn, window.profile, admitted.rejected)
     return admitted
 
 
-def merged(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the values of the profile that change: texts replace, lists grow by what they do not have."""
+def merged(
+    old: Mapping[str, Any], new: Mapping[str, Any], withdrawn: Mapping[str, Sequence[str]] | None = None
+) -> dict[str, Any]:
+    """Return the values of the profile that change; None: nothing is left of it.
+
+    Texts replace; lists lose what is withdrawn and grow by what they do not have.
+    """
+    gone = {key: {name_key(entry) for entry in entries} for key, entries in (withdrawn or {}).items()}
     changed: dict[str, Any] = {}
-    for key, said in new.items():
+    for key in dict.fromkeys((*gone, *new)):
+        there = old.get(key)
+        value: Any
         if key in TEXTS:
-            value: Any = said
+            over = isinstance(there, str) and name_key(there) in gone.get(key, ())
+            value = new.get(key) or (None if over else there)
         else:
-            there = old.get(key)
-            value = list(there) if isinstance(there, list) else []
+            parts = there if isinstance(there, list) else []
+            value = [part for part in parts if name_key(str(part)) not in gone.get(key, ())]
             known = {name_key(str(part)) for part in value}
-            for part in said:
+            for part in new.get(key, ()):
                 if name_key(part) not in known and len(value) < MAX_LIST:
                     known.add(name_key(part))
                     value.append(part)
-        if value != old.get(key) and value not in ("", []):
-            changed[key] = value
+        if (value or None) != there:
+            changed[key] = value or None
     return changed
 
 
@@ -197,6 +209,22 @@ def _profile(said: Mapping[str, Any], rejected: Counter[str]) -> dict[str, Any]:
         elif value:
             rejected["profile: entry of no use"] += 1
     return profile
+
+
+def _withdrawn(
+    said: Mapping[str, Sequence[str]], profile: Mapping[str, Any], rejected: Counter[str]
+) -> dict[str, list[str]]:
+    """Return what is withdrawn of what the extractor was shown; it can take back nothing else."""
+    withdrawn: dict[str, list[str]] = {}
+    for key, entries in said.items():
+        there = profile.get(key)
+        shown = {name_key(str(part)) for part in (there if isinstance(there, list) else [there])}
+        for entry in entries:
+            if key in (*TEXTS, *LISTS) and isinstance(entry, str) and name_key(entry) in shown:
+                withdrawn.setdefault(key, []).append(entry)
+            else:
+                rejected["withdrawn: entry of no use"] += 1
+    return withdrawn
 
 
 def _within(value: object, low: float, high: float) -> float | None:

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from neuromem.ingest.admitting import Admitted
     from neuromem.observe import Call, MeteredLLM, Observers
     from neuromem.plugin.stages import Extractor
-    from neuromem.store.engine import Database
+    from neuromem.store.engine import Database, Transaction
     from neuromem.store.rows import Row
 
 logger = logging.getLogger("neuromem")
@@ -200,17 +200,8 @@ class ExtractionHandler:
                 }
                 if admitted.edges:
                     await relate(transaction, claim.user_id, admitted.edges, moment.now, origin)
-                if admitted.profile:
-                    changed = merged(await kv.profile(transaction, claim.user_id), admitted.profile)
-                    pairs = {
-                        key: json_text(value, whose=f"the profile's {key!r}")
-                        for key, value in changed.items()
-                    }
-                    sources = [message.id for message in window.messages]
-                    await said(transaction, claim.user_id, admitted.profile, sources)
-                    if pairs:
-                        change = kv.Change(PROFILE, pairs, None, origin)
-                        await kv.write(transaction, claim.user_id, change, moment.now)
+                if admitted.profile or admitted.withdrawn:
+                    changed = await self._profile(transaction, window, admitted, origin, moment.now)
                 if calls:
                     await usage.add(transaction, claim.user_id, OPERATION, calls)
         except _TakenOverError:
@@ -219,6 +210,29 @@ class ExtractionHandler:
                 await self._spend(claim.user_id, calls)
             return Result()
         return Result(admitted.count("fact"), admitted.count("episodic"), len(admitted.edges), len(changed))
+
+    async def _profile(
+        self,
+        transaction: Transaction,
+        window: Window,
+        admitted: Admitted,
+        origin: Mapping[str, Any],
+        now: datetime,
+    ) -> dict[str, Any]:
+        """Store what the profile gains and loses; returns what changed, None where nothing is left."""
+        user_id = window.user_id
+        changed = merged(await kv.profile(transaction, user_id), admitted.profile, admitted.withdrawn)
+        if admitted.profile:
+            await said(transaction, user_id, admitted.profile, [message.id for message in window.messages])
+        pairs = {
+            key: json_text(value, whose=f"the profile's {key!r}")
+            for key, value in changed.items() if value is not None
+        }  # fmt: skip
+        if pairs:
+            await kv.write(transaction, user_id, kv.Change(PROFILE, pairs, None, origin), now)
+        for key in changed.keys() - pairs.keys():
+            await kv.remove(transaction, user_id, PROFILE, key, now)
+        return changed
 
     def _ended(self, window: Window, found: Extraction | None, admitted: Admitted | None) -> store.Ended:
         cited = admitted.cited if admitted is not None else set()
@@ -230,9 +244,8 @@ class ExtractionHandler:
             )
         states: dict[str, tuple[str, str | None]] = {}
         for message in window.messages:
-            if message.id in cited or (
-                admitted is not None and admitted.profile and message.content and not cited
-            ):
+            told = admitted is not None and (admitted.profile or admitted.withdrawn)
+            if message.id in cited or (told and message.content and not cited):
                 states[message.id] = ("done", None)
             else:
                 states[message.id] = ("empty", why[:500] if message.content else ECHO)
@@ -280,4 +293,6 @@ def _zone(offset: int | None, named: object, default: str) -> tzinfo:
             return ZoneInfo(named)
         except (ZoneInfoNotFoundError, ValueError, OSError):
             logger.warning("There is no time zone %r; the usual one is used.", named)
-    return timezone(timedelta(minutes=offset)) if offset else UTC if default == "UTC" else ZoneInfo(default)
+    if offset is not None:
+        return timezone(timedelta(minutes=offset)) if offset else UTC
+    return UTC if default == "UTC" else ZoneInfo(default)

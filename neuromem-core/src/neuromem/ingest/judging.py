@@ -25,12 +25,20 @@ WHY = {"refines": REFINED, "contradicts": CONTRADICTED}
 
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """A statement with what the extractor says about one known memory; ``target`` was shown to it, or is None."""
+    """A statement with what the extractor says about one known memory; ``target`` was shown to it, or is None.
+
+    ``reason`` is the extractor's sentence about that; it is kept with what the statement ends.
+    """
 
     new: NewMemory
     digest: bytes
     standing: Standing = "new"
     target: str | None = None
+    reason: str | None = None
+
+    def why(self, kind: str) -> str:
+        """Return why a version ends: what sort of ending it is, and the reason that was given."""
+        return f"{kind}: {self.reason}" if self.reason else kind
 
 
 @dataclass(slots=True)
@@ -82,7 +90,7 @@ class _Judge:
         ):
             kept = self._by_slot(statement)
         else:
-            self._end(target, WHY[statement.standing])
+            self._end(target, statement.why(WHY[statement.standing]))
             kept = self._add(statement, target.chain)
         if target is not None and target.why is None and target is not kept and same and target.stored:
             self._gone(target, statement)
@@ -93,7 +101,7 @@ class _Judge:
     def _gone(self, target: _Node, statement: Statement) -> None:
         """End what a statement contradicts that is known as well."""
         if statement.standing == "contradicts":
-            self._end(target, CONTRADICTED)
+            self._end(target, statement.why(CONTRADICTED))
 
     def _again(self, past: _Node, statement: Statement) -> _Node:
         """Take a statement that was superseded: what was only refined is repeated, anything else is revived."""
@@ -106,7 +114,7 @@ class _Judge:
         between = chain[chain.index(past) : chain.index(current)]
         if all((node.why or "").startswith(REFINED) for node in between):
             return self._reinforce(current, statement)
-        self._end(current, CONTRADICTED)
+        self._end(current, statement.why(CONTRADICTED) if statement.target == current.chain else CONTRADICTED)
         return self._add(statement, past.chain)
 
     def _by_slot(self, statement: Statement) -> _Node:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from neuromem.ingest.reply import Item, Reply
     from neuromem.plugin.providers import ChatMessage, LLMProvider
 
-PROMPT = "extraction-1"
+PROMPT = "extraction-2"
 RELATIONS = (
     '"relations": how two named things stand to each other, as a graph. "subject_type" and "object_type": USER (the '
     'user), PERSON, ORGANIZATION, LOCATION, EVENT, SKILL, CONCEPT or ENTITY. "relation": WORKS_AT, LIVES_IN, '
@@ -144,7 +144,7 @@ class LLMExtractor:
             for item in read.relations
         ]  # fmt: skip
         return Extraction(
-            memories=memories, relations=relations, profile=read.profile, rejected=rejected,
+            memories=memories, relations=relations, profile=read.profile, withdrawn=_withdrawn(read), rejected=rejected,
             origin={"model": model, "prompt": self._version}, why=read.nothing, complete=True,
         )  # fmt: skip
 
@@ -226,4 +226,12 @@ def _memory(item: Item, names: _Names, extra: Mapping[str, Any]) -> ExtractedMem
         valid_until=fact.valid_until if fact else None,
         relation=item.known.standing if item.known and target else "new", target=target.id if target else None,
         metadata=metadata, states=fact.states if fact else None,
+        reason=item.known.reason if item.known and target else None,
     )  # fmt: skip
+
+
+def _withdrawn(read: Reply) -> dict[str, list[str]]:
+    withdrawn: dict[str, list[str]] = {}
+    for item in read.withdrawn:
+        withdrawn.setdefault(item.key, []).append(item.entry)
+    return withdrawn

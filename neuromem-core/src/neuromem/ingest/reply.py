@@ -12,8 +12,9 @@ import json_repair
 from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError, ValidationInfo
 
 LISTS = ("facts", "episodes", "relations")
-KEYS = frozenset({*LISTS, "profile", "nothing"})
+KEYS = frozenset({*LISTS, "profile", "withdrawn", "nothing"})
 MAX_TEXT = 4_000
+MAX_REASON = 500
 
 _WORDS = {
     "zero": 0.0, "one": 1.0, "two": 2.0, "three": 3.0, "four": 4.0, "five": 5.0, "six": 6.0, "seven": 7.0,
@@ -159,7 +160,9 @@ def _pointer(value: object) -> object:
     standing = known.get(standing, standing)
     if standing not in ("repeats", "refines", "contradicts"):
         return None
-    return {"id": str(value["id"]).strip(), "standing": standing}
+    reason = _text(value.get("reason"))
+    said = reason[:MAX_REASON] if isinstance(reason, str) and reason else None
+    return {"id": str(value["id"]).strip(), "standing": standing, "reason": said}
 
 
 Text = Annotated[str, BeforeValidator(_text)]
@@ -180,6 +183,7 @@ class Pointer(_Reading):
 
     id: str
     standing: Literal["repeats", "refines", "contradicts"]
+    reason: str | None = None
 
 
 class Item(_Reading):
@@ -229,6 +233,13 @@ class Relation(_Reading):
     valid_until: Moment = None
 
 
+class Withdrawn(_Reading):
+    """An entry of the profile that does not hold any more."""
+
+    key: Text
+    entry: Text
+
+
 class Reply(_Reading):
     """What could be read; ``rejected`` counts by reason what could not."""
 
@@ -236,13 +247,25 @@ class Reply(_Reading):
     episodes: tuple[Episode, ...] = ()
     relations: tuple[Relation, ...] = ()
     profile: dict[str, Any] = {}
+    withdrawn: tuple[Withdrawn, ...] = ()
     nothing: str | None = None
     rejected: dict[str, int] = {}
 
     @property
     def items(self) -> int:
         """How many items there are."""
-        return len(self.facts) + len(self.episodes) + len(self.relations) + len(self.profile)
+        return (
+            len(self.facts)
+            + len(self.episodes)
+            + len(self.relations)
+            + len(self.profile)
+            + len(self.withdrawn)
+        )
+
+
+KINDS: dict[str, type[BaseModel]] = {
+    "facts": Fact, "episodes": Episode, "relations": Relation, "withdrawn": Withdrawn,
+}  # fmt: skip
 
 
 def parse(text: str) -> dict[str, Any] | None:
@@ -270,9 +293,8 @@ def read(value: dict[str, Any], zone: tzinfo) -> Reply:
     """Check a reply item by item: the good ones are kept, the others counted."""
     rejected: Counter[str] = Counter()
     context = {"zone": zone, "dropped": rejected}
-    kinds: dict[str, type[BaseModel]] = {"facts": Fact, "episodes": Episode, "relations": Relation}
     found: dict[str, list[BaseModel]] = {}
-    for name, kind in kinds.items():
+    for name, kind in KINDS.items():
         found[name] = []
         for raw in _list(value.get(name)):
             try:

@@ -15,8 +15,12 @@ KNOWN: dict[str, Any] = {
     "anyOf": [
         {
             "type": "object",
-            "properties": {"id": STRING, "standing": {"enum": ["repeats", "refines", "contradicts"]}},
-            "required": ["id", "standing"],
+            "properties": {
+                "id": STRING,
+                "standing": {"enum": ["repeats", "refines", "contradicts"]},
+                "reason": MAYBE,
+            },
+            "required": ["id", "standing", "reason"],
             "additionalProperties": False,
         },
         {"type": "null"},
@@ -39,6 +43,7 @@ PROFILE = {
     "identity": MAYBE, "occupation": MAYBE, "interests": STRINGS, "preferences": STRINGS, "values": STRINGS,
     "relationships": STRINGS, "personality": STRINGS,
 }  # fmt: skip
+WITHDRAWN = {"key": {"enum": list(PROFILE)}, "entry": STRING}
 
 
 def reply(*, graph: bool, extra: type[BaseModel] | None) -> dict[str, Any]:
@@ -54,6 +59,7 @@ def reply(*, graph: bool, extra: type[BaseModel] | None) -> dict[str, Any]:
         "episodes": _list({**EPISODE, **more}),
         **({"relations": _list(RELATION)} if graph else {}),
         "profile": _object(PROFILE),
+        "withdrawn": _list(WITHDRAWN),
         "nothing": MAYBE,
     }
     return {**_object(properties), **({"$defs": definitions} if definitions else {})}

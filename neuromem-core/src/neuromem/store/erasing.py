@@ -42,20 +42,40 @@ LEFT = """
     WHERE user_id = :user AND memory_id = ANY(CAST(:memories AS uuid[]))
 """
 
+# When the session's messages were extracted: what ended at such a moment was ended by them.
+MOMENTS = f"""
+    SELECT DISTINCT created_at FROM {{s}}.extractions WHERE user_id = :user AND message_id IN ({SAID})
+"""
+
 # The newest version that is left, unless the same statement is current elsewhere by now. What it was evidence for
 # has ended with it: the next digest looks at it again.
 REOPEN_MEMORIES = """
     UPDATE {s}.memories m SET superseded_at = NULL, superseded_why = NULL, digested_at = NULL
     FROM (
-        SELECT DISTINCT ON (memory_id) memory_id, version, memory_type, content_hash FROM {s}.memories
-        WHERE user_id = :user AND memory_id = ANY(CAST(:memories AS uuid[])) ORDER BY memory_id, version DESC
+        SELECT DISTINCT ON (memory_id) memory_id, version, memory_type, content_hash, superseded_at
+        FROM {s}.memories
+        WHERE user_id = :user AND memory_id IN (
+            SELECT unnest(CAST(:memories AS uuid[]))
+            UNION SELECT memory_id FROM {s}.memories
+            WHERE user_id = :user AND superseded_at = ANY(CAST(:moments AS timestamptz[]))
+        )
+        ORDER BY memory_id, version DESC
     ) AS last
     WHERE m.user_id = :user AND m.memory_id = last.memory_id AND m.version = last.version
+      AND (last.memory_id = ANY(CAST(:memories AS uuid[]))
+           OR last.superseded_at = ANY(CAST(:moments AS timestamptz[])))
       AND NOT EXISTS (
           SELECT FROM {s}.memories o WHERE o.user_id = :user AND o.memory_type = last.memory_type
           AND o.content_hash = last.content_hash AND o.superseded_at IS NULL
       )
     RETURNING m.entry
+"""
+
+# What stays ended says how, not in which words the model put it: those came from what is erased.
+FORGET_REASONS = """
+    UPDATE {s}.memories SET superseded_why = split_part(superseded_why, ':', 1)
+    WHERE user_id = :user AND superseded_at = ANY(CAST(:moments AS timestamptz[]))
+      AND superseded_why ~ '^(contradicted|refined):'
 """
 
 # An edge whose every source is in the session; what it had ended holds again.
@@ -151,7 +171,8 @@ async def session(database: Database, user_id: str, session_id: str) -> dict[str
 
 async def _memories(transaction: Transaction, place: dict[str, Any]) -> int:
     doomed = await transaction.all(MEMORIES, place)
-    if not doomed:
+    moments = [row.created_at for row in await transaction.all(MOMENTS, place)]
+    if not doomed and not moments:
         return 0
     user_id = place["user"]
     ids = sorted({str(row.memory_id) for row in doomed})
@@ -164,8 +185,11 @@ async def _memories(transaction: Transaction, place: dict[str, Any]) -> int:
         },
     )  # fmt: skip
     was_current = [row.memory_id for row in doomed if row.current]
-    reopened = await transaction.all(REOPEN_MEMORIES, {"user": user_id, "memories": was_current})
+    reopened = await transaction.all(
+        REOPEN_MEMORIES, {"user": user_id, "memories": was_current, "moments": moments}
+    )
     await index.reopen(transaction, user_id, [row.entry for row in reopened])
+    await transaction.run(FORGET_REASONS, {"user": user_id, "moments": moments})
     left = await transaction.value(LEFT, {"user": user_id, "memories": ids})
     return len(ids) - int(left)
 

@@ -102,7 +102,7 @@ async def append(
                 )
                 for i, new in enumerate(fresh)
             ]  # fmt: skip
-            await _insert(transaction, user_id, session_id, stored, moment)
+            await _insert(transaction, user_id, session_id, stored, fresh, moment)
             for portion in _portions(fresh):
                 entries = [
                     index.Entry(
@@ -136,7 +136,12 @@ def _portions(messages: Sequence[NewMessage]) -> Iterator[range]:
 
 
 async def _insert(
-    transaction: Transaction, user_id: str, session_id: str, stored: Sequence[Message], moment: index.Moment
+    transaction: Transaction,
+    user_id: str,
+    session_id: str,
+    stored: Sequence[Message],
+    given: Sequence[NewMessage],
+    moment: index.Moment,
 ) -> None:
     await transaction.run(
         INSERT,
@@ -151,7 +156,7 @@ async def _insert(
             "metadata": [json.dumps(message.metadata) for message in stored],
             "language": [message.language for message in stored],
             "occurred_at": [message.occurred_at for message in stored],
-            "utc_offset": [_offset(message.occurred_at) for message in stored],
+            "utc_offset": [_offset(new.occurred_at) for new in given],
             "key": [message.idempotency_key for message in stored],
         },
     )  # fmt: skip
@@ -182,10 +187,10 @@ async def _known(
     return known
 
 
-def _offset(moment: datetime) -> int | None:
-    """Return the minutes east of UTC; None where it says nothing about the speaker's clock."""
-    offset = moment.utcoffset()
-    return int(offset.total_seconds() // 60) if offset else None
+def _offset(moment: datetime | None) -> int | None:
+    """Return the minutes east of UTC in which a time was given; None where none was."""
+    offset = moment.utcoffset() if moment is not None else None
+    return int(offset.total_seconds() // 60) if offset is not None else None
 
 
 def _unseen(messages: Sequence[NewMessage], known: Mapping[str, Message]) -> list[NewMessage]:

@@ -74,7 +74,7 @@ RELATED = """
         SELECT e.kind, e.item, e.session_id, e.position FROM {s}.memory_sources s
         JOIN {s}.entries e ON e.user_id = :user AND e.item = s.memory_id AND e.version = s.version
         WHERE s.user_id = :user AND s.message_id = n.id
-          AND e.kind = ANY(CAST(CAST(:kinds AS text[]) AS "char"[])) AND {condition}
+          AND e.kind = ANY(CAST(CAST(:kinds AS text[]) AS "char"[])) AND {said} AND {condition}
     ) AS e
 """
 
@@ -158,7 +158,8 @@ class StoreReader:
             return []
         condition, params = visible.condition(query.filters)
         now = "e.superseded_at IS NULL" if query.filters.as_of is None else "true"
-        sql = RELATED.replace("{condition}", f"{now} AND {condition or 'true'}")
+        _, said = visible.memory(query.filters.as_of)
+        sql = RELATED.replace("{said}", said).replace("{condition}", f"{now} AND {condition or 'true'}")
         values = {
             "user": query.user_id,
             "messages": list(place),
