@@ -47,7 +47,11 @@ EMBEDDINGS = """
             raise RuntimeError("the model is on strike")
 
 
-    KINDS = {None: Hashing, "stuck": Stuck, "failing": Failing}
+    def other():
+        return Hashing(32, "other")
+
+
+    KINDS = {None: Hashing, "stuck": Stuck, "failing": Failing, "other": other}
 
 
     @hookimpl

@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from neuromem.store import diagnose, schema, url
+from neuromem.config import WorkSettings
+from neuromem.ingest.reembedding import Reembedder
+from neuromem.observe import Observers
+from neuromem.store import diagnose, schema, spaces, url
 from neuromem.store.engine import Database
+from neuromem.work.worker import Worker
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from neuromem.config import Settings
+    from neuromem.plugin.providers import EmbeddingProvider
     from neuromem.registry import PluginRegistry
     from neuromem.store.diagnose import Isolation, Queue, Server
     from neuromem.store.schema import Plan
     from neuromem.store.vectors import Space
+
+
+POOL = 4  # connections
 
 
 class Maintenance:
@@ -47,6 +56,41 @@ class Maintenance:
         """Return the embedding space that the schema was filled with."""
         return await diagnose.space(self._database)
 
+    async def spaces(self) -> list[dict[str, Any]]:
+        """Return all embedding spaces; see `NeuroMemory.spaces`."""
+        return [one.shown for one in await spaces.known(self._database)]
+
+    async def reembed(
+        self, embedding: EmbeddingProvider, settings: Settings
+    ) -> AsyncIterator[dict[str, Any]]:
+        """Change the embedding model, as `NeuroMemory.reembed` does; gives how far it is, now and then.
+
+        The old model is not needed. Interrupted, it goes on when it is called again.
+        """
+        await schema.prepare(self._database, migrate=True)
+        reembedder = self._reembedder(settings.work)
+        try:
+            await reembedder.start(embedding)
+            done = asyncio.ensure_future(reembedder.wait())
+            while not done.done():
+                if (progress := await reembedder.progress()) is not None:
+                    yield progress
+                await asyncio.wait([done], timeout=max(1.0, settings.work.poll))
+            await done
+            if (progress := await reembedder.progress()) is not None:
+                yield progress
+        finally:
+            await reembedder.close()
+
+    async def drop_space(self, number: int) -> dict[str, Any]:
+        """Delete a space that is not active; see `NeuroMemory.drop_space`."""
+        return await self._reembedder(WorkSettings()).drop(number)
+
+    def _reembedder(self, work: WorkSettings) -> Reembedder:
+        return Reembedder(
+            self._database, Observers(), work, employ=lambda handlers: Worker(self._database, work, handlers)
+        )
+
     async def isolation(self) -> Isolation:
         """Find out, by trying, whether users are kept apart; changes nothing."""
         return await diagnose.isolation(self._database)
@@ -67,7 +111,7 @@ async def open_maintenance(
     try:
         if provider is not None:
             address = await provider.open()
-        database = Database(url.parse(address or ""), schema=schema, pool_size=1, pooler=pooler)
+        database = Database(url.parse(address or ""), schema=schema, pool_size=POOL, pooler=pooler)
         try:
             yield Maintenance(database)
         finally:

@@ -15,6 +15,7 @@ from neuromem.facades.history import History
 from neuromem.facades.managing import Managing
 from neuromem.facades.moving import Moving
 from neuromem.facades.owning import Owning
+from neuromem.facades.spaces import Spaces
 from neuromem.facades.thinking import Thinking
 from neuromem.ingest.choosing import choose_extractors
 from neuromem.observe import MeteredLLM, Observers
@@ -47,7 +48,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger("neuromem")
 
 
-class NeuroMemory(Managing, History, Thinking, Owning, Moving):
+class NeuroMemory(Managing, History, Thinking, Owning, Moving, Spaces):
     """Memory for AI agents, in your own process and one PostgreSQL.
 
     ::
@@ -179,6 +180,7 @@ class NeuroMemory(Managing, History, Thinking, Owning, Moving):
         rooms, self._rooms = self._rooms, None
         self._opening = asyncio.Lock()  # the next to open may be another event loop
         if rooms is not None:
+            await rooms.reembedder.close()
             await rooms.worker.stop()
             await rooms.accesses.close()
             await rooms.database.close()
@@ -375,6 +377,9 @@ class NeuroMemory(Managing, History, Thinking, Owning, Moving):
         return await usage.total(
             self._open_rooms.database, checks.user_id(user_id), checks.moment("since", since)
         )
+
+    def _embedding_named(self, embedding: EmbeddingProvider | str) -> EmbeddingProvider:
+        return self.registry.choose_embedding(embedding).value
 
     @property
     def _life(self) -> Life:

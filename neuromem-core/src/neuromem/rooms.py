@@ -17,11 +17,13 @@ from neuromem.ingest.documents.objects import Objects
 from neuromem.ingest.documents.service import DocumentService
 from neuromem.ingest.embedding import Embedder
 from neuromem.ingest.extraction import ExtractionHandler, needs
+from neuromem.ingest.reembedding import Reembedder
 from neuromem.ingest.service import IngestService
 from neuromem.recall.service import QueryEmbeddings, RecallService
 from neuromem.store import digesting, extraction
 from neuromem.store.access import Accesses
 from neuromem.store.reader import Search
+from neuromem.store.vectors import Spaces
 from neuromem.work.worker import Worker
 
 if TYPE_CHECKING:
@@ -60,11 +62,11 @@ class Rooms:
     """Everything that exists only while a NeuroMemory is open."""
 
     def __init__(self, parts: Parts, database: Database, space: Space) -> None:
-        settings, observers, embedding, strategy = (
-            parts.settings, parts.observers, parts.embedding, parts.strategy,
-        )  # fmt: skip
+        settings, observers, strategy = parts.settings, parts.observers, parts.strategy
         self.database = database
-        self.space = space
+        self._spaces = Spaces(space)
+        self._models = {space.space: parts.embedding}
+        self._observers = observers
         extractors = {
             needs(name): ExtractionHandler(
                 database, name, extractor, settings=settings, strategy=strategy,
@@ -73,13 +75,9 @@ class Rooms:
             for name, extractor in parts.extractors.items()
         }  # fmt: skip
         objects = Objects(database, parts.storage, settings.work.lease) if parts.storage else None
-
-        async def embed_query(text: str) -> Sequence[float]:
-            return await observers.embedding(embedding.model, 1, lambda: embedding.embed_query(text))
-
-        self.search = Search(database, settings, space)
+        self.search = Search(database, settings, self._spaces)
         self.recall = RecallService(
-            self.search, parts.pipeline, QueryEmbeddings(embed_query), settings.recall, parts.clock
+            self.search, parts.pipeline, QueryEmbeddings(self._embed_query), settings.recall, parts.clock
         )
         thinking = DigestService(
             database, settings, llm=parts.llm, related=Related(database, self.recall, settings.digest),
@@ -89,7 +87,7 @@ class Rooms:
             database,
             settings.work,
             {
-                space.needs: Embedder(database, embedding, space, observers),
+                space.needs: Embedder(database, parts.embedding, space, observers),
                 **extractors,
                 **({objects.needs: objects} if objects else {}),
                 **({digesting.NEEDS: DigestHandler(database, thinking)} if parts.llm else {}),
@@ -111,4 +109,21 @@ class Rooms:
             self.files = Files(documents, objects, database, self.recall)
         self.conversations = Conversations(self.ingest, database, self.recall)
         self.accesses = Accesses(database)
-        self.life = Life(database, settings, parts.clock, self.worker.wake, self.accesses, thinking)
+        self.reembedder = Reembedder(
+            database, observers, settings.work, switched=self._switched,
+            employ=lambda handlers: Worker(database, settings.work, handlers),
+        )  # fmt: skip
+        self.life = Life(
+            database, settings, parts.clock, self.worker.wake, self.accesses, thinking, self.reembedder
+        )
+
+    async def _embed_query(self, space: int, text: str) -> Sequence[float]:
+        model = self._models[space]
+        return await self._observers.embedding(model.model, 1, lambda: model.embed_query(text))
+
+    def _switched(self, space: Space, model: EmbeddingProvider, embedder: Embedder) -> None:
+        """Search, and embed what comes, with another model from now on."""
+        self._models[space.space] = model
+        self._spaces.switch(space)
+        self.worker.serve(space.needs, embedder)
+        self.worker.wake()

@@ -19,6 +19,7 @@ from neuromem.cli.plugins import plugins
 from neuromem.cli.recall import recall
 from neuromem.cli.screen import Failure, log_to_screen
 from neuromem.cli.sessions import sessions
+from neuromem.cli.spaces import reembed, spaces
 from neuromem.cli.worker import worker
 from neuromem.errors import NeuroMemError
 
@@ -110,5 +111,20 @@ def neuromem(*, debug: bool) -> None:
     log_to_screen(debug=debug)
 
 
-for command in (demo, ingest, recall, kv, graph, files, sessions, jobs, worker, plugins, doctor, migrate):
+for command in (
+    demo,
+    ingest,
+    recall,
+    kv,
+    graph,
+    files,
+    sessions,
+    jobs,
+    worker,
+    plugins,
+    doctor,
+    migrate,
+    spaces,
+    reembed,
+):
     neuromem.add_command(command)

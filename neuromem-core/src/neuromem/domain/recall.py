@@ -79,7 +79,8 @@ class About:
     ``speakers`` are the names that messages carry, the most frequent first; ``pending`` counts the background
     work that is not done; ``last_entry`` is the number of the newest index entry; ``profile`` is namespace
     ``profile`` at the moment that the answer speaks from; ``extracted`` tells whether a model is done with any message;
-    ``background`` is the cosine of unrelated texts in the active embedding space, None where it was not measured.
+    ``space`` is the number of the active embedding space, ``background`` the cosine of unrelated texts in it, None
+    where it was not measured.
     """
 
     speakers: tuple[str, ...] = ()
@@ -88,6 +89,7 @@ class About:
     last_entry: int = 0
     profile: Mapping[str, Any] = field(default_factory=dict)
     extracted: bool = False
+    space: int | None = None
     background: float | None = None
 
 

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from neuromem.config import Settings
     from neuromem.digest.service import DigestService
     from neuromem.domain.memories import NewMemory
+    from neuromem.ingest.reembedding import Reembedder
     from neuromem.plugin.context import Clock
     from neuromem.store.access import Accesses
     from neuromem.store.engine import Database
@@ -29,6 +30,7 @@ class Life:
     wake: Callable[[], None]
     accesses: Accesses
     thinking: DigestService
+    reembedder: Reembedder
 
     def tokens(self, new: NewMemory, language: str | None) -> Sequence[str]:
         """Return the words by which a memory is found."""

@@ -33,11 +33,9 @@ class Embedder:
 
         Returns the jobs whose texts the provider could not embed, each with the reason.
         """
-        await self._measure_background()
-        outcome = await self._embed(await self._texts(claim))
-        job_of = {job.entry: job.job for job in claim.jobs}
-        failed = {job_of[entry]: o for entry, o in outcome.items() if isinstance(o, ProviderResponseError)}
-        found = [(entry, o) for entry, o in outcome.items() if isinstance(o, str)]
+        job_of = {job.entry: job.job for job in claim.jobs if job.entry is not None}
+        found, refused = await self.embedded(claim.user_id, list(job_of))
+        failed = {job_of[entry]: reason for entry, reason in refused.items()}
         async with self._database.user(claim.user_id) as transaction:
             await index.lock(transaction, claim.user_id)
             held = await jobs.held(transaction, claim)
@@ -46,6 +44,18 @@ class Embedder:
             )
             await jobs.done(transaction, claim.only(held - failed.keys()))
         return failed
+
+    async def embedded(
+        self, user_id: str, entries: Sequence[int]
+    ) -> tuple[list[tuple[int, str]], dict[int, ProviderResponseError]]:
+        """Return the vectors of a user's entries as literals, and what was refused with the reason.
+
+        Neither has entries that are gone, nor those whose text has no direction.
+        """
+        await self._measure_background()
+        outcome = await self._embed(await self._texts(user_id, entries))
+        refused = {entry: o for entry, o in outcome.items() if isinstance(o, ProviderResponseError)}
+        return [(entry, o) for entry, o in outcome.items() if isinstance(o, str)], refused
 
     async def _measure_background(self) -> None:
         """Record once per space how near unrelated texts are: relevance is what goes beyond that."""
@@ -58,9 +68,9 @@ class Embedder:
         await vectors.record_background(self._database, self._space, background)
         self._measured = True
 
-    async def _texts(self, claim: jobs.Claim) -> list[tuple[int, str]]:
-        wanted = {"user": claim.user_id, "entry": [job.entry for job in claim.jobs]}
-        async with self._database.user(claim.user_id) as transaction:
+    async def _texts(self, user_id: str, entries: Sequence[int]) -> list[tuple[int, str]]:
+        wanted = {"user": user_id, "entry": list(entries)}
+        async with self._database.user(user_id) as transaction:
             rows = [
                 *await transaction.all(messages.BY_ENTRY, wanted),
                 *await transaction.all(memories.BY_ENTRY, wanted),

@@ -59,10 +59,11 @@ class Search(Protocol):
         ...
 
     def open(
-        self, user_id: str, embed: Callable[[str], Awaitable[Sequence[float]]], *, by_meaning: bool
+        self, user_id: str, embed: Callable[[int, str], Awaitable[Sequence[float]]], *, by_meaning: bool
     ) -> AbstractAsyncContextManager[Reader]:
         """Open a reader for one question.
 
-        ``embed`` gives a question's vector when it is wanted; ``by_meaning`` says that it surely will be.
+        ``embed`` gives a question's vector in the space of a number when it is wanted; ``by_meaning`` says that it
+        surely will be.
         """
         ...

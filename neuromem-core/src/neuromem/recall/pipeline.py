@@ -6,7 +6,7 @@ import asyncio
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from neuromem.errors import NeuroMemError, RecallError
+from neuromem.errors import EmbeddingSpaceError, NeuroMemError, RecallError
 from neuromem.recall import provenance
 
 if TYPE_CHECKING:
@@ -108,7 +108,7 @@ class Pipeline:
         arms: dict[str, Sequence[Candidate]] = {}
         skipped: list[str] = []
         for name, result in zip(names, results, strict=True):
-            if isinstance(result, RecallError):
+            if isinstance(result, RecallError | EmbeddingSpaceError):
                 if not skip_errors:
                     raise result
                 skipped.append(name)
@@ -128,6 +128,8 @@ class Pipeline:
                 f"{query.user_id!r}. Raise settings.recall.timeout, or pass on_arm_error='skip'.",
                 arm=name,
             ) from error
+        except EmbeddingSpaceError:
+            raise  # no fault of the retriever's: this process must be started anew
         except Exception as error:
             known = str(error) if isinstance(error, NeuroMemError) else repr(error)
             raise RecallError(

@@ -30,20 +30,24 @@ MAX_QUERY = 100_000  # characters
 
 
 class QueryEmbeddings:
-    """The last questions' vectors, so that a question asked again is not embedded again."""
+    """The last questions' vectors, so that a question asked again is not embedded again.
 
-    def __init__(self, embed: Callable[[str], Awaitable[Sequence[float]]], size: int = 512) -> None:
+    ``embed`` takes the number of an embedding space and a text.
+    """
+
+    def __init__(self, embed: Callable[[int, str], Awaitable[Sequence[float]]], size: int = 512) -> None:
         self._embed = embed
         self._size = size
-        self._known: OrderedDict[str, Sequence[float]] = OrderedDict()
+        self._known: OrderedDict[tuple[int, str], Sequence[float]] = OrderedDict()
 
-    async def get(self, text: str) -> Sequence[float]:
-        """Return the vector of a question."""
-        if text in self._known:
-            self._known.move_to_end(text)
-            return self._known[text]
-        vector = await self._embed(text)
-        self._known[text] = vector
+    async def get(self, space: int, text: str) -> Sequence[float]:
+        """Return the vector of a question in a space."""
+        key = (space, text)
+        if key in self._known:
+            self._known.move_to_end(key)
+            return self._known[key]
+        vector = await self._embed(space, text)
+        self._known[key] = vector
         while len(self._known) > self._size:
             self._known.popitem(last=False)
         return vector
@@ -123,13 +127,13 @@ class RecallService:
             query, named=named, topic=topic, spans=moments.read(query.text, query.now),
             language=query.language or about.language,
         )  # fmt: skip
-        embedded: dict[str, asyncio.Task[Sequence[float]]] = {}
+        embedded: dict[tuple[int, str], asyncio.Task[Sequence[float]]] = {}
 
-        async def embed(text: str) -> Sequence[float]:
+        async def embed(space: int, text: str) -> Sequence[float]:
             """Embed each text once, however many retrievers want it."""
-            if text not in embedded:
-                embedded[text] = asyncio.create_task(self._vector(text))
-            return await asyncio.shield(embedded[text])
+            if (space, text) not in embedded:
+                embedded[space, text] = asyncio.create_task(self._vector(space, text))
+            return await asyncio.shield(embedded[space, text])
 
         by_meaning = "vector" in self.pipeline.retrievers
         try:
@@ -143,9 +147,9 @@ class RecallService:
                 task.cancel()
             await asyncio.gather(*embedded.values(), return_exceptions=True)
 
-    async def _vector(self, text: str) -> Sequence[float]:
+    async def _vector(self, space: int, text: str) -> Sequence[float]:
         async with asyncio.timeout(self._settings.timeout):
-            return await self._embeddings.get(text)
+            return await self._embeddings.get(space, text)
 
 
 def _kinds(memory_type: str | None, include_conversations: bool | None) -> tuple[Kind, ...]:

@@ -23,14 +23,15 @@ SPEAKERS = 50  # names that a question is searched for
 
 ABOUT = """
     SELECT u.language, coalesce(u.last_entry, 0) AS last_entry, coalesce(u.extracted, false) AS extracted,
-           (SELECT background FROM {s}.spaces WHERE active) AS background,
+           s.space, s.background,
            ARRAY(SELECT name FROM {s}.speakers WHERE user_id = :user
                  ORDER BY messages DESC, name LIMIT :speakers) AS speakers,
            (SELECT count(*) FROM {s}.jobs
-            WHERE user_id = :user AND NOT dead AND kind NOT IN ('object', 'digest')) AS pending,
+            WHERE user_id = :user AND NOT dead AND kind NOT IN ('object', 'digest', 'reembed')
+              AND needs <> ALL(ARRAY(SELECT 'space:' || space FROM {s}.spaces WHERE NOT active))) AS pending,
            (SELECT json_object_agg(key, value ORDER BY key) FROM {s}.kv
             WHERE user_id = :user AND namespace = :namespace AND {visible}) AS profile
-    FROM (SELECT) AS one LEFT JOIN {s}.users u ON u.user_id = :user
+    FROM (SELECT) AS one LEFT JOIN {s}.users u ON u.user_id = :user LEFT JOIN {s}.spaces s ON s.active
 """
 
 
@@ -66,7 +67,7 @@ class Known:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._abouts: _Last[About] = _Last()
-        self._middles: _Last[tuple[int, Middle]] = _Last()
+        self._middles: _Last[tuple[int, int, Middle]] = _Last()
 
     def last(self, user_id: str) -> About | None:
         """Return what the last answer knew of a user."""
@@ -94,7 +95,7 @@ class Known:
         known = About(
             speakers=tuple(row["speakers"]), language=row["language"], pending=row["pending"],
             last_entry=row["last_entry"], profile=row["profile"] or {}, extracted=row["extracted"],
-            background=row["background"],
+            space=row["space"], background=row["background"],
         )  # fmt: skip
         self._abouts.put(user_id, known)
         return known
@@ -104,10 +105,10 @@ class Known:
     ) -> Middle | None:
         """Return the middle of a user's vectors, made anew when the user has grown by a tenth; None: no vectors."""
         known = self._middles.get(user_id)
-        if known is not None and known[0] <= last_entry <= known[0] * 1.1:
-            return known[1]
+        if known is not None and known[0] == space and known[1] <= last_entry <= known[1] * 1.1:
+            return known[2]
         middle = await vectors.middle(transaction, user_id, space, last_entry)
         # What was made of a few texts changes with the next one.
         if middle is not None and last_entry >= vectors.SAMPLE:
-            self._middles.put(user_id, (last_entry, middle))
+            self._middles.put(user_id, (space, last_entry, middle))
         return middle

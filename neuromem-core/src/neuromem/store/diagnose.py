@@ -124,9 +124,7 @@ async def space(database: Database) -> vectors.Space | None:
     """Return the active embedding space, or None when nothing was ever embedded."""
     async with database.worker() as transaction:
         row = await transaction.first(vectors.ACTIVE)
-    if row is None:
-        return None
-    return vectors.Space(row.space, row.provider, row.model, row.dims, row.revision, row.background)
+    return None if row is None else vectors.space_of(row)
 
 
 async def isolation(database: Database) -> Isolation:

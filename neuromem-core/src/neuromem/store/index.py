@@ -58,7 +58,7 @@ ADD = """
     INSERT INTO {s}.jobs (user_id, kind, needs, entry)
     SELECT :user, 'embed', 'space:' || s.space, n.entry
     FROM unnest(CAST(:entry AS int[])) AS n(entry) CROSS JOIN {s}.spaces s
-    WHERE s.active AND CAST(:embed AS boolean)
+    WHERE s.wanted AND CAST(:embed AS boolean)
 """
 
 # Takes entries out of the present: the past still finds them.
@@ -138,7 +138,8 @@ COPY = """
     ), embedded AS (
         INSERT INTO {s}.vectors (user_id, space, entry, part, kind, current, v)
         SELECT :user, v.space, n.new, v.part, v.kind, true, v.v
-        FROM n JOIN {s}.vectors v ON v.user_id = :user AND v.entry = n.old
+        FROM n JOIN {s}.vectors v ON v.user_id = :user AND v.entry = n.old JOIN {s}.spaces s ON s.space = v.space
+        WHERE s.wanted
     ), counted AS (
         INSERT INTO {s}.corpora AS c (user_id, kind, entries, tokens)
         SELECT :user, kind, count(*), sum(length) FROM added GROUP BY kind
@@ -147,7 +148,7 @@ COPY = """
     )
     INSERT INTO {s}.jobs (user_id, kind, needs, entry)
     SELECT :user, 'embed', 'space:' || s.space, n.new FROM n CROSS JOIN {s}.spaces s
-    WHERE s.active AND NOT EXISTS (
+    WHERE s.wanted AND NOT EXISTS (
         SELECT FROM {s}.vectors v WHERE v.user_id = :user AND v.space = s.space AND v.entry = n.old
     )
 """

@@ -12,7 +12,7 @@ from uuid import UUID
 from neuromem.domain.graph import name_key, names_in
 from neuromem.domain.recall import Candidate, Hit
 from neuromem.domain.tokens import tokenize
-from neuromem.errors import NotFoundError
+from neuromem.errors import EmbeddingSpaceError, NotFoundError
 from neuromem.store import graph, probe, vectors, visible
 from neuromem.store.about import Known
 from neuromem.store.engine import LOOKUPS, LOOKUPS_OF_FEW
@@ -88,22 +88,23 @@ class StoreReader:
     """Reads for one question; its transaction begins with the first statement, so none waits for an embedding."""
 
     def __init__(
-        self, database: Database, settings: Settings, space: vectors.Space | None, user_id: str,
-        embed: Callable[[str], Awaitable[Sequence[float]]], known: Known, *, by_meaning: bool,
+        self, database: Database, settings: Settings, spaces: vectors.Spaces, user_id: str,
+        embed: Callable[[int, str], Awaitable[Sequence[float]]], known: Known, *, by_meaning: bool,
     ) -> None:  # fmt: skip
         self._database = database
         self._known = known
         self._settings = settings
-        self._space = space
+        self._spaces = spaces
+        self._changed: EmbeddingSpaceError | None = None
         self._user_id = user_id
         self._embed = embed
-        self._by_meaning = by_meaning and space is not None
+        self._by_meaning = by_meaning
         self._turn = asyncio.Lock()
         self._stack = AsyncExitStack()
         self._transaction: Transaction | None = None
         self._about: About | None = None
         self._relations: list[Edge] | None = None
-        self._literals: dict[str, asyncio.Task[str | None]] = {}
+        self._literals: dict[tuple[int, str], asyncio.Task[str | None]] = {}
         self._probes: list[tuple[Query, bool, asyncio.Task[list[tuple[Probed, float]]]]] = []
 
     async def lexical(self, query: Query) -> Sequence[Candidate]:
@@ -118,12 +119,14 @@ class StoreReader:
 
     async def vector(self, query: Query) -> Sequence[Candidate]:
         """Return the entries nearest to the question's embedding, best cosine first."""
-        if self._space is None:
-            return []
-        await self._vector(query)  # an embedding that failed is this retriever's failure alone
+        # An embedding that failed is this retriever's failure alone.
+        await self._vector(query, self._spaces.current)
+        probed = await self._probed(query, by_meaning=True)
+        if self._changed is not None:
+            raise self._changed
         found = [
             _candidate(entry, entry.cosine, relevance, entry.contrast)
-            for entry, relevance in await self._probed(query, by_meaning=True)
+            for entry, relevance in probed
             if entry.cosine is not None
         ]
         found.sort(key=_best_first)
@@ -211,12 +214,18 @@ class StoreReader:
         return await asyncio.shield(task)
 
     async def _probe(self, query: Query, *, by_meaning: bool) -> list[tuple[Probed, float]]:
-        vector: str | None = None
-        if by_meaning:
-            try:
-                vector = await self._vector(query)
-            except Exception:  # noqa: BLE001  the vector retriever raises it; words are found all the same
-                vector = None
+        while True:
+            space = self._spaces.current
+            vector = await self._vector_if_any(query, space) if by_meaning else None
+            found = await self._probe_in(query, space, vector)
+            if found is not None:
+                return found
+            by_meaning = self._changed is None
+
+    async def _probe_in(
+        self, query: Query, space: vectors.Space, vector: str | None
+    ) -> list[tuple[Probed, float]] | None:
+        """Run the probe by words and by a vector of a space; None when that is not the active space any more."""
         language = query.language or self._settings.language
         tokens = tokenize(query.text, language)
         topical = frozenset(tokenize(query.topic or query.text, language))
@@ -226,45 +235,61 @@ class StoreReader:
             if about is None:
                 about = await self._known.read(transaction, query.user_id, query.filters.as_of)
             while True:
-                meaning = await self._meaning(transaction, query, about, vector)
+                meaning = await self._meaning(transaction, query, about, space, vector)
                 row, found = await probe.run(
                     transaction, _cheaper(query, about), tokens=tokens, topical=topical, meaning=meaning,
                     bm25=self._settings.bm25,
                 )  # fmt: skip
                 before, about = about, self._known.learn(query.user_id, row)
                 self._about = about
+                if vector is not None and about.space != space.space:
+                    await self._follow(transaction)
+                    return None
                 if about.extracted == before.extracted and (
                     about.last_entry == before.last_entry
-                    or await self._meaning(transaction, query, about, vector) == meaning
+                    or await self._meaning(transaction, query, about, space, vector) == meaning
                 ):
                     break
         trust = meaning.middle.share if meaning else 0.0
         return [(entry, _relevance(entry, trust, about.background)) for entry in found]
 
+    async def _follow(self, transaction: Transaction) -> None:
+        """Turn to the space that is active now, or note that this process cannot; ends the transaction."""
+        try:
+            await self._spaces.follow(transaction, self._database.schema)
+        except EmbeddingSpaceError as error:
+            self._changed = error
+        await self._end()  # nobody waits for an embedding in a transaction
+
     async def _meaning(
-        self, transaction: Transaction, query: Query, about: About, vector: str | None
+        self, transaction: Transaction, query: Query, about: About, space: vectors.Space, vector: str | None
     ) -> probe.Meaning | None:
-        if vector is None or self._space is None:
+        if vector is None:
             return None
-        middle = await self._known.middle(transaction, query.user_id, self._space.space, about.last_entry)
-        return probe.Meaning(self._space.space, vector, middle) if middle is not None else None
+        middle = await self._known.middle(transaction, query.user_id, space.space, about.last_entry)
+        return probe.Meaning(space.space, vector, middle) if middle is not None else None
 
     def _planned(self) -> Mapping[str, str]:
         """Return how to plan: a user of many rows is worth a plan of its own, and parallel processes."""
         about = self._known.last(self._user_id)
         return LOOKUPS_OF_FEW if about is not None and about.last_entry <= FEW else LOOKUPS
 
-    async def _vector(self, query: Query) -> str | None:
-        """Return the question's vector as a literal, made once per text."""
+    async def _vector(self, query: Query, space: vectors.Space) -> str | None:
+        """Return the question's vector as a literal, made once per space and text."""
         text = query.topic or query.text
-        if text not in self._literals:
-            self._literals[text] = asyncio.create_task(self._literal(text))
-        return await asyncio.shield(self._literals[text])
+        key = (space.space, text)
+        if key not in self._literals:
+            self._literals[key] = asyncio.create_task(self._literal(space, text))
+        return await asyncio.shield(self._literals[key])
 
-    async def _literal(self, text: str) -> str | None:
-        if self._space is None:
+    async def _vector_if_any(self, query: Query, space: vectors.Space) -> str | None:
+        try:
+            return await self._vector(query, space)
+        except Exception:  # noqa: BLE001  the vector retriever raises it; words are found all the same
             return None
-        return vectors.literal(await self._embed(text), self._space, self._space.provider)
+
+    async def _literal(self, space: vectors.Space, text: str) -> str | None:
+        return vectors.literal(await self._embed(space.space, text), space, space.provider)
 
     @asynccontextmanager
     async def _statement(self, query: Query) -> AsyncIterator[Transaction]:
@@ -279,9 +304,12 @@ class StoreReader:
             try:
                 yield self._transaction
             except BaseException:
-                self._transaction = None
-                await self._stack.aclose()
+                await self._end()
                 raise
+
+    async def _end(self) -> None:
+        self._transaction = None
+        await self._stack.aclose()
 
     async def close(self) -> None:
         """End what is still running and give the connection back."""
@@ -302,10 +330,10 @@ def _cheaper(query: Query, about: About) -> Query:
 class Search:
     """Opens readers: one connection and one snapshot for all that a question reads."""
 
-    def __init__(self, database: Database, settings: Settings, space: vectors.Space | None) -> None:
+    def __init__(self, database: Database, settings: Settings, spaces: vectors.Spaces) -> None:
         self._database = database
         self._settings = settings
-        self._space = space
+        self._spaces = spaces
         self._known = Known(database)
 
     async def before(self, user_id: str) -> About:
@@ -339,11 +367,11 @@ class Search:
 
     @asynccontextmanager
     async def open(
-        self, user_id: str, embed: Callable[[str], Awaitable[Sequence[float]]], *, by_meaning: bool
+        self, user_id: str, embed: Callable[[int, str], Awaitable[Sequence[float]]], *, by_meaning: bool
     ) -> AsyncIterator[StoreReader]:
         """Open a reader for one question; see the port."""
         reader = StoreReader(
-            self._database, self._settings, self._space, user_id, embed, self._known, by_meaning=by_meaning
+            self._database, self._settings, self._spaces, user_id, embed, self._known, by_meaning=by_meaning
         )
         try:
             yield reader

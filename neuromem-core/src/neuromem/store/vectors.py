@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from neuromem.plugin.providers import EmbeddingProvider
     from neuromem.store.engine import Database, Transaction
+    from neuromem.store.rows import Row
 
 ACTIVE = "SELECT space, provider, model, dims, revision, background FROM {s}.spaces WHERE active"
 
@@ -95,14 +96,44 @@ async def open_space(database: Database, embedding: EmbeddingProvider) -> Space:
             row = await transaction.first(ACTIVE)
     if row is None:
         raise EmbeddingSpaceError(f"Schema {database.schema!r} has embedding spaces, but none is active.")
-    space = Space(row.space, row.provider, row.model, row.dims, row.revision, row.background)
+    space = space_of(row)
     if replace(space, space=0, background=None) != asked:
         raise EmbeddingSpaceError(
             f"Schema {database.schema!r} was filled with the embedding {space}, and was opened with {asked}. "
-            "Open it with the model it was filled with, use another schema, or change the model of this one "
-            "with reembed()."
+            "Open it with the model it was filled with, use another schema, or change the model of this one: run "
+            "`neuromem reembed` with the new model, or call reembed() with it where the old one is open."
         )
     return space
+
+
+def space_of(row: Row) -> Space:
+    """Return the space that a row of `ACTIVE` describes."""
+    return Space(row.space, row.provider, row.model, row.dims, row.revision, row.background)
+
+
+class Spaces:
+    """The spaces whose model this process has; ``current`` is the active one as far as it knows."""
+
+    def __init__(self, space: Space) -> None:
+        self.current = space
+        self._mine = {space.space: space}
+
+    def switch(self, space: Space) -> None:
+        """Use a space from now on, whose model this process has."""
+        self.current = self._mine[space.space] = space
+
+    async def follow(self, transaction: Transaction, schema: str) -> Space:
+        """Use the space that is active now; raises `EmbeddingSpaceError` when this process lacks its model."""
+        row = await transaction.first(ACTIVE)
+        assert row is not None
+        space = space_of(row)
+        if space.space not in self._mine:
+            raise EmbeddingSpaceError(
+                f"Schema {schema!r} was re-embedded with {space} since this NeuroMemory was opened with "
+                f"{self.current}. Open it anew with the new model; nothing that was stored meanwhile is lost."
+            )
+        self.current = self._mine[space.space]
+        return self.current
 
 
 def mean_cosine(*groups: Sequence[Sequence[float]]) -> float:

@@ -48,6 +48,10 @@ class Worker:
         """What jobs may need for this worker to serve them."""
         return list(self._handlers)
 
+    def serve(self, needs: str, handler: Handler) -> None:
+        """Serve further jobs from now on."""
+        self._handlers[needs] = handler
+
     @property
     def running(self) -> bool:
         """Whether this process serves jobs itself."""
