@@ -14,7 +14,7 @@ from neuromem.store.engine import Database
 from neuromem.work.worker import Worker
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncGenerator, AsyncIterator
 
     from neuromem.config import Settings
     from neuromem.plugin.providers import EmbeddingProvider
@@ -62,7 +62,7 @@ class Maintenance:
 
     async def reembed(
         self, embedding: EmbeddingProvider, settings: Settings
-    ) -> AsyncIterator[dict[str, Any]]:
+    ) -> AsyncGenerator[dict[str, Any], None]:
         """Change the embedding model, as `NeuroMemory.reembed` does; gives how far it is, now and then.
 
         The old model is not needed. Interrupted, it goes on when it is called again.
