@@ -94,6 +94,8 @@ async def _call(
     if found is None:
         return said, None, "That was no JSON object with the lists that were asked for."
     reply = reading.read(found)
+    if not reply.insights and not reading.intact(said):
+        return said, None, "That was no JSON object that can be read to its end."
     if getattr(said, "finish_reason", None) == "length":
         return said, reply, "That was cut off before its end."
     if reply.rejected and not reply.insights:

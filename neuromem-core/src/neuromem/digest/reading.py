@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from typing import Annotated, Any, Literal
 
@@ -108,6 +109,15 @@ def parse(text: str) -> dict[str, Any] | None:
             return value
         value = next((inner for inner in value.values() if isinstance(inner, dict)), None)
     return None
+
+
+def intact(text: str) -> bool:
+    """Tell whether the JSON object in a reply needs no repair: only then an empty one means that there is nothing."""
+    try:
+        json.loads(text[text.find("{") : text.rfind("}") + 1])
+    except ValueError:
+        return False
+    return True
 
 
 def read(value: dict[str, Any]) -> Reply:

@@ -21,6 +21,14 @@ BUSY = """
               AND (o.lease_until >= now() OR o.run_after > now() AND o.job < j.job))
 """
 
+# A digest waits for what the user said to be extracted, and for another digest; not for what has failed.
+TOO_EARLY = """
+    EXISTS (SELECT FROM {s}.jobs o
+            WHERE o.user_id = j.user_id AND o.job <> j.job AND NOT o.dead AND o.kind IN ('digest', 'extract')
+              AND (o.lease_until >= now() OR o.kind = 'extract' AND o.attempts = 0 AND o.run_after <= now()
+                   AND o.needs = ANY(CAST(:serves AS text[]))))
+"""
+
 # Users take turns in the order of their ids, from where this worker left off: nobody starves, and no index
 # over all users is needed.
 NEXT = """
@@ -28,8 +36,9 @@ NEXT = """
     WHERE j.user_id > :after AND NOT j.dead AND j.run_after <= now()
       AND (j.lease_until IS NULL OR j.lease_until < now()) AND j.needs = ANY(CAST(:serves AS text[]))
       AND (NOT j.kind = ANY(CAST(:ordered AS text[])) OR NOT {busy})
+      AND (j.kind <> 'digest' OR NOT {too_early})
     ORDER BY j.user_id, j.job LIMIT 1
-""".replace("{busy}", BUSY)
+""".replace("{busy}", BUSY).replace("{too_early}", TOO_EARLY)
 
 # Only jobs that were tried equally often are taken together, and the fewer of them the oftener they failed:
 # what fails again and again ends up alone and takes no other with it. An array, because a subquery under IN may
