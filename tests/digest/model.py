@@ -5,6 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from neuromem.domain.memories import NewMemory
+from neuromem.ingest.judging import Statement, judge
+from neuromem.store import index, memories
+from neuromem.store.memories import statement_hash
 from tests.extraction.model import answering
 
 if TYPE_CHECKING:
@@ -54,4 +57,11 @@ async def feel(
         content=content, memory_type=more.pop("memory_type", "episodic"), valence=valence, arousal=arousal,
         emotion=emotion, origin={"by": "extractor"}, **more,
     )  # fmt: skip
-    return (await nm._open_rooms.ingest.memory(user, new)).id
+    async with nm._life.database.user(user) as transaction:
+        moment = await index.begin(transaction, user, 1)
+        statement = Statement(new, statement_hash(new))
+        known = await memories.chains(transaction, user, hashes=[statement.digest], slots=[], targets=[])
+        learned = judge([statement], known)
+        await memories.learn(transaction, user, learned, moment, tokens=nm._life.tokens)
+        known = await memories.chains(transaction, user, hashes=[statement.digest], slots=[], targets=[])
+    return next(version.memory_id for version in known if version.current)

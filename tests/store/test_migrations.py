@@ -260,6 +260,11 @@ async def test_every_later_migration_runs_on_a_filled_database(server: Server) -
             "VALUES ('alice', 's', now(), now())"
         )
         await transaction.run("INSERT INTO {s}.jobs (user_id, kind) VALUES ('alice', 'old')")
+        await transaction.run(
+            "INSERT INTO {s}.memories (user_id, memory_id, version, entry, memory_type, content, content_hash, "
+            "valence, emotion, created_at) VALUES ('alice', gen_random_uuid(), 1, 1, 'fact', 'Felt fine', '', 0.5, "
+            "'Joy', now())"
+        )
     for revision in revisions[1:]:
         async with database.engine.begin() as connection:
             await connection.run_sync(upgrade, revision)
@@ -269,4 +274,6 @@ async def test_every_later_migration_runs_on_a_filled_database(server: Server) -
     async with opened(url) as nm:
         message = await nm.ingest("alice", "user", "Hello again", "s")
         assert message.position == 0
+        assert (await nm.emotion_profile("alice"))["dominant_emotions"] == {"joy": 1.0}
+        assert (await nm.stats("alice"))["undigested"] == 1
     await server.drop(urlsplit(url).path[1:])

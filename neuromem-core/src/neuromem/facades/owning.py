@@ -23,7 +23,8 @@ class Owning(Operations):
 
         ``memories`` in all, ``by_type``, ``by_week`` (Mondays, UTC, by when they were first learned), ``pinned``,
         ``archived``; ``messages, sessions, open_sessions, entities, relations, documents``; ``queue`` by kind of
-        work with ``waiting, running, failed, dead``; ``profile`` by key with the number of values.
+        work with ``waiting, running, failed, dead``; ``profile`` by key with the number of values; ``insights`` by
+        stage, ``undigested`` memories, and ``emotions`` with ``memories, valence_avg, dominant``.
         """
         return await statistics.stats(self._life.database, checks.user_id(user_id))
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-from neuromem.store import kv, visible
+from neuromem.domain.digest import stage
+from neuromem.store import digesting, emotions, insights, kv, visible
 from neuromem.store.memories import COLUMNS, memory_of
 
 if TYPE_CHECKING:
@@ -12,6 +14,8 @@ if TYPE_CHECKING:
 
     from neuromem.domain.memories import Memory
     from neuromem.store.engine import Database, Transaction
+
+MAX_INSIGHTS = 10_000
 
 HOLDS = visible.memory(None)[0]
 
@@ -75,7 +79,11 @@ async def stats(database: Database, user_id: str) -> dict[str, Any]:
         counts = await transaction.first(COUNTS, user)
         queue = await transaction.all(QUEUE, user)
         profile = await kv.profile(transaction, user_id)
+        felt = [row for row in await emotions.sums(transaction, user_id) if row.topic == ""]
+        undigested = await digesting.left(transaction, user_id)
+        known = await insights.strongest(transaction, user_id, MAX_INSIGHTS)
     assert counts is not None
+    valences = sum(row.valences for row in felt)
     return {
         "memories": sum(row.n for row in memories),
         "by_type": {row.memory_type: row.n for row in memories},
@@ -85,6 +93,13 @@ async def stats(database: Database, user_id: str) -> dict[str, Any]:
         "queue": {
             row.kind: {name: getattr(row, name) for name in ("waiting", "running", "failed", "dead")}
             for row in queue
+        },
+        "insights": dict(Counter(stage(one.confidence or 0.0) for one in known)),
+        "undigested": undigested,
+        "emotions": {
+            "memories": sum(row.memories for row in felt),
+            "valence_avg": sum(row.valence for row in felt) / valences if valences else None,
+            "dominant": next((row.emotion for row in felt if row.emotion), None),
         },
         "profile": {key: len(value) if isinstance(value, list) else 1 for key, value in profile.items()},
     }
