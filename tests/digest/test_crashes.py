@@ -1,0 +1,74 @@
+"""Digests killed with -9 at every point: each memory is analyzed once, as stored, and nothing is left out."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from typing import TYPE_CHECKING, Any
+
+from neuromem.plugin.http import Retry
+from neuromem_openai import OpenAILLM
+from tests.conftest import opened
+from tests.digest.model import insight
+from tests.extraction.model import answering
+from tests.extraction.test_crashes import Telling
+from tests.support.processes import Child
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.support.http_server import HttpServer
+
+MEMORIES, BATCH = 60, 3
+SETTINGS = {"work": {"lease": 0.3, "poll": 0.02, "retry_delay": 0.01}}
+
+
+async def digest(report: Callable[[str], None], url: str, address: str, background: bool) -> None:
+    """Digest until killed."""
+    model = Telling(OpenAILLM("key", "test-model", address, retry=Retry(attempts=1)), report)
+    options: dict[str, Any] = {"llm": model, "auto_extract": False, "settings": SETTINGS}
+    async with opened(url, **options) as nm:
+        if background:
+            await nm.digest("alice", batch_size=BATCH, background=True)
+            await nm.drain()
+        else:
+            await nm.digest("alice", batch_size=BATCH, progress=lambda told: report("after the commit"))
+        report("finished")
+        await asyncio.Event().wait()
+
+
+def one_each(shown: dict[str, Any]) -> dict[str, Any]:
+    """An insight of each memory: whoever analyzes it again tells."""
+    return {
+        "insights": [insight(f"Shows {memory['content']}", [memory["id"]]) for memory in shown["memories"]]
+    }
+
+
+async def test_a_digest_killed_at_any_point_goes_on_where_it_was(
+    database_url: str, model: HttpServer
+) -> None:
+    chance = random.Random(5)
+    model.always = answering(one_each)
+    async with opened(database_url) as nm:
+        for n in range(MEMORIES):
+            await nm.add_memory("alice", f"Memory {n}")
+        points = ["before the call", "after the reply", "after the commit"]
+        for turn in range(9):
+            child = Child(digest, database_url, f"{model.url}/v1", turn % 3 == 2)
+            point = points[turn % 3] if turn % 3 != 2 else "after the reply"
+            while (reached := await asyncio.to_thread(child.next)) not in (point, "finished"):
+                pass
+            await asyncio.sleep(chance.choice([0.0, 0.002, 0.01]))  # anywhere in what follows that point
+            child.kill()
+            assert reached != "finished"
+        child = Child(digest, database_url, f"{model.url}/v1", False)
+        while await asyncio.to_thread(child.next) != "finished":
+            pass
+        child.kill()
+        found = await nm.insights("alice", limit=1_000)
+        assert sorted(one["content"] for one in found) == sorted(f"Shows Memory {n}" for n in range(MEMORIES))
+        assert {len(one["source_ids"]) for one in found} == {1}
+        assert (await nm.stats("alice"))["undigested"] == 0
+        async with nm._life.database.user("alice") as transaction:
+            assert await transaction.value("SELECT count(*) FROM {s}.evidence") == MEMORIES
+            assert await transaction.value("SELECT max(version) FROM {s}.memories") == 1
