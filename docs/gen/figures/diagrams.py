@@ -31,7 +31,8 @@ def _overview() -> str:
     worker = d.box(294, 222, 118, 64, "worker", "embeds, extracts")
     plugins = d.box(28, 312, 384, 38, "providers and stages of plugins", dashed=True)
     store = d.box(490, 122, 214, 228, "one PostgreSQL", "schema neuromem", "", "messages: the truth",
-                  "memories, relations: versions", "postings: BM25", "vectors: pgvector", "jobs: the work to do",
+                  "memories, relations: versions", "postings: BM25", "vectors: pgvector", "documents: passages",
+        "jobs: the work to do",
                   "", "forced row level security", strong=True, top=True)  # fmt: skip
     d.arrow(agent.edge("bottom"), memory.edge("top"), both=True)
     for room in (registry, pipeline, worker):
@@ -52,7 +53,7 @@ def _ingest() -> str:
     said = d.box(8, 60, 110, 60, "ingest()", "a message")
     first = d.box(160, 22, 210, 136, "one transaction", "the message", "its words (postings)", "a job: embed it",
                   "a job: extract from it", strong=True, top=True)  # fmt: skip
-    found = d.box(160, 190, 210, 46, "found by its words, at once")
+    found = d.box(160, 190, 210, 46, "found at once", "by its words")
     embed = d.box(438, 22, 126, 56, "embed", "asks the model")
     extract = d.box(438, 102, 126, 56, "extract", "LLM or rules")
     vector = d.box(600, 22, 112, 56, "vector", "+ job done")
@@ -71,7 +72,7 @@ def _ingest() -> str:
 
 def _recall() -> str:
     d = Drawing(720, 236)
-    ask = d.box(8, 88, 100, 60, "question", "embedded once")
+    ask = d.box(0, 88, 112, 60, "question", "embedded once")
     arms = [
         d.box(150, 8 + 56 * i, 128, 46, name, what)
         for i, (name, what) in enumerate(
@@ -105,7 +106,7 @@ def _clocks() -> str:
     d.text(left - 8, top + 4, "in the world", small=True, anchor="end")
     d.text(left - 8, top + 20, "valid_from →", small=True, anchor="end")
     d.text(left - 8, top + 36, "valid_until", small=True, anchor="end")
-    days = {"3 May": 170, "10 June": 380, "2 July": 560}
+    days = {"3 May": 170, "10 June": 380}
     for day, x in days.items():
         d.text(x, bottom + 18, day, small=True)
     for month, y in (("June", 106), ("May", 176), ("April", 246)):
@@ -114,11 +115,11 @@ def _clocks() -> str:
     d.box(380, 132, 312, 104, "lives in Berlin", "April to 1 June")
     d.box(380, 60, 312, 66, "lives in Lisbon", "since 1 June, learned on 10 June", strong=True)
     d.parts.append(
-        f'<line x1="290" y1="44" x2="290" y2="{bottom}" stroke="var(--md-accent-fg-color, #c2185b)" stroke-width="2"/>'
-        f'<line x1="560" y1="44" x2="560" y2="{bottom}" stroke="var(--md-accent-fg-color, #c2185b)" stroke-width="2"/>'
+        f'<line x1="212" y1="44" x2="212" y2="{bottom}" stroke="var(--md-accent-fg-color, #c2185b)" stroke-width="2"/>'
+        f'<line x1="424" y1="44" x2="424" y2="{bottom}" stroke="var(--md-accent-fg-color, #c2185b)" stroke-width="2"/>'
     )
-    d.text(290, 38, "as_of here: Berlin")
-    d.text(560, 38, "as_of here: Lisbon")
+    d.text(212, 38, "as_of 20 May: Berlin")
+    d.text(424, 38, "as_of 20 June: Lisbon")
     return d.svg()
 
 
@@ -154,18 +155,20 @@ def _walls() -> str:
 
 
 def _job() -> str:
-    d = Drawing(720, 190)
-    waiting = d.box(8, 60, 130, 56, "waiting", "a row in jobs", strong=True)
-    leased = d.box(264, 60, 150, 56, "leased", "one worker, 60 s,", "renewed while it runs")
-    done = d.box(566, 8, 146, 52, "done", "the row is gone")
-    dead = d.box(566, 128, 146, 52, "dead", "kept, with the reason")
-    d.arrow((138, 78), (264, 78), "claimed")
-    d.arrow((264, 104), (138, 104), "failed, lease ran out", lift=18)
-    d.arrow((414, 74), done.edge("left"), "result and acknowledgment", lift=-16)
-    d.text(487, 66, "commit together", small=True, anchor="end")
-    d.arrow((414, 104), dead.edge("left"), "too many failures", lift=20)
-    d.text(201, 152, "again after 1, 2, 4, … s", small=True)
-    del waiting, leased
+    d = Drawing(720, 196)
+    d.box(8, 64, 128, 60, "waiting", "a row in jobs", strong=True)
+    d.box(250, 64, 200, 60, "leased", "to one worker for a minute,", "renewed while it works")
+    done = d.box(568, 8, 144, 56, "done", "the row is gone")
+    dead = d.box(568, 132, 144, 56, "dead", "kept, with the reason")
+    d.arrow((136, 80), (250, 80), "claimed")
+    d.arrow((250, 108), (136, 108))
+    d.text(193, 126, "failed, or", small=True)
+    d.text(193, 143, "the lease ran out", small=True)
+    d.arrow((450, 80), done.edge("left"))
+    d.text(470, 34, "result and acknowledgment", small=True)
+    d.text(470, 51, "commit together", small=True)
+    d.arrow((450, 108), dead.edge("left"))
+    d.text(480, 160, "failed too often by itself", small=True)
     return d.svg()
 
 

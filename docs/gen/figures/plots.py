@@ -6,6 +6,7 @@ import io
 import math
 import re
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import matplotlib as mpl
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 # Stand-ins that are replaced by the page's own colors.
 INK, FAINT = "#010203", "#040506"
 COLORS = ("#00897b", "#e07a2f", "#7e57c2", "#8d8d8d")  # readable on white and on black
+README = Path(__file__).parents[3] / "neuromem-core" / "README.md"
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
 STYLE: Any = {
     "svg.fonttype": "none", "svg.hashsalt": "neuromem", "font.family": "sans-serif", "font.size": 10,
@@ -36,7 +38,13 @@ STYLE: Any = {
 def drawn() -> dict[str, str]:
     """Return each plot by its name."""
     with mpl.rc_context(STYLE):
-        return {"recency": _recency(), "fusion": _fusion(), "weights": _weights(), "overtake": _overtake()}
+        return {
+            "recency": _recency(),
+            "fusion": _fusion(),
+            "weights": _weights(),
+            "overtake": _overtake(),
+            "measured": _measured(),
+        }
 
 
 def _recency() -> str:
@@ -54,9 +62,9 @@ def _recency() -> str:
 
 
 def _fusion() -> str:
-    """Two arms that agree on little: what each fusion makes of how sure they are."""
+    """Two arms: what each fusion makes of how sure they are."""
     bm25 = {"A": 9.0, "B": 3.1, "C": 3.0, "D": 2.9}
-    vector = {"C": 0.62, "D": 0.61, "B": 0.60, "A": 0.35}
+    vector = {"C": 0.62, "B": 0.61, "A": 0.58, "D": 0.2}
     ranked = {
         name: [Candidate(id=key, kind="memory", score=score, relevance=score) for key, score in arm.items()]
         for name, arm in (("bm25", bm25), ("vector", vector))
@@ -98,6 +106,28 @@ def _overtake() -> str:
     axes.set(xlabel="fused score", ylabel="score", xlim=(0, 1), ylim=(0, 1.02))
     axes.legend()
     return _svg("overtake")
+
+
+def _measured() -> str:
+    """What the README of the core says was measured, as bars."""
+    section = README.read_text(encoding="utf-8").partition("\n## Measured\n")[2].partition("\n## ")[0]
+    rows = [
+        [cell.strip(" *`") for cell in line.strip("|").split("|")]
+        for line in section.splitlines()
+        if "|" in line
+    ]
+    _, *columns = rows[0]
+    figure, axes = plt.subplots(figsize=(7.2, 3.2), layout="constrained")
+    shown = rows[2:]
+    width = 0.8 / len(shown)
+    for number, (row, color) in enumerate(zip(shown, COLORS, strict=False)):
+        places = [place + number * width for place in range(len(columns))]
+        label = row[0].partition(" (")[0].replace("`", "")
+        axes.bar(places, [float(cell) for cell in row[1:]], width, color=color, label=label)
+    axes.set_xticks([place + width * (len(shown) - 1) / 2 for place in range(len(columns))], columns)
+    axes.set(ylabel=rows[0][0], ylim=(0, 1))
+    figure.legend(loc="outside upper center", ncols=3)
+    return _svg("measured")
 
 
 def _bars(axes: Axes, values: dict[str, float], color: str, *, horizontal: bool = False) -> None:

@@ -31,7 +31,7 @@ COMMIT;
 ```
 
 A back-up has to be made by a role that row level security does not bind, see
-PostgreSQL in production.
+[PostgreSQL in production](../how-to/postgresql.md).
 """
 
 COLUMNS = """
