@@ -6,7 +6,7 @@ import json
 import os
 from typing import TYPE_CHECKING, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ImportString, ValidationError
 
 from neuromem.errors import ConfigurationError
 
@@ -51,7 +51,7 @@ class WorkSettings(_Section):
 
 
 class ExtractionSettings(_Section):
-    """From what was said to what is known; the LLM extractor's own options are ``plugins["llm"]``."""
+    """From what was said to what is known; ``prompt``, ``instructions`` and ``fields`` are the LLM extractor's."""
 
     extractors: tuple[str, ...] = Field(default=(), description="extractors to use instead of the usual one")
     context_messages: int = Field(default=10, ge=0, le=100, description="earlier messages shown with the new")
@@ -59,6 +59,16 @@ class ExtractionSettings(_Section):
     window_size: int = Field(default=24_000, ge=1_000, description="characters of new messages in one call")
     timezone: str = Field(default="UTC", description="where dates are meant, unless a message says otherwise")
     daily_tokens: int | None = Field(default=None, ge=0, description="tokens a user may cost per day (UTC)")
+    instructions: str = Field(default="", max_length=20_000, description="what the model is told besides")
+    fields: ImportString[type[BaseModel]] | None = Field(
+        default=None,
+        description="a pydantic model of further fields of facts and episodes, or package.module:Name",
+    )
+    prompt: str | None = Field(
+        default=None,
+        min_length=1,
+        description="in place of the built-in prompt; has {instructions}, {relations}",
+    )
 
 
 class DigestSettings(_Section):
@@ -110,6 +120,12 @@ class Settings(_Section):
     files: FileSettings = Field(default_factory=FileSettings)
     recall: RecallSettings = Field(default_factory=RecallSettings)
     work: WorkSettings = Field(default_factory=WorkSettings)
+
+    @property
+    def stage_options(self) -> dict[str, dict[str, Any]]:
+        """The options of providers and stages by name: ``plugins``, and what has a section of its own."""
+        told = {name: getattr(self.extraction, name) for name in ("instructions", "fields", "prompt")}
+        return {**self.plugins, "llm": {**told, **self.plugins.get("llm", {})}}
 
     @classmethod
     def load(cls, given: Mapping[str, Any] | None = None, env: Mapping[str, str] | None = None) -> Self:

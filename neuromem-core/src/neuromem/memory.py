@@ -99,7 +99,7 @@ class NeuroMemory(Managing, History, Thinking, Owning, Moving, Spaces):
         self._works = worker
         self._pooler = pooler
         self._clock = SystemClock()
-        self.registry = PluginRegistry.discover(plugins or (), options=self.settings.plugins)
+        self.registry = PluginRegistry.discover(plugins or (), options=self.settings.stage_options)
         self._embedding = self.registry.choose_embedding(embedding or self.settings.embedding).value
         chosen_llm = self.registry.choose_llm(llm or self.settings.llm)
         self._llm = chosen_llm.value if chosen_llm else None

@@ -9,7 +9,7 @@ from datetime import UTC
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
 
-from pydantic import BaseModel, ValidationError
+from pydantic import PydanticUserError, ValidationError
 
 from neuromem.domain.extraction import ExtractedMemory, ExtractedRelation, Extraction
 from neuromem.errors import ConfigurationError, ProviderResponseError
@@ -17,6 +17,8 @@ from neuromem.ingest import prompts, reply, schema
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+    from pydantic import BaseModel
 
     from neuromem.domain.extraction import Window
     from neuromem.domain.memories import Memory
@@ -31,6 +33,7 @@ RELATIONS = (
     "BORN_IN, STUDIED_AT, KNOWS, COLLEAGUE, MET, ATTENDED, VISITED, HAS_SKILL, SPEAKS, HOBBY, OWNS, USES, BELONGS_TO, "
     "LOCATED_IN, RELATED_TO, or a short verb of its own.\n\n"
 )
+TAKEN = frozenset({"people", "place"})  # of the metadata of episodes
 # What sounds like a rule for the assistant is kept as something that was said, whatever the model made of it.
 RULE = re.compile(
     r"(you (must|should|shall|have to|are to)\b|always\b|never\b|ignore (all|any|every|the|previous|prior)\b"
@@ -45,7 +48,7 @@ class LLMExtractor:
 
     ``prompt`` replaces the built-in one (``{relations}`` and ``{instructions}`` stand for what is put in),
     ``instructions`` are added to it, ``fields`` is a pydantic model of further fields that facts and episodes get, kept
-    in their metadata.
+    in their metadata. Raises `ConfigurationError` for what cannot be asked of a model.
     """
 
     def __init__(
@@ -54,17 +57,21 @@ class LLMExtractor:
     ) -> None:  # fmt: skip
         if llm is None:
             raise ConfigurationError("The extractor 'llm' needs an LLM, and none was chosen: pass llm=...")
-        if fields is not None and not (isinstance(fields, type) and issubclass(fields, BaseModel)):
-            raise ConfigurationError(
-                f"The option 'fields' of the extractor 'llm' is no pydantic model: {fields!r}."
-            )
         self._llm = llm
-        self._prompt = prompts.read(PROMPT) if prompt is None else prompt
-        self._version = (
-            PROMPT if prompt is None else f"own-{blake2b(prompt.encode(), digest_size=4).hexdigest()}"
-        )
-        self._instructions = instructions
+        own = _own(instructions, fields)
+        text = prompts.read(PROMPT) if prompt is None else prompt
+        if own and "{instructions}" not in text:
+            raise ConfigurationError(
+                "settings.extraction.prompt has no place for the instructions and fields that are set: put "
+                "{instructions} where they belong."
+            )
         self._fields = fields
+        self._systems = {
+            graph: text.replace("{relations}", RELATIONS if graph else "").replace("{instructions}", own)
+            for graph in (False, True)
+        }
+        self._shapes = {graph: _shape(fields, graph=graph) for graph in (False, True)}
+        self._version = _version(prompt, own)
         self._max_tokens = max_tokens
         self._temperature = temperature
 
@@ -72,7 +79,7 @@ class LLMExtractor:
         """Ask once, and once more when the reply is of no use; `ProviderResponseError` when that does not help."""
         names = _Names(window)
         asked = self._ask(window, names)
-        shape = schema.reply(graph=window.graph, extra=self._fields)
+        shape = self._shapes[window.graph]
         said, read, fault = await self._call(asked, shape, self._max_tokens, window)
         if fault is not None:
             again: list[ChatMessage] = [
@@ -95,10 +102,6 @@ class LLMExtractor:
         return self._extraction(window, names, read, getattr(said, "model", None) or self._llm.model)
 
     def _ask(self, window: Window, names: _Names) -> list[ChatMessage]:
-        own = f"\nMore instructions:\n{self._instructions}" if self._instructions else ""
-        system = self._prompt.replace("{relations}", RELATIONS if window.graph else "").replace(
-            "{instructions}", own
-        )
         turns = sorted(
             [*window.messages, *window.context], key=lambda m: (m.occurred_at, m.session_id, m.position)
         )
@@ -109,7 +112,7 @@ class LLMExtractor:
             "profile": dict(window.profile),
         }
         return [
-            {"role": "system", "content": system},
+            {"role": "system", "content": self._systems[window.graph]},
             {"role": "user", "content": json.dumps(asked, ensure_ascii=False)},
         ]
 
@@ -152,10 +155,51 @@ class LLMExtractor:
         if self._fields is None or item.extra is None:
             return {}
         try:
-            return self._fields.model_validate(item.extra).model_dump(mode="json")
-        except ValidationError:
+            # Where there is a default, null means that nothing was said.
+            given = {
+                name: value for name, value in dict(item.extra).items()
+                if value is not None or name not in self._fields.model_fields
+                or self._fields.model_fields[name].is_required()
+            }  # fmt: skip
+            return self._fields.model_validate(given).model_dump(mode="json", exclude_none=True)
+        except (ValidationError, TypeError, ValueError):
             rejected["extra fields of no use"] += 1
             return {}
+
+
+def _own(instructions: str, fields: type[BaseModel] | None) -> str:
+    """Return what the user's own instructions and fields add to the prompt."""
+    parts = [f"More instructions:\n{instructions.strip()}"] if instructions.strip() else []
+    if fields is not None:
+        taken = sorted(TAKEN & fields.model_fields.keys())
+        if taken:
+            raise ConfigurationError(
+                f"settings.extraction.fields cannot have {taken}: episodes have these in their metadata already."
+            )
+        asked = "".join(
+            f'\n- "{name}"' + (f": {field.description}" if field.description else "")
+            for name, field in fields.model_fields.items()
+        )
+        parts.append(f'For every fact and episode also "extra": null, or what was said of these:{asked}')
+    return "".join(f"\n{part}\n" for part in parts)
+
+
+def _shape(fields: type[BaseModel] | None, *, graph: bool) -> dict[str, Any]:
+    try:
+        return schema.reply(graph=graph, extra=fields)
+    except PydanticUserError as error:
+        raise ConfigurationError(
+            f"settings.extraction.fields: {error.message} Use fields that JSON has: texts, numbers, booleans, dates, "
+            "enumerations, lists and models of these."
+        ) from error
+
+
+def _version(prompt: str | None, own: str) -> str:
+    """Return what is kept with each memory as its prompt: whoever changes a word gets another version."""
+    if prompt is None and not own:
+        return PROMPT
+    digest = blake2b(f"{prompt or ''}\0{own}".encode(), digest_size=4).hexdigest()
+    return f"own-{digest}" if prompt is not None else f"{PROMPT}+{digest}"
 
 
 class _Names:

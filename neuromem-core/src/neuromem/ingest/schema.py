@@ -51,9 +51,9 @@ def reply(*, graph: bool, extra: type[BaseModel] | None) -> dict[str, Any]:
     more: dict[str, Any] = {}
     definitions: dict[str, Any] = {}
     if extra is not None:
-        own = extra.model_json_schema()
+        own = _closed(extra.model_json_schema())
         definitions = own.pop("$defs", {})
-        more = {"extra": own}
+        more = {"extra": {"anyOf": [own, {"type": "null"}]}}
     properties = {
         "facts": _list({**FACT, **more}),
         "episodes": _list({**EPISODE, **more}),
@@ -63,6 +63,29 @@ def reply(*, graph: bool, extra: type[BaseModel] | None) -> dict[str, Any]:
         "nothing": MAYBE,
     }
     return {**_object(properties), **({"$defs": definitions} if definitions else {})}
+
+
+def _closed(part: Any) -> Any:
+    """Return a model's schema with every object closed and every property required; a default is what null means."""
+    if isinstance(part, list):
+        return [_closed(one) for one in part]
+    if not isinstance(part, dict):
+        return part
+    if "properties" not in part:
+        return {key: _closed(value) for key, value in part.items() if key != "default"}
+    properties = {
+        name: _closed(one) if name in part.get("required", ()) else _optional(_closed(one))
+        for name, one in part["properties"].items()
+    }
+    rest = {
+        key: _closed(value) for key, value in part.items() if key not in {"properties", "required", "default"}
+    }
+    return {**rest, **_object(properties)}
+
+
+def _optional(part: dict[str, Any]) -> dict[str, Any]:
+    null = {"type": "null"}
+    return part if null in part.get("anyOf", ()) else {"anyOf": [part, null]}
 
 
 def _list(properties: dict[str, Any]) -> dict[str, Any]:
