@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import importlib
+import inspect
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click import Group
 
-from neuromem import _exports, plugin
+from neuromem import _exports, plugin, testing
 from neuromem._entry_points import entry_points
 from neuromem.cli.app import neuromem as command
+from neuromem.config import Settings
 from neuromem.facades.conversations import Conversations
 from neuromem.facades.files import Files
 from neuromem.facades.graph import Graph
 from neuromem.facades.kv import KeyValue
 from neuromem.memory import NeuroMemory
+from neuromem.observe import EVENTS
 from neuromem.registry import PluginRegistry
 from neuromem.registry.hooks import HOOKS
 from neuromem.testing import contracts
@@ -26,6 +30,28 @@ PAGES = sorted([*DOCS.rglob("*.md"), DOCS / "llms.txt"])
 FACADES: dict[str, type] = {
     "nm": NeuroMemory, "nm.conversations": Conversations, "nm.files": Files, "nm.graph": Graph, "nm.kv": KeyValue,
 }  # fmt: skip
+
+
+ARGUMENTS = {
+    name
+    for owner in FACADES.values()
+    for home in owner.__mro__
+    for method in vars(home).values()
+    if inspect.isfunction(method)
+    for name in inspect.signature(method).parameters
+}
+ATTRIBUTES = set(EVENTS)  # of an instance: callbacks that can be set at any time
+OTHERS = {"NEUROMEM_HOME", "NEUROMEM_DISABLE_PLUGINS", "NEUROMEM_TEST_DATABASE_URL"}
+
+
+def is_setting(path: list[str]) -> bool:
+    """Whether the settings have that name."""
+    model: Any = Settings
+    for part in path:
+        if not hasattr(model, "model_fields") or part not in model.model_fields:
+            return False
+        model = model.model_fields[part].annotation
+    return True
 
 
 def text(page: Path) -> str:
@@ -42,16 +68,28 @@ def test_every_name_on_a_page_exists(page: Path) -> None:
         *(point.name for point in entry_points(_exports.GROUP)),
         *plugin.__all__,
         *contracts.__all__,
+        *testing.__all__,
     }
     for quoted in re.findall(r"`([^`\n]+)`", prose):
         if match := re.match(r"(nm(?:\.(?:conversations|files|graph|kv))?)\.(\w+)", quoted):
-            assert hasattr(FACADES[match[1]], match[2]), quoted
+            assert hasattr(FACADES[match[1]], match[2]) or match[2] in ATTRIBUTES, quoted
         elif re.fullmatch(r"neuromem_[a-z]+s", quoted):
             assert quoted in HOOKS, quoted
         elif re.fullmatch(r"neuromem(\.[a-z_]+)+", quoted):
             importlib.import_module(quoted)
         elif re.fullmatch(r"(?:[A-Z][a-z]+){2,}|[A-Z]\w+(Error|Spec|Contract)", quoted):
             assert quoted in known, quoted
+        elif match := re.fullmatch(r"(\w+)=(\S*)", quoted):
+            assert match[1] in ARGUMENTS, quoted
+        elif quoted.startswith("NEUROMEM_"):
+            assert is_setting(quoted.lower().removeprefix("neuromem_").split("__")) or quoted in OTHERS, (
+                quoted
+            )
+        elif (
+            re.fullmatch(r"[a-z0-9]+\.[a-z_0-9]+", quoted)
+            and quoted.partition(".")[0] in Settings.model_fields
+        ):
+            assert is_setting(quoted.split(".")), quoted
         elif match := re.fullmatch(r"([a-z_]+)\(\)", quoted):
             assert any(hasattr(owner, match[1]) for owner in FACADES.values()), quoted
     for row in re.findall(r"^\| `(nm\.\w+)` \|(.*)\|$", prose, re.MULTILINE):
