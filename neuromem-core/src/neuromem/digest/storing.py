@@ -64,18 +64,19 @@ class Storing:
             outcome = resolve(findings, versions)
             learned = Learned(outcome.added, outcome.superseded)
             await memories.learn(transaction, user_id, learned, moment, tokens=self._tokens)
+            touched = tuple(dict.fromkeys((*outcome.supported, *outcome.doubted)))
             await evidence.add(transaction, user_id, outcome.rows(), moment.now)
             await self._mood(transaction, user_id, batch, answer, moment.now)
             await digesting.mark(transaction, user_id, batch, moment.now)
             if calls:
                 await usage.add(transaction, user_id, OPERATION, calls)
-            index.settle(transaction, user_id)
+            index.settle(transaction, user_id, (), touched)
         rejected.update(answer.reply.rejected)
         if rejected:
             told = ", ".join(f"{reason} ({count})" for reason, count in sorted(rejected.items()))
             logger.info("Not kept of a digest of user %r: %s.", user_id, told)
         new = sum(1 for added in outcome.added if added.version == 1)
-        return Done(new, tuple(dict.fromkeys((*outcome.supported, *outcome.doubted))))
+        return Done(new, touched)
 
     def _findings(
         self, items: Sequence[Item], shown: Shown, holding: Mapping[str, Witness], answer: Answer

@@ -6,6 +6,7 @@ import asyncio
 import json
 import logging
 import re
+from collections import deque
 from contextlib import asynccontextmanager, contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -59,16 +60,16 @@ class Transaction:
     def __init__(self, driver: asyncpg.Connection, database: Database) -> None:
         self._driver = driver
         self._database = database
-        self._last: dict[str, Callable[[], Awaitable[None]]] = {}
+        self._last: deque[Callable[[], Awaitable[None]]] = deque()
 
-    def before_commit(self, name: str, action: Callable[[], Awaitable[None]]) -> None:
-        """Do something once, when all else is done: what must hold at the end need not hold in between."""
-        self._last.setdefault(name, action)
+    def before_commit(self, action: Callable[[], Awaitable[None]]) -> None:
+        """Do something when all else is done: what must hold at the end need not hold in between."""
+        self._last.append(action)
 
     async def finish(self) -> None:
         """Do what was left for the end; it may leave more."""
         while self._last:
-            await self._last.pop(next(iter(self._last)))()
+            await self._last.popleft()()
 
     async def all(self, sql: str, params: Mapping[str, Any] | None = None, /) -> Sequence[Row]:
         """Run a statement and return its rows."""

@@ -30,47 +30,59 @@ WEIGHED = """
 OWN = "m.memory_type = 'insight' AND m.origin ->> 'by' = 'digest'"
 FREE = f"{OWN} AND m.origin -> 'restored' IS NULL AND NOT m.pinned"
 
-# Evidence holds while its memory says what it said then, in whatever version.
-SETTLE = f"""
-    WITH held AS MATERIALIZED (
-        SELECT e.insight, e.memory_id, e.memory_version, e.against, e.weight, e.source, e.created_at,
-               EXISTS (SELECT FROM {{s}}.memories c
-                       WHERE c.user_id = :user AND c.memory_id = e.memory_id AND c.superseded_at IS NULL
-                         AND c.content_hash = v.content_hash) AS holds
-        FROM {{s}}.evidence e
-        JOIN {{s}}.memories v ON v.user_id = :user AND v.memory_id = e.memory_id AND v.version = e.memory_version
-        WHERE e.user_id = :user AND e.superseded_at IS NULL
-    ), moment AS (
-        SELECT last_tx AS now FROM {{s}}.users WHERE user_id = :user
-    ), ended AS (
-        UPDATE {{s}}.evidence e SET superseded_at = moment.now FROM held, moment
-        WHERE e.user_id = :user AND NOT held.holds AND e.superseded_at IS NULL AND e.insight = held.insight
-          AND e.memory_id = held.memory_id AND e.memory_version = held.memory_version AND e.against = held.against
-    ), weighed AS (
-        SELECT m.memory_id, m.version, w.support, w.doubt,
-               (SELECT c.superseded_why FROM held h
-                JOIN {{s}}.memories c ON c.user_id = :user AND c.memory_id = h.memory_id
-                WHERE h.insight = m.memory_id AND NOT h.holds AND NOT h.against AND c.superseded_at IS NOT NULL
-                ORDER BY c.superseded_at DESC LIMIT 1) AS why
-        FROM {{s}}.memories m CROSS JOIN LATERAL (
-            {WEIGHED.replace("{evidence}", "SELECT * FROM held WHERE held.holds AND held.insight = m.memory_id")}
-        ) AS w
-        WHERE m.user_id = :user AND m.superseded_at IS NULL AND {FREE}
-    ), dimmed AS (
-        UPDATE {{s}}.moods d SET superseded_at = moment.now FROM moment
+MOMENT = "(SELECT u.last_tx FROM {s}.users u WHERE u.user_id = :user)"
+
+# Evidence holds while its memory says what it said then, in whatever version. Subqueries, not joins: what is looked
+# up are few rows of a user, whatever the planner thinks.
+END = f"""
+    WITH dimmed AS (
+        UPDATE {{s}}.moods d SET superseded_at = {MOMENT}
         WHERE d.user_id = :user AND d.superseded_at IS NULL AND EXISTS (
             SELECT FROM unnest(d.memories) AS n(id) WHERE NOT EXISTS (
                 SELECT FROM {{s}}.memories c
                 WHERE c.user_id = :user AND c.memory_id = n.id AND c.superseded_at IS NULL))
     )
-    UPDATE {{s}}.memories m SET superseded_at = moment.now,
+    UPDATE {{s}}.evidence e SET superseded_at = {MOMENT}
+    WHERE e.user_id = :user AND e.superseded_at IS NULL {{which}}
+      AND (SELECT c.content_hash FROM {{s}}.memories c
+           WHERE c.user_id = :user AND c.memory_id = e.memory_id AND c.superseded_at IS NULL)
+          IS DISTINCT FROM
+          (SELECT v.content_hash FROM {{s}}.memories v
+           WHERE v.user_id = :user AND v.memory_id = e.memory_id AND v.version = e.memory_version)
+    RETURNING e.insight
+"""
+END_ALL = END.replace("{which}", "")
+END_OF = END.replace(
+    "{which}",
+    """
+      AND e.memory_id = ANY(ARRAY(SELECT n.item FROM {s}.entries n WHERE n.user_id = :user AND n.kind = 'k'
+                                  AND n.entry = ANY(CAST(:entries AS int[]))))
+    """,
+)
+
+CURRENT = "SELECT * FROM {s}.evidence e WHERE e.user_id = :user AND e.insight = m.memory_id AND e.superseded_at IS NULL"
+
+RETIRE = f"""
+    WITH weighed AS MATERIALIZED (
+        SELECT m.memory_id, m.version, w.support, w.doubt,
+               (SELECT c.superseded_why FROM {{s}}.evidence e
+                JOIN {{s}}.memories c ON c.user_id = :user AND c.memory_id = e.memory_id
+                WHERE e.user_id = :user AND e.insight = m.memory_id AND NOT e.against
+                  AND e.superseded_at = {MOMENT} AND c.superseded_at IS NOT NULL
+                ORDER BY c.superseded_at DESC, c.version DESC LIMIT 1) AS why
+        FROM {{s}}.memories m CROSS JOIN LATERAL ({WEIGHED.replace("{evidence}", CURRENT)}) AS w
+        WHERE m.user_id = :user AND m.superseded_at IS NULL AND {FREE} {{which}}
+    )
+    UPDATE {{s}}.memories m SET superseded_at = {MOMENT},
         superseded_why = CASE WHEN weighed.support > 0 THEN 'contradicted'
                               ELSE 'without evidence: ' || coalesce(weighed.why, 'erased') END
-    FROM weighed, moment
+    FROM weighed
     WHERE m.user_id = :user AND m.memory_id = weighed.memory_id AND m.version = weighed.version
       AND weighed.support <= weighed.doubt
     RETURNING m.entry, m.superseded_at AS now
 """
+RETIRE_ALL = RETIRE.replace("{which}", "")
+RETIRE_OF = RETIRE.replace("{which}", "AND m.memory_id = ANY(CAST(:insights AS uuid[]))")
 
 # What was derived from erased memories alone goes with them, from the past too: of an insight the versions that
 # nothing speaks for that was known when they were made. A mood goes as soon as one of its memories is gone.
@@ -122,12 +134,22 @@ def confidence(as_of: datetime | None) -> str:
     """
 
 
-async def settle(transaction: Transaction, user_id: str) -> Sequence[Row]:
-    """End what rested on memories that hold no more; returns the index entries of insights that ended, and when.
+async def settle(
+    transaction: Transaction, user_id: str, entries: Sequence[int] | None, insights: Sequence[str] = ()
+) -> Sequence[Row]:
+    """End what rested on memories that hold no more: those of index entries, or whichever they are (None).
 
-    The transaction holds the user's lock, and its moment is the user's last.
+    Returns the entries of insights that ended, and when; those named are looked at as well. The transaction holds the
+    user's lock, and its moment is the user's last.
     """
-    return await transaction.all(SETTLE, {"user": user_id})
+    if entries is None:
+        await transaction.run(END_ALL, {"user": user_id})
+        return await transaction.all(RETIRE_ALL, {"user": user_id})
+    ended = await transaction.all(END_OF, {"user": user_id, "entries": list(entries)}) if entries else ()
+    touched = {*insights, *(str(row.insight) for row in ended)}
+    if not touched:
+        return ()
+    return await transaction.all(RETIRE_OF, {"user": user_id, "insights": sorted(touched)})
 
 
 async def forget(transaction: Transaction, user_id: str) -> list[int]:

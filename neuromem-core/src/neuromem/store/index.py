@@ -254,18 +254,20 @@ async def close(transaction: Transaction, user_id: str, entries: Sequence[int], 
     """Take entries out of the present at ``now``, and in the end the insights that rested on them."""
     await transaction.run(CLOSE, {"user": user_id, "entry": list(entries), "now": now})
     if entries:
-        settle(transaction, user_id)
+        settle(transaction, user_id, entries)
 
 
-def settle(transaction: Transaction, user_id: str) -> None:
-    """See to it that in the end every insight rests on what holds."""
+def settle(
+    transaction: Transaction, user_id: str, entries: Sequence[int] | None = None, insights: Sequence[str] = ()
+) -> None:
+    """See to it that in the end insights rest on what holds: all, or those that entries have to do with."""
 
     async def end() -> None:
-        ended = await evidence.settle(transaction, user_id)
+        ended = await evidence.settle(transaction, user_id, entries, insights)
         if ended:
             await close(transaction, user_id, [row.entry for row in ended], ended[0].now)
 
-    transaction.before_commit("settle", end)
+    transaction.before_commit(end)
 
 
 async def reopen(transaction: Transaction, user_id: str, entries: Sequence[int]) -> None:
@@ -283,5 +285,5 @@ async def erase(transaction: Transaction, user_id: str, entries: Sequence[int]) 
             await erase(transaction, user_id, derived)
 
     if entries:
-        transaction.before_commit("forget", forget)
+        transaction.before_commit(forget)
         settle(transaction, user_id)
