@@ -15,6 +15,7 @@ from neuromem.facades.history import History
 from neuromem.facades.managing import Managing
 from neuromem.facades.moving import Moving
 from neuromem.facades.owning import Owning
+from neuromem.facades.rederiving import Rederiving
 from neuromem.facades.spaces import Spaces
 from neuromem.facades.thinking import Thinking
 from neuromem.ingest.choosing import choose_extractors
@@ -48,7 +49,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger("neuromem")
 
 
-class NeuroMemory(Managing, History, Thinking, Owning, Moving, Spaces):
+class NeuroMemory(Managing, History, Thinking, Owning, Moving, Spaces, Rederiving):
     """Memory for AI agents, in your own process and one PostgreSQL.
 
     ::

@@ -18,6 +18,7 @@ from neuromem.ingest.documents.service import DocumentService
 from neuromem.ingest.embedding import Embedder
 from neuromem.ingest.extraction import ExtractionHandler, needs
 from neuromem.ingest.reembedding import Reembedder
+from neuromem.ingest.reextraction import Reextraction
 from neuromem.ingest.service import IngestService
 from neuromem.recall.service import QueryEmbeddings, RecallService
 from neuromem.store import digesting, extraction
@@ -113,8 +114,9 @@ class Rooms:
             database, observers, settings.work, switched=self._switched,
             employ=lambda handlers: Worker(database, settings.work, handlers),
         )  # fmt: skip
+        again = Reextraction(database, settings, list(extractors.values()), parts.clock, self.worker.wake)
         self.life = Life(
-            database, settings, parts.clock, self.worker.wake, self.accesses, thinking, self.reembedder
+            database, settings, parts.clock, self.worker.wake, self.accesses, thinking, self.reembedder, again
         )
 
     async def _embed_query(self, space: int, text: str) -> Sequence[float]:

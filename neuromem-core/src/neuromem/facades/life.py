@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from neuromem.digest.service import DigestService
     from neuromem.domain.memories import NewMemory
     from neuromem.ingest.reembedding import Reembedder
+    from neuromem.ingest.reextraction import Reextraction
     from neuromem.plugin.context import Clock
     from neuromem.store.access import Accesses
     from neuromem.store.engine import Database
@@ -31,6 +32,7 @@ class Life:
     accesses: Accesses
     thinking: DigestService
     reembedder: Reembedder
+    reextraction: Reextraction
 
     def tokens(self, new: NewMemory, language: str | None) -> Sequence[str]:
         """Return the words by which a memory is found."""

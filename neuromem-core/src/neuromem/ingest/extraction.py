@@ -15,6 +15,7 @@ from neuromem.domain.profile import PROFILE, json_text
 from neuromem.domain.quoting import without_recalled
 from neuromem.domain.searchable import searchable_tokens
 from neuromem.domain.tokens import tokenize
+from neuromem.errors import BudgetError
 from neuromem.ingest.admitting import admit, merged
 from neuromem.ingest.judging import judge
 from neuromem.store import extraction as store
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 
     from neuromem.config import Settings
     from neuromem.domain.extraction import Extraction
-    from neuromem.domain.memories import NewMemory
+    from neuromem.domain.memories import Memory, NewMemory
     from neuromem.domain.messages import Message
     from neuromem.ingest.admitting import Admitted
     from neuromem.observe import Call, MeteredLLM, Observers
@@ -56,6 +57,16 @@ class Result:
     episodes: int = 0
     relations: int = 0
     profile: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Reread:
+    """What an extractor makes of messages that it is shown again; nothing of it is stored."""
+
+    admitted: Admitted | None
+    ended: store.Ended
+    origin: Mapping[str, Any]
+    graph: bool
 
 
 class _TakenOverError(Exception):
@@ -95,6 +106,37 @@ class ExtractionHandler:
             earlier = [m for m in window.messages if m not in messages and m.position < messages[0].position]
             await self._serve(part, replace(window, messages=messages, context=[*window.context, *earlier]))
         return {}
+
+    async def reread(
+        self, user_id: str, entries: Sequence[int], known: Callable[[str], Sequence[Memory]], calls: list[Call]
+    ) -> Reread:  # fmt: skip
+        """Extract messages anew; ``known`` returns what is known of a text, ``calls`` gets what was asked.
+
+        Raises `BudgetError` when the user's tokens are spent.
+        """
+        async with self._database.reader(user_id) as transaction:
+            loaded = await store.window(
+                transaction, user_id, entries, before=self._settings.extraction.context_messages,
+                idle=self._strategy.idle_timeout,
+            )  # fmt: skip
+        limit = self._settings.extraction.daily_tokens
+        if limit is not None and loaded.spent >= limit and self._llm is not None:
+            raise BudgetError(_spent(user_id, loaded.spent, limit))
+        new = [self._message(row) for row in loaded.rows if row.entry in entries]
+        window = Window(
+            user_id=user_id, session_id=new[0].session_id if new else "", messages=new,
+            context=[self._message(row) for row in loaded.rows if row.entry not in entries],
+            known=known("\n".join(message.content for message in new)), profile=loaded.profile,
+            language=next((message.language for message in new if message.language), loaded.language),
+            graph=self._graph(),
+        )  # fmt: skip
+        speaking = [message for message in new if message.content]
+        found = await self._extract(replace(window, messages=speaking), calls) if speaking else None
+        admitted = admit(window, found, self._name, self._settings.max_content) if found is not None else None
+        return Reread(admitted, self._ended(window, found, admitted), self._origin(found), window.graph)
+
+    def _origin(self, found: Extraction | None) -> dict[str, Any]:
+        return {"by": "extractor", "extractor": self._name, **(found.origin if found is not None else {})}
 
     async def _serve(self, claim: jobs.Claim, window: Window) -> None:
         """Extract one window and store what came of it; everybody is told, also when it failed."""
@@ -193,11 +235,7 @@ class ExtractionHandler:
                     await memories.learn(
                         transaction, claim.user_id, judge(statements, versions), moment, tokens=self._tokens,
                     )  # fmt: skip
-                origin = {
-                    "by": "extractor",
-                    "extractor": self._name,
-                    **(found.origin if found is not None else {}),
-                }
+                origin = self._origin(found)
                 if admitted.edges:
                     await relate(transaction, claim.user_id, admitted.edges, moment.now, origin)
                 if admitted.profile or admitted.withdrawn:
@@ -266,12 +304,16 @@ class ExtractionHandler:
 
     async def _pause(self, claim: jobs.Claim, limit: int, spent: int) -> None:
         tomorrow = (datetime.now(UTC) + timedelta(days=1)).replace(hour=0, minute=0, second=0, microsecond=0)
-        why = (
-            f"BudgetError: User {claim.user_id!r} has spent {spent:,} of {limit:,} tokens today "
-            "(settings.extraction.daily_tokens); extraction goes on tomorrow (UTC)."
-        )
+        why = f"BudgetError: {_spent(claim.user_id, spent, limit)}"
         logger.warning("%s", why)
         await jobs.defer(self._database, claim, why, tomorrow)
+
+
+def _spent(user_id: str, spent: int, limit: int) -> str:
+    return (
+        f"User {user_id!r} has spent {spent:,} of {limit:,} tokens today (settings.extraction.daily_tokens); "
+        "extraction goes on tomorrow (UTC)."
+    )
 
 
 def _portions(messages: Sequence[Message], size: int) -> Iterator[list[Message]]:
