@@ -14,12 +14,14 @@ from neuromem.recall.fusion import NormalizedFusion, ReciprocalRankFusion
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from neuromem.domain.recall import Kind
+
 scores = st.floats(-1e6, 1e6, allow_nan=False)
 sessions = st.one_of(st.none(), st.sampled_from(["s1", "s2"]))
 candidates = st.builds(
     Candidate, id=st.sampled_from([f"id{i}" for i in range(12)]), kind=st.sampled_from(["message", "memory"]),
     score=scores, relevance=st.one_of(st.none(), st.floats(0, 1)), evidence=st.one_of(st.none(), scores),
-    session_id=sessions, position=st.one_of(st.none(), st.integers(0, 9)),
+    session_id=sessions, position=st.one_of(st.none(), st.integers(0, 9)), hidden=st.booleans(),
 )  # fmt: skip
 arms = st.dictionaries(
     st.sampled_from(["bm25", "vector", "conversation", "acme"]), st.lists(candidates, max_size=15), max_size=4
@@ -34,7 +36,7 @@ def test_every_candidate_comes_out_once_with_a_score_in_bounds(
         fused = fusion.fuse(ranked)
         keys = [(item.kind, item.id) for item in fused]
         assert len(keys) == len(set(keys))
-        assert set(keys) == {(c.kind, c.id) for arm in ranked.values() for c in arm}
+        assert set(keys) == {(c.kind, c.id) for arm in ranked.values() for c in arm if not c.hidden}
         for item in fused:
             assert math.isfinite(item.score)
             assert -1e-9 <= item.score <= 1 + 1e-9
@@ -92,6 +94,22 @@ def test_an_entry_gains_from_the_best_of_its_session() -> None:
         {"acme": [turn("best", 5.0, "s", 1), turn("mate", 1.0, "s", 50), turn("stray", 1.2, "t", 7)]}
     )
     assert ids(fused) == ["best", "mate", "stray"]
+
+
+def test_a_message_and_what_was_made_of_it_tell_each_other() -> None:
+    def at(name: str, kind: Kind, score: float, position: int, *, hidden: bool = False) -> Candidate:
+        return Candidate(name, kind, score, session_id="s", position=position, hidden=hidden)
+
+    fusion = NormalizedFusion(context={}, session=0.0)
+    both = [at("said", "message", 3.0, 1), at("fact", "memory", 4.0, 1), at("other", "message", 3.5, 9)]
+    assert ids(fusion.fuse({"bm25": both}))[-1] == "other"
+    apart = [at("said", "message", 3.0, 1), at("fact", "memory", 4.0, 5), at("other", "message", 3.5, 9)]
+    assert ids(fusion.fuse({"bm25": apart}))[0] == "other"
+    instead = [
+        at("said", "message", 3.0, 1, hidden=True), at("near", "memory", 0.5, 1), at("far", "memory", 0.1, 1),
+        at("loose", "memory", 2.0, 7),
+    ]  # fmt: skip
+    assert ids(fusion.fuse({"bm25": instead})) == ["near", "far", "loose"]
 
 
 def test_documents_and_facts_without_sessions_keep_their_order() -> None:

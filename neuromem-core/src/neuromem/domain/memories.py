@@ -64,7 +64,10 @@ class MemoryVersion(Memory):
 
 @dataclass(frozen=True, slots=True)
 class NewMemory:
-    """A memory that was checked and is ready to be stored."""
+    """A memory that was checked and is ready to be stored.
+
+    ``place`` is the session and the position of the last message that it comes from.
+    """
 
     content: str
     memory_type: MemoryType = "general"
@@ -84,6 +87,7 @@ class NewMemory:
     subject: str | None = None
     entities: tuple[str, ...] = ()
     slot: str | None = None
+    place: tuple[str, int] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -123,7 +123,8 @@ class Candidate:
 
     ``relevance`` is absolute, in [0, 1] and comparable between queries; None when the retriever cannot say.
     ``evidence`` is what fusion adds up, where that is not the score itself. ``session_id`` and ``position`` place a
-    message in its conversation.
+    message, and what was extracted from it, in the conversation. What is ``hidden`` lends its evidence to others and
+    is itself never shown: a raw message in whose place the memories made of it stand.
     """
 
     id: str
@@ -133,6 +134,7 @@ class Candidate:
     evidence: float | None = None
     session_id: str | None = None
     position: int | None = None
+    hidden: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +150,10 @@ class Fused:
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """A fused candidate together with what is stored about it: what scorers and rerankers see."""
+    """A fused candidate together with what is stored about it: what scorers and rerankers see.
+
+    ``speaker`` is who said a message, and whom a memory is about.
+    """
 
     id: str
     kind: Kind

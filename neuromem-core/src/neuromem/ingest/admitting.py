@@ -56,7 +56,8 @@ def admit(window: Window, extraction: Extraction, extractor: str, most: int) -> 
     admitted = Admitted(rejected=Counter(extraction.rejected))
     roles = {message.id: message.role for message in (*window.messages, *window.context)}
     said_at = {message.id: message.occurred_at for message in (*window.messages, *window.context)}
-    new = [message.id for message in window.messages]
+    places = {message.id: (message.session_id, message.position) for message in window.messages}
+    new = list(places)
     shown = {memory.id for memory in window.known}
     for memory in extraction.memories:
         reason = _fault(memory, roles, new, most)
@@ -68,7 +69,10 @@ def admit(window: Window, extraction: Extraction, extractor: str, most: int) -> 
             "by": "extractor", "extractor": extractor, **extraction.origin,
             "source_class": "/".join(sorted({roles[source] for source in sources})),
         }  # fmt: skip
-        stored = _new(memory, sources, max(said_at[s] for s in sources if s in new), origin, window)
+        said = [source for source in sources if source in places]
+        stored = _new(
+            memory, sources, max(said_at[s] for s in said), max(places[s] for s in said), origin, window
+        )
         target = memory.target if memory.target in shown else None
         standing = memory.relation if target and memory.relation in STANDINGS else "new"
         reason = clean(memory.reason, MAX_REASON)
@@ -133,6 +137,7 @@ def _new(
     memory: ExtractedMemory,
     sources: tuple[str, ...],
     said_at: datetime,
+    place: tuple[str, int],
     origin: Mapping[str, Any],
     window: Window,
 ) -> NewMemory:
@@ -150,7 +155,7 @@ def _new(
         emotion=clean(memory.emotion, 100), category=clean(memory.category, 100), origin=origin, sources=sources,
         language=window.language, subject=subject,
         entities=tuple(e for entity in memory.entities[:50] if (e := clean(entity, 200)) is not None),
-        slot=_slot(memory, subject, said_at, window.user_id),
+        slot=_slot(memory, subject, said_at, window.user_id), place=place,
     )  # fmt: skip
 
 

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from neuromem.domain.recall import Candidate, Kind
 
     Key = tuple[Kind, str]
+    Place = tuple[str, int]  # session and position
 
 # What a turn gains from the evidence of the turns one and two away, per retriever: words of an answer often stand in
 # the question before it, while meaning spreads less.
@@ -20,6 +21,9 @@ CONTEXT = {"bm25": (0.4, 0.2), "vector": (0.2, 0.1)}
 WEIGHTS = {"bm25": 1.0, "vector": 1.75, "graph": 0.3, "conversation": 0.0}
 # What has no evidence here is neither near nor far: it is not embedded yet. Elsewhere it was not found.
 UNKNOWN = frozenset({"vector"})
+# What a message and what was made of it tell together: the message's own evidence or a part of the other's, whichever
+# is more, and a share of the other's on top.
+ALONE, BESIDE = 0.5, 0.3
 SESSION = (
     0.4  # what the best of a session give to all of it: three parts the mean of three, one part the best
 )
@@ -30,9 +34,9 @@ class NormalizedFusion:
     """Adds up the retrievers' evidence, min-max normalized within each list, with conversation context.
 
     Scores say how sure a retriever is; ranks do not, which is why this finds more than reciprocal rank fusion.
-    Before normalizing, a turn gains from the evidence of its neighbors in the session; after adding up, every entry
-    of a session gains from its best ones, because what answers a question is often spread over a conversation. A list
-    whose evidence is all equal counts as fully sure of each.
+    Before normalizing, a message and the memories made of it share their evidence, and a turn gains from that of its
+    neighbors in the session; after adding up, every entry of a session gains from its best ones, because what answers
+    a question is often spread over a conversation. A list whose evidence is all equal counts as fully sure of each.
     """
 
     def __init__(
@@ -46,11 +50,7 @@ class NormalizedFusion:
     def fuse(self, ranked: Mapping[str, Sequence[Candidate]]) -> Sequence[Fused]:
         """Return the union of all candidates, best first."""
         everything = _by_key(ranked)
-        turns = {
-            (candidate.session_id, candidate.position): key
-            for key, candidate in everything.items()
-            if candidate.session_id is not None and candidate.position is not None
-        }
+        places = _places(everything)
         total = sum(self._weight(name) for name, arm in ranked.items() if arm) or 1.0
         scores = dict.fromkeys(everything, 0.0)
         for name in sorted(ranked):
@@ -61,12 +61,13 @@ class NormalizedFusion:
             if name in UNKNOWN:
                 middle = sum(evidence.values()) / len(evidence)
                 evidence = {key: evidence.get(key, middle) for key in everything}
+            told = _told(evidence, places)
             if name in self._context:
-                evidence = _with_neighbors(evidence, everything, turns, self._context[name])
+                evidence = _with_neighbors(evidence, everything, told, self._context[name])
             for key, value in _min_max(evidence).items():
                 scores[key] += weight * value
         if self._session:
-            scores = _with_sessions(scores, everything, self._session)
+            scores = _with_sessions(scores, everything, places, self._session)
         return _fused(ranked, scores)
 
     def _weight(self, name: str) -> float:
@@ -85,7 +86,8 @@ class ReciprocalRankFusion:
         scores: dict[Key, float] = defaultdict(float)
         total = sum(self._weights.get(name, 1.0) for name, arm in ranked.items() if arm) or 1.0
         for name in sorted(ranked):
-            for rank, key in enumerate(_by_key({name: ranked[name]}), start=1):
+            visible = [candidate for candidate in ranked[name] if not candidate.hidden]
+            for rank, key in enumerate(_by_key({name: visible}), start=1):
                 scores[key] += self._weights.get(name, 1.0) / total * (self._k + 1) / (self._k + rank)
         return _fused(ranked, scores)
 
@@ -107,10 +109,40 @@ def _evidence(arm: Sequence[Candidate]) -> dict[Key, float]:
     return found
 
 
+def _places(everything: Mapping[Key, Candidate]) -> dict[Place, list[Key]]:
+    """Return what was said, and what was made of it, by its place in the conversation."""
+    places: dict[Place, list[Key]] = {}
+    for key, candidate in everything.items():
+        if candidate.session_id is not None and candidate.position is not None:
+            places.setdefault((candidate.session_id, candidate.position), []).append(key)
+    return places
+
+
+def _told(evidence: dict[Key, float], places: Mapping[Place, Sequence[Key]]) -> dict[Place, float]:
+    """Return the evidence of every place; a message and what was made of it get their share of each other's."""
+    told: dict[Place, float] = {}
+    for place, keys in places.items():
+        said = 0.0
+        best = 0.0
+        for key in keys:
+            if key[0] == "message":
+                said = evidence.get(key, 0.0)
+        for key in keys:
+            if key[0] == "memory":
+                known = max(0.0, evidence.get(key, 0.0))
+                best = max(best, known)
+                evidence[key] = max(said, ALONE * known) + BESIDE * known
+        told[place] = max(said, ALONE * best) + BESIDE * best if best else said
+        for key in keys:
+            if key[0] == "message":
+                evidence[key] = told[place]
+    return told
+
+
 def _with_neighbors(
     evidence: Mapping[Key, float],
     everything: Mapping[Key, Candidate],
-    turns: Mapping[tuple[str, int], Key],
+    told: Mapping[Place, float],
     shares: Sequence[float],
 ) -> dict[Key, float]:
     """Return the evidence of every candidate with what its neighbors in the session add."""
@@ -120,21 +152,21 @@ def _with_neighbors(
         if candidate.session_id is not None and candidate.position is not None:
             for distance, share in enumerate(shares, start=1):
                 for place in (candidate.position - distance, candidate.position + distance):
-                    neighbor = turns.get((candidate.session_id, place))
-                    if neighbor is not None:
-                        value += share * evidence.get(neighbor, 0.0)
+                    value += share * told.get((candidate.session_id, place), 0.0)
         supported[key] = value
     return supported
 
 
 def _with_sessions(
-    scores: Mapping[Key, float], everything: Mapping[Key, Candidate], lift: float
+    scores: Mapping[Key, float],
+    everything: Mapping[Key, Candidate],
+    places: Mapping[Place, Sequence[Key]],
+    lift: float,
 ) -> dict[Key, float]:
-    """Return the scores, each lifted by the mean of the best of its session, within [0, 1]."""
+    """Return the scores, each lifted by the mean of the best places of its session, within [0, 1]."""
     sessions: dict[str, list[float]] = defaultdict(list)
-    for key, candidate in everything.items():
-        if candidate.session_id is not None:
-            sessions[candidate.session_id].append(scores[key])
+    for (session, _), keys in places.items():
+        sessions[session].append(max(scores[key] for key in keys))
     best = {}
     for session, values in sessions.items():
         values.sort(reverse=True)
@@ -156,7 +188,8 @@ def _fused(ranked: Mapping[str, Sequence[Candidate]], scores: Mapping[Key, float
     relevance: dict[Key, float] = defaultdict(float)
     ranks: dict[Key, dict[str, int]] = defaultdict(dict)
     for name in sorted(ranked):
-        for rank, candidate in enumerate(ranked[name], start=1):
+        visible = (candidate for candidate in ranked[name] if not candidate.hidden)
+        for rank, candidate in enumerate(visible, start=1):
             key = (candidate.kind, candidate.id)
             ranks[key].setdefault(name, rank)
             relevance[key] = max(relevance[key], candidate.relevance or 0.0)

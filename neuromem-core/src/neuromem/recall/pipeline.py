@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
+from neuromem.domain.recall import Candidate, Fused
 from neuromem.errors import EmbeddingSpaceError, NeuroMemError, RecallError
 from neuromem.recall import provenance
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping, Sequence, Set
 
     from neuromem.domain.graph import Edge
-    from neuromem.domain.recall import Candidate, Fused, Hit, Kind, Query
+    from neuromem.domain.recall import Hit, Kind, Query
     from neuromem.plugin.stages import Fusion, Reranker, Retriever, Scorer
+
+T = TypeVar("T", Candidate, Fused)
 
 GRACE = 1.0  # seconds beyond the budget: a statement of our own is ended by PostgreSQL before we end its task
 
@@ -71,8 +74,9 @@ class Pipeline:
         stays. With ``skip_errors`` a failing or late retriever is named instead of raised.
         """
         arms, skipped = await self._candidates(query, skip_errors=skip_errors)
-        fused = everything = self.fusion.fuse(arms)
-        arms = _ordered(arms, fused)
+        hidden = {(c.kind, c.id) for arm in arms.values() for c in arm if c.hidden}
+        fused = everything = _seen(self.fusion.fuse(arms), hidden)
+        arms = _ordered({name: _seen(arm, hidden) for name, arm in arms.items()}, fused)
         if min_relevance is not None:
             fused = [item for item in fused if item.relevance >= min_relevance]
         both = {"message", "memory"} <= {
@@ -95,7 +99,7 @@ class Pipeline:
             merged.sort(key=lambda found: (-found.score, found.hit.id))
             merged = _without_repeats(merged)
         if provenance.mixed(merged):
-            merged = provenance.joined(merged)
+            merged = provenance.told_once(merged)
         for name, reranker in self.rerankers.items():
             merged = await _reranked(query, name, reranker, merged[:most])
         return Outcome(merged[: query.limit], arms, hits, skipped, fused)
@@ -180,6 +184,11 @@ class Pipeline:
             signals[name] = signal
             score += weighted.weight * signal
         return Found(hit, min(1.0, max(0.0, score / self._highest)), signals)
+
+
+def _seen(found: Sequence[T], hidden: Set[tuple[Kind, str]]) -> Sequence[T]:
+    """Return what may be shown: what is hidden was only to lend its evidence."""
+    return [item for item in found if (item.kind, item.id) not in hidden] if hidden else found
 
 
 def _ordered(

@@ -1,7 +1,7 @@
-"""What a fact and the message it came from tell each other.
+"""What a fact and the message it came from tell twice.
 
-A message of which a found fact was made gains from the fact, and a little the other way round. Of items that show the
-same messages the best keeps its place; the others come after everything that shows something new.
+Where a list holds both, the better one keeps its place; the other comes after everything that shows something new.
+Two facts of one message are two statements: both keep theirs.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ if TYPE_CHECKING:
 
     from neuromem.recall.pipeline import Found
 
-TO_MESSAGE, TO_FACT = 0.1, 0.05  # of the other's score
 REPEATED = 0.5  # of its score is left to what shows nothing new
 
 
@@ -24,29 +23,20 @@ def mixed(found: Sequence[Found]) -> bool:
     return any(f.hit.kind == "memory" and not messages.isdisjoint(f.hit.sources) for f in found)
 
 
-def joined(found: Sequence[Found]) -> list[Found]:
-    """Return the items with their scores joined, best first."""
-    message = {f.hit.id: f.score for f in found if f.hit.kind == "message"}
-    fact: dict[str, float] = {}
-    for f in found:
-        if f.hit.kind == "memory":
-            for source in f.hit.sources:
-                fact[source] = max(fact.get(source, 0.0), f.score)
-    lifted = []
+def told_once(found: Sequence[Found]) -> list[Found]:
+    """Return the items, best first as they came, with what shows nothing new behind the others."""
+    messages: set[str] = set()
+    told: set[str] = set()  # by memories
+    items = []
     for f in found:
         if f.hit.kind == "message":
-            gain = TO_MESSAGE * fact.get(f.hit.id, 0.0)
+            repeats = f.hit.id in told
+            messages.add(f.hit.id)
         else:
-            gain = TO_FACT * max((message.get(source, 0.0) for source in f.hit.sources), default=0.0)
-        lifted.append(replace(f, score=(f.score + gain) / (1.0 + TO_MESSAGE)))
-    lifted.sort(key=_order)
-    shown: set[str] = set()
-    told = []
-    for f in lifted:
-        repeats = bool(f.hit.sources) and shown.issuperset(f.hit.sources)
-        told.append(replace(f, score=f.score * REPEATED) if repeats else f)
-        shown.update(f.hit.sources)
-    return sorted(told, key=_order)
+            repeats = bool(f.hit.sources) and messages.issuperset(f.hit.sources)
+            told.update(f.hit.sources)
+        items.append(replace(f, score=f.score * REPEATED) if repeats else f)
+    return sorted(items, key=_order)
 
 
 def _order(found: Found) -> tuple[float, str]:

@@ -28,7 +28,7 @@ class RecencyScorer:
 
 
 class SpeakerScorer:
-    """Whether the question names the one who said it; a question that names nobody, or several, is neutral to all."""
+    """Whether the question names who said it, or whom it is about; one that names nobody, or several, is neutral."""
 
     def score(self, query: Query, candidate: Hit) -> float:
         """Return the signal."""

@@ -243,6 +243,7 @@ async def learn(
     fresh = [
         index.Entry(
             entry=entry, item=one.memory_id, memory_type=one.new.memory_type, version=one.version,
+            session_id=one.new.place and one.new.place[0], position=one.new.place and one.new.place[1],
             tokens=tokens(one.new, one.new.language or moment.language), occurred_at=one.new.occurred_at,
         )
         for entry, one in zip(entries, added, strict=True) if one.ended is None

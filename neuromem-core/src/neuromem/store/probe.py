@@ -36,13 +36,13 @@ FIND = """
         {by_meaning}
     ), found AS MATERIALIZED (
         SELECT e.* FROM best CROSS JOIN LATERAL (
-            SELECT e.entry, e.kind, e.item, e.session_id, e.position FROM {s}.entries e
+            SELECT e.entry, e.kind, e.item, e.session_id, e.position, e.extracted FROM {s}.entries e
             WHERE e.user_id = :user AND e.entry = best.entry
             OFFSET 0
         ) AS e
     ), around AS MATERIALIZED (
         SELECT e.* FROM found f CROSS JOIN LATERAL (
-            SELECT e.entry, e.kind, e.item, e.session_id, e.position FROM {s}.entries e
+            SELECT e.entry, e.kind, e.item, e.session_id, e.position, e.extracted FROM {s}.entries e
             WHERE e.user_id = :user AND e.session_id = f.session_id AND e.kind = 'm'
               AND e.position BETWEEN f.position - CAST(:reach AS int) AND f.position + CAST(:reach AS int)
               AND {condition}
@@ -51,11 +51,13 @@ FIND = """
         WHERE f.kind = 'm'
         UNION
         SELECT * FROM found
+        {made}
     )
     SELECT known.*, f.*{asked}
     FROM ({known}) AS known, (
         SELECT array_agg(a.kind::text) AS kinds, array_agg(a.item::text) AS items,
                array_agg(a.session_id) AS sessions, array_agg(a.position) AS positions,
+               array_agg(a.extracted) AS extracted,
                array_agg(s.score) AS scores, array_agg(s.matched / t.idf) AS shares,
                array_agg(v.cosine) AS cosines, array_agg(v.common) AS commons
         FROM around a
@@ -65,7 +67,20 @@ FIND = """
     ) AS f
 """
 
-FOUND = ("kinds", "items", "sessions", "positions", "scores", "shares", "cosines", "commons")
+# What stands in the place of the messages found.
+MADE = """
+        UNION
+        SELECT e.* FROM found f CROSS JOIN LATERAL (
+            SELECT e.entry, e.kind, e.item, e.session_id, e.position, e.extracted FROM {s}.memory_sources s
+            JOIN {s}.entries e ON e.user_id = :user AND e.item = s.memory_id AND e.version = s.version
+            WHERE s.user_id = :user AND s.message_id = f.item AND e.superseded_at IS NULL
+              AND e.kind = ANY(CAST(CAST(:kinds AS text[]) AS "char"[])) AND {condition}
+            OFFSET 0
+        ) AS e
+        WHERE f.kind = 'm' AND f.extracted
+"""
+
+FOUND = ("kinds", "items", "sessions", "positions", "extracted", "scores", "shares", "cosines", "commons")
 
 ASKED = ", -(CAST(:vector AS halfvec) <#> CAST(:middle AS halfvec)) AS asked"
 
@@ -85,17 +100,20 @@ class Probed(NamedTuple):
     """One entry with what the question shares with it; None where it shares nothing.
 
     ``cosine`` is that of question and text; ``contrast`` the same after what all the user's texts have in common
-    was taken from both (a model's vectors crowd into a corner; the differences tell).
+    was taken from both (a model's vectors crowd into a corner; the differences tell). ``extracted``: a model is done
+    with this message; ``hidden``: the question does not want to see it.
     """
 
     kind: str
     item: str
     session_id: str | None
     position: int | None
+    extracted: bool
     score: float | None
     share: float | None
     cosine: float | None
     contrast: float | None
+    hidden: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,8 +133,11 @@ async def run(
     topical: Set[str],
     meaning: Meaning | None,
     bm25: BM25Settings,
+    made: bool = False,
 ) -> tuple[Row, list[Probed]]:
     """Return the best ``query.depth`` entries by words and by meaning, and the turns around them.
+
+    With ``made`` the memories made of the messages that were found come along.
 
     The first is the row of `about`, to be read by `Known.learn`.
     """
@@ -132,6 +153,7 @@ async def run(
         ("WITH " + ",".join(expressions) + FIND)
         .replace("{join}", join)
         .replace("{by_meaning}", BY_MEANING if meaning else "")
+        .replace("{made}", MADE if made else "")
         .replace("{asked}", ASKED if meaning else "")
         .replace("{compare}", COMPARE if meaning else NO_COMPARE)
         .replace("{condition}", condition or "true")
@@ -148,10 +170,10 @@ async def run(
     contrast = _Contrast(row["asked"], meaning.middle.square) if meaning else None
     return row, [
         Probed(
-            kind, item, session, position, score, share, cosine,
+            kind, item, session, position, extracted, score, share, cosine,
             contrast(cosine, common) if contrast and cosine is not None else None,
         )
-        for kind, item, session, position, score, share, cosine, common in zip(
+        for kind, item, session, position, extracted, score, share, cosine, common in zip(
             *[row[name] or () for name in FOUND], strict=True
         )
     ]  # fmt: skip

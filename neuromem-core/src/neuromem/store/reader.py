@@ -6,6 +6,7 @@ import asyncio
 import re
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
@@ -43,7 +44,7 @@ LOAD = {
                nullif(m.metadata, '{}'),
                ARRAY(SELECT s.message_id::text FROM {s}.memory_sources s WHERE s.user_id = m.user_id
                      AND s.memory_id = m.memory_id AND s.version = m.version AND {said} ORDER BY s.message_id),
-               NULL, NULL::int, NULL, m.importance, m.valence, m.arousal
+               NULL, NULL::int, m.subject, m.importance, m.valence, m.arousal
         FROM {s}.memories m
         WHERE m.user_id = :user AND m.memory_id = ANY(CAST(:memory AS uuid[])) AND {visible}
     """,
@@ -236,10 +237,13 @@ class StoreReader:
                 about = await self._known.read(transaction, query.user_id, query.filters.as_of)
             while True:
                 meaning = await self._meaning(transaction, query, about, space, vector)
-                row, found = await probe.run(
-                    transaction, _cheaper(query, about), tokens=tokens, topical=topical, meaning=meaning,
+                run = partial(
+                    probe.run, transaction, tokens=tokens, topical=topical, meaning=meaning,
                     bm25=self._settings.bm25,
                 )  # fmt: skip
+                hides = _hides(query, about)
+                asked = _with_hidden(query, twice=hides)
+                row, found = await run(asked, made=hides)
                 before, about = about, self._known.learn(query.user_id, row)
                 self._about = about
                 if vector is not None and about.space != space.space:
@@ -250,6 +254,11 @@ class StoreReader:
                     or await self._meaning(transaction, query, about, space, vector) == meaning
                 ):
                     break
+            if hides:
+                found = [entry._replace(hidden=entry.extracted) for entry in found]
+                if _short(found, asked.depth, query.limit):
+                    known = {(entry.kind, entry.item) for entry in found}
+                    found += [e for e in (await run(query))[1] if (e.kind, e.item) not in known]
         trust = meaning.middle.share if meaning else 0.0
         return [(entry, _relevance(entry, trust, about.background)) for entry in found]
 
@@ -320,11 +329,26 @@ class StoreReader:
         await self._stack.aclose()
 
 
-def _cheaper(query: Query, about: About) -> Query:
-    """Return the question without a condition that can leave nothing out: no model is done with any message."""
-    if about.extracted:
-        return query
-    return replace(query, filters=replace(query.filters, include_extracted=True))
+def _hides(query: Query, about: About) -> bool:
+    """Tell whether the question leaves out messages in whose place stands what a model made of them."""
+    return about.extracted and not query.filters.include_extracted and "message" in query.filters.kinds
+
+
+def _with_hidden(query: Query, *, twice: bool) -> Query:
+    """Return the question for hidden messages, too: their evidence counts, and to look past them costs a join."""
+    filters = replace(query.filters, include_extracted=True)
+    return replace(query, filters=filters, depth=query.depth * 2 if twice else query.depth)
+
+
+def _short(found: Sequence[Probed], depth: int, limit: int) -> bool:
+    """Tell whether hidden messages took so many of the best places that fewer than asked may be shown."""
+    for name in ("score", "cosine"):
+        best = sorted((getattr(e, name), not e.hidden) for e in found if getattr(e, name) is not None)[
+            -depth:
+        ]
+        if len(best) == depth and sum(shown for _, shown in best) < limit:
+            return True
+    return False
 
 
 class Search:
@@ -411,7 +435,14 @@ def _candidate(
     entry: Probed, score: float, relevance: float | None = None, evidence: float | None = None
 ) -> Candidate:
     return Candidate(
-        entry.item, NAME_OF[entry.kind], score, relevance, evidence, entry.session_id, entry.position
+        entry.item,
+        NAME_OF[entry.kind],
+        score,
+        relevance,
+        evidence,
+        entry.session_id,
+        entry.position,
+        entry.hidden,
     )
 
 

@@ -1,0 +1,79 @@
+"""What a model made of messages, and the messages themselves, in one answer."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from tests.extraction.model import answering
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from neuromem.memory import NeuroMemory
+    from tests.support.http_server import HttpServer
+
+
+def telling(facts: Mapping[str, str]) -> Any:
+    """Let the model reply with the fact of each new turn that has one, and remember a trait otherwise."""
+
+    def tell(shown: dict[str, Any]) -> dict[str, Any]:
+        new = [turn for turn in shown["conversation"] if turn.get("new")]
+        made = [
+            {"content": facts[turn["text"]], "subject": "Alice", "sources": [turn["id"]]}
+            for turn in new
+            if turn["text"] in facts
+        ]
+        return {"facts": made} if made else {"profile": {"personality": ["talkative"]}}
+
+    return answering(tell)
+
+
+async def contents(nm: NeuroMemory, question: str, **options: Any) -> list[str]:
+    found = await nm.recall("alice", question, **options)
+    return [item["content"] for item in found["merged"]]
+
+
+async def test_a_hidden_message_lends_its_words_to_the_fact_in_its_place(
+    nm: NeuroMemory, model: HttpServer
+) -> None:
+    said = {
+        "We flew to Lisbon in spring": "Alice visited Portugal.",
+        "The kettle is broken": "Alice has no tea.",
+    }
+    model.always = telling(said)
+    await nm.conversations.add_messages_batch("alice", [{"role": "user", "content": text} for text in said])
+    await nm.drain()
+    assert (await contents(nm, "Who flew to Lisbon?"))[0] == "Alice visited Portugal."
+    assert (await contents(nm, "Is the kettle broken?"))[0] == "Alice has no tea."
+    found = await nm.recall("alice", "Who flew to Lisbon?", explain=True)
+    shown = [*found["merged"], *found["bm25_results"], *found["vector_results"]]
+    assert {item["memory_type"] for item in shown} == {"fact"}
+    ranks = [item["explain"]["arms"]["vector"]["rank"] for item in found["merged"]]
+    assert sorted(ranks) == [1, 2]
+
+
+async def test_a_fact_and_its_message_do_not_take_two_of_the_first_places(
+    nm: NeuroMemory, model: HttpServer
+) -> None:
+    said = {
+        "My cat Momo likes tuna": "Alice's cat Momo likes tuna.",
+        "My cat Momo hates rain": "Alice's cat Momo hates rain.",
+    }
+    model.always = telling(said)
+    await nm.conversations.add_messages_batch("alice", [{"role": "user", "content": text} for text in said])
+    await nm.drain()
+    found = await nm.recall("alice", "cat Momo", include_conversations=True)
+    assert len(found["merged"]) == 4
+    assert len({tuple(item["sources"]) for item in found["merged"][:2]}) == 2
+
+
+async def test_hidden_messages_do_not_crowd_out_what_may_be_shown(nm: NeuroMemory, model: HttpServer) -> None:
+    model.always = telling({})
+    await nm.conversations.add_messages_batch(
+        "alice", [{"role": "user", "content": f"cat {i}"} for i in range(130)]
+    )
+    await nm.drain()
+    kept = "In the long house by the river there lives, beside a dog and two old horses, a cat."
+    await nm.add_memory("alice", kept)
+    await nm.drain()
+    assert kept in await contents(nm, "cat", limit=5)
