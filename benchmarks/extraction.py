@@ -55,7 +55,7 @@ async def run(arguments: argparse.Namespace) -> str:
     rows: list[list[Any]] = []
     async with (
         place(None, settings={"fsync": "off"}) as where,
-        NeuroMemory(where.url, embedding, model, graph_enabled=True) as nm,
+        NeuroMemory(where.url, embedding, model, graph_enabled=True, reflection_interval=0) as nm,
     ):
         for n in numbers:
             spoken = _first(turns.conversations[n - 1], arguments.sessions)

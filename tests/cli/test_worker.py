@@ -80,7 +80,8 @@ def test_what_was_given_up_is_shown_and_brought_back(cli: Cli, model: HttpServer
     assert "in vain" in row["why"]
     assert "in vain" in cli("jobs", "list", "--user", "ana").stdout
     model.always = answering(echo)
-    assert "1 extractions" in cli("jobs", "retry", "--user", "ana").stdout
+    assert "nothing to try again" in cli("jobs", "retry", "--kind", "embed").stdout
+    assert "Tried again: 1 extract." in cli("jobs", "retry", "--user", "ana").stdout
     cli("worker", factory, "--until-done")
     assert cli.json("jobs", "list") == []
 

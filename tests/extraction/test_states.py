@@ -7,15 +7,16 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from neuromem.domain.extraction import ExtractionStrategy
-from neuromem.errors import InputError
+from neuromem.errors import InputError, ProviderResponseError
 from neuromem.plugin.http import Retry
+from neuromem.testing import HashEmbedding
 from tests.conftest import opened
 from tests.extraction.conftest import FAST
 from tests.extraction.model import answering, asked, completion, echo, llm
 from tests.support.http_server import Reply
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from neuromem.memory import NeuroMemory
     from tests.support.http_server import HttpServer, Request
@@ -85,6 +86,36 @@ async def test_what_fails_is_visible_dies_visibly_and_can_be_brought_back(
         assert await nm.retry_failed_extractions("alice") == 1
         await nm.drain()
         assert await facts(nm) == ["I like tea"]
+
+
+class Moody(HashEmbedding):
+    """Refuses every text while ``down``."""
+
+    down = True
+
+    async def embed_batch(self, texts: Sequence[str]) -> list[list[float]]:
+        if self.down:
+            raise ProviderResponseError("Not this text.", provider="moody")
+        return await super().embed_batch(texts)
+
+
+async def test_work_of_any_kind_that_was_given_up_can_be_brought_back(database_url: str) -> None:
+    embedding = Moody()
+    work = {"retry_delay": 0.01, "poll": 0.02, "max_attempts": 1}
+    async with opened(database_url, embedding=embedding, settings={"work": work}) as nm:
+        await nm.ingest("alice", "user", "I like tea")
+        await nm.ingest("bob", "user", "I like golf")
+        await nm.drain()
+        assert (await nm.stats("alice"))["queue"]["embed"]["dead"] == 1
+        assert await nm.retry_failed_jobs("alice", kind="extract") == {}
+        embedding.down = False
+        assert await nm.retry_failed_jobs("alice") == {"embed": 1}
+        await nm.drain()
+        assert (await nm.recall("alice", "tea"))["vector_results"]
+        assert not (await nm.recall("bob", "golf"))["vector_results"]
+        assert await nm.retry_failed_jobs(kind="embed") == {"embed": 1}
+        await nm.drain()
+        assert (await nm.recall("bob", "golf"))["vector_results"]
 
 
 async def test_a_message_is_brought_back_only_so_often(database_url: str, model: HttpServer) -> None:

@@ -26,7 +26,7 @@ from neuromem.recall.context import block, estimate_tokens
 from neuromem.recall.missing import explain
 from neuromem.registry import PluginRegistry
 from neuromem.rooms import Parts, Rooms
-from neuromem.store import extraction, schema, url, usage, vectors
+from neuromem.store import extraction, jobs, schema, url, usage, vectors
 from neuromem.store.engine import Database
 
 if TYPE_CHECKING:
@@ -363,10 +363,22 @@ class NeuroMemory(Managing, History, Thinking, Owning, Moving, Spaces, Rederivin
 
         A message that was brought back ``max_retries`` times already is left alone.
         """
+        return (await self.retry_failed_jobs(user_id, extraction.KIND, max_retries)).get(extraction.KIND, 0)
+
+    async def retry_failed_jobs(
+        self, user_id: str | None = None, kind: str | None = None, max_retries: int = 3
+    ) -> dict[str, int]:
+        """Try again at once what failed or was given up, of any kind or of one; returns how many jobs by kind.
+
+        Kinds are those of `stats` and of ``neuromem jobs list``, such as "embed" and "extract". A job that was brought
+        back ``max_retries`` times already is left alone.
+        """
         if user_id is not None:
             checks.user_id(user_id)
+        if kind is not None:
+            checks.identifier("kind", kind)
         checks.count("max_retries", max_retries, most=1_000)
-        retried = await extraction.retry(self._open_rooms.database, user_id, max_retries)
+        retried = await jobs.again(self._open_rooms.database, user_id, kind, max_retries)
         self._open_rooms.worker.wake()
         return retried
 

@@ -237,7 +237,7 @@ class Checkup:
             if queue.dead:
                 self.warn(
                     "work", f"{told}, {queue.dead} given up{error}",
-                    "Mend what the error says; what was given up is kept and can be tried again.",
+                    "Mend what the error says; then bring back what was given up: neuromem jobs retry",
                 )  # fmt: skip
             elif queue.error:
                 self.warn("work", f"{told}{error}", "Mend what the error says; it is tried again by itself.")

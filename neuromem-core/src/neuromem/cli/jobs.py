@@ -53,16 +53,19 @@ def list_jobs(place: Place, *, user: str | None, limit: int, as_json: bool) -> N
 
 @jobs.command("retry")
 @click.option("--user", help="Only this user's; default: everybody's.")
+@click.option("--kind", help="Only jobs of this kind, as `neuromem jobs list` names it; default: all.")
 @click.option("--max-retries", type=click.IntRange(1, 1_000), default=3, show_default=True)
 @place_options(embedding=True)
-def retry(place: Place, *, user: str | None, max_retries: int) -> None:
+def retry(place: Place, *, user: str | None, kind: str | None, max_retries: int) -> None:
     """Try again what failed or was given up; a worker, or the next process that opens this memory, does it."""
 
-    async def run() -> int:
+    async def run() -> dict[str, int]:
         async with place.memory(worker=False) as memory:
-            return await memory.retry_failed_extractions(user, max_retries)
+            return await memory.retry_failed_jobs(user, kind, max_retries)
 
-    tell(f"{asyncio.run(run())} extractions are tried again.")
+    retried = asyncio.run(run())
+    told = ", ".join(f"{number} {kind}" for kind, number in retried.items())
+    tell(f"Tried again: {told}." if retried else "There is nothing to try again.")
 
 
 async def _queue(place: Place) -> list[dict[str, Any]]:

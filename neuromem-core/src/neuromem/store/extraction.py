@@ -164,14 +164,6 @@ OUTCOMES = """
     WHERE user_id = :user AND message_id = ANY(CAST(:messages AS uuid[])) ORDER BY created_at
 """
 
-RETRY_ALL = """
-    UPDATE {s}.jobs SET dead = false, attempts = 0, run_after = now(),
-        payload = payload || jsonb_build_object('retries', coalesce((payload ->> 'retries')::int, 0) + 1)
-    WHERE kind = 'extract' AND lease IS NULL AND (dead OR attempts > 0)
-      AND coalesce((payload ->> 'retries')::int, 0) < :most
-"""
-RETRY_USER = f"{RETRY_ALL} AND user_id = :user"
-
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
@@ -288,15 +280,6 @@ async def outcomes(database: Database, user_id: str, messages: Sequence[str]) ->
     async with database.user(user_id) as transaction:
         rows = await transaction.all(OUTCOMES, {"user": user_id, "messages": list(messages)})
     return {str(row.message_id): ExtractionState(row.state, row.why) for row in rows}
-
-
-async def retry(database: Database, user_id: str | None, most: int) -> int:
-    """Try again at once what failed or was given up, unless that was asked ``most`` times before."""
-    scope = database.worker() if user_id is None else database.user(user_id)
-    async with scope as transaction:
-        return await transaction.run(
-            RETRY_ALL if user_id is None else RETRY_USER, {"user": user_id, "most": most}
-        )
 
 
 def _state(row: Row) -> ExtractionState:

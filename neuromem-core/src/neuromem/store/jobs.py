@@ -104,6 +104,20 @@ DEFER = """
     WHERE user_id = :user AND job = ANY(CAST(:jobs AS bigint[])) AND lease = :lease
 """
 
+# Each job is brought back so often and no more: what fails for ever must not be tried for ever.
+AGAIN = """
+    WITH again AS (
+        UPDATE {s}.jobs SET dead = false, attempts = 0, run_after = now(),
+            payload = payload || jsonb_build_object('retries', coalesce((payload ->> 'retries')::int, 0) + 1)
+        WHERE lease IS NULL AND (dead OR attempts > 0) AND coalesce((payload ->> 'retries')::int, 0) < :most
+          AND (CAST(:kind AS text) IS NULL OR kind = :kind) {whose}
+        RETURNING kind
+    )
+    SELECT kind, count(*) AS n FROM again GROUP BY kind ORDER BY kind
+"""
+AGAIN_ALL = AGAIN.replace("{whose}", "")
+AGAIN_USER = AGAIN.replace("{whose}", "AND user_id = :user")
+
 # What was never tried and is not due yet waits on purpose: nobody waits for it.
 DUE = "(attempts > 0 OR run_after <= now())"
 
@@ -266,3 +280,13 @@ async def waiting(database: Database, serves: Sequence[str], user_id: str | None
                 WAITING_ALL if user_id is None else WAITING_USER, {"user": user_id, "serves": list(serves)}
             )
         )
+
+
+async def again(database: Database, user_id: str | None, kind: str | None, most: int) -> dict[str, int]:
+    """Try again at once what failed or was given up, unless that was asked ``most`` times; returns how many by kind."""
+    scope = database.worker() if user_id is None else database.user(user_id)
+    async with scope as transaction:
+        rows = await transaction.all(
+            AGAIN_ALL if user_id is None else AGAIN_USER, {"user": user_id, "kind": kind, "most": most}
+        )
+    return {row.kind: row.n for row in rows}
