@@ -54,8 +54,10 @@ async def run(arguments: argparse.Namespace) -> str:
     model = OpenAILLM(arguments.api_key, arguments.model, arguments.base_url)
     rows: list[list[Any]] = []
     async with (
-        place(None, settings={"fsync": "off"}) as where,
-        NeuroMemory(where.url, embedding, model, graph_enabled=True, reflection_interval=0) as nm,
+        place(arguments.database_url, settings={"fsync": "off"}) as where,
+        NeuroMemory(
+            where.url, embedding, model, schema=where.schema, graph_enabled=True, reflection_interval=0
+        ) as nm,
     ):
         for n in numbers:
             spoken = _first(turns.conversations[n - 1], arguments.sessions)
@@ -166,6 +168,7 @@ def parser() -> argparse.ArgumentParser:
     )
     options.add_argument("--embedding", default="local")
     options.add_argument("--cache", type=Path, help="folder that keeps embeddings between runs")
+    options.add_argument("--database-url", help="a PostgreSQL to use instead of an embedded one")
     options.add_argument("--json", type=Path, help="also write the table here")
     return options
 

@@ -152,7 +152,7 @@ class Run:
     async def take(self, user: str, turns: Sequence[Turn], window: int) -> None:
         """Take turns in, and do the work after every ``window`` of them."""
         needs = next(need for need in self._nm._open_rooms.worker.serves if need.startswith("extract:"))
-        space = self._nm._open_rooms.space.needs
+        space = next(need for need in self._nm._open_rooms.worker.serves if need.startswith("space:"))
         for i, turn in enumerate(turns, 1):
 
             async def ingest(turn: Turn = turn) -> bool:

@@ -235,6 +235,7 @@ async def _extracted(
             model,
             schema=f"{where.schema}_extracted",
             graph_enabled=True,
+            reflection_interval=0,
             settings=settings,
         ) as nm:
             covers = {c.name: await _store(nm, c, data.language, "turns") for c in data.conversations}
