@@ -116,7 +116,15 @@ class Rooms:
         )  # fmt: skip
         again = Reextraction(database, settings, list(extractors.values()), parts.clock, self.worker.wake)
         self.life = Life(
-            database, settings, parts.clock, self.worker.wake, self.accesses, thinking, self.reembedder, again
+            database,
+            settings,
+            parts.clock,
+            self.worker.wake,
+            self.accesses,
+            thinking,
+            self.reembedder,
+            again,
+            objects,
         )
 
     async def _embed_query(self, space: int, text: str) -> Sequence[float]:

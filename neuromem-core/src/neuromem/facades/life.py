@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from neuromem.config import Settings
     from neuromem.digest.service import DigestService
     from neuromem.domain.memories import NewMemory
+    from neuromem.ingest.documents.objects import Objects
     from neuromem.ingest.reembedding import Reembedder
     from neuromem.ingest.reextraction import Reextraction
     from neuromem.plugin.context import Clock
@@ -33,6 +34,7 @@ class Life:
     thinking: DigestService
     reembedder: Reembedder
     reextraction: Reextraction
+    objects: Objects | None
 
     def tokens(self, new: NewMemory, language: str | None) -> Sequence[str]:
         """Return the words by which a memory is found."""

@@ -1,6 +1,7 @@
 """A user's data as a dict or a file, and back.
 
-The file is a zip: ``manifest.json``, ``data/<table>.jsonl`` and ``index/<table>.jsonl``, one row a line. The dict has
+The file is a zip: ``manifest.json``, ``data/<table>.jsonl`` and ``index/<table>.jsonl``, one row a line, and when asked
+for ``objects/<document>``, the bytes of files. The dict has
 the same: ``manifest``, a list of rows by table, and ``index`` with such lists. The manifest tells the format's version,
 whose data it is, the embedding space of the vectors, and of each table its columns, rows and SHA-256.
 """
@@ -16,12 +17,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from neuromem.domain import checks
-from neuromem.errors import InputError
+from neuromem.errors import ConfigurationError, InputError
 from neuromem.facades.life import Operations
+from neuromem.ingest.documents.carrying import carry_in, carry_out, member
 from neuromem.store import exporting, importing
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
+
+    from neuromem.ingest.documents.objects import Objects
 
 FORMAT, VERSION = "neuromem", 1
 BATCH = 1_000  # rows
@@ -51,13 +55,17 @@ class Moving(Operations):
             data["manifest"] = self._manifest(user_id, found, described)
         return data
 
-    async def export(self, user_id: str, path: str | os.PathLike[str]) -> dict[str, Any]:
+    async def export(
+        self, user_id: str, path: str | os.PathLike[str], *, objects: bool = False
+    ) -> dict[str, Any]:
         """Write everything of a user into a zip and return its manifest.
 
         Rows are streamed: a million memories need no more of this process's memory than a thousand. The file is
-        there when it is complete, or not at all. Objects of files are not part of it, their text is.
+        there when it is complete, or not at all. The text of files is part of it; their bytes, which lie in the object
+        storage, with ``objects=True``.
         """
         checks.user_id(user_id)
+        carrier = self._objects("export(objects=True) needs an object storage") if objects else None
         target = Path(path)
         part = target.with_name(target.name + ".part")
         described = {}
@@ -66,14 +74,17 @@ class Moving(Operations):
                 async with exporting.read(self._life.database, user_id) as found:
                     for table in found.tables:
                         rows, digest = 0, sha256()
-                        with archive.open(_member(table.name), "w", force_zip64=True) as member:
+                        with archive.open(_member(table.name), "w", force_zip64=True) as part_of:
                             async for lines in found.lines(table):
                                 block = "".join(f"{line}\n" for line in lines).encode()
                                 digest.update(block)
                                 rows += len(lines)
-                                await asyncio.to_thread(member.write, block)
+                                await asyncio.to_thread(part_of.write, block)
                         described[table.name] = _described(table.portable, rows, digest.hexdigest())
+                    kept = await found.objects(user_id) if carrier is not None else []
                     manifest = self._manifest(user_id, found, described)
+                if carrier is not None:  # the storage is asked outside of the transaction
+                    manifest["objects"] = await carry_out(carrier, kept, archive)
                 archive.writestr(MANIFEST, json.dumps(manifest, indent=2))
             part.replace(target)
         finally:
@@ -85,12 +96,14 @@ class Moving(Operations):
     ) -> dict[str, Any]:
         """Store what `export_user_data` returned or `export` wrote, all or nothing, for a user without data.
 
-        Returns ``{"imported": {table: rows}, "already": bool}``; importing the same export again changes nothing and
-        says ``already``. ``dry_run=True`` checks everything and stores nothing. Ids and times stay what they were;
-        vectors of another embedding space are made anew. Raises `InputError` for what is damaged or not an export,
-        `ConflictError` when the user has other data.
+        Returns ``{"imported": {table: rows}, "objects": n, "already": bool}``; importing the same export again changes
+        nothing and says ``already``. ``dry_run=True`` checks everything and stores nothing. Ids and times stay what
+        they were; vectors of another embedding space are made anew. Bytes of files follow the rows, into the object
+        storage: interrupted, the rest is stored when the same is imported again. Raises `InputError` for what is
+        damaged or not an export, `ConflictError` when the user has other data.
         """
         checks.user_id(user_id)
+        restored = 0
         source = (
             _Dict(data) if not isinstance(data, str | os.PathLike) else await asyncio.to_thread(_File, data)
         )
@@ -117,8 +130,18 @@ class Moving(Operations):
                     raise _DryRunError
         except _DryRunError:
             pass
+        if (carried := manifest.get("objects")) and isinstance(source, _File) and not dry_run:
+            carrier = self._objects("The bytes of its files need an object storage; all else was imported")
+            restored = await carry_in(self._life.database, carrier, user_id, carried, source.object)
         self._life.wake()
-        return {"imported": counts, "already": into is None}
+        return {"imported": counts, "objects": restored, "already": into is None}
+
+    def _objects(self, what: str) -> Objects:
+        if self._life.objects is None:
+            raise ConfigurationError(
+                f"{what}. None was chosen: give NeuroMemory(storage=...), or set NEUROMEM_STORAGE, and try again."
+            )
+        return self._life.objects
 
     def _manifest(self, user_id: str, found: exporting.Export, tables: dict[str, Any]) -> dict[str, Any]:
         return {
@@ -152,23 +175,27 @@ class _File:
         try:
             self._archive = zipfile.ZipFile(path)
             self.manifest = _checked(json.loads(self._archive.read(MANIFEST)))
-            for name, described in self.manifest["tables"].items():
+            parts = {_member(name): told for name, told in self.manifest["tables"].items()}
+            parts |= {member(name): told for name, told in self.manifest.get("objects", {}).items()}
+            for name, described in parts.items():
                 digest = sha256()
-                with self._archive.open(_member(name)) as member:
-                    while block := member.read(1 << 20):
+                with self._archive.open(name) as part:
+                    while block := part.read(1 << 20):
                         digest.update(block)
                 if digest.hexdigest() != described["sha256"]:
-                    raise InputError(
-                        f"{_member(name)} in {os.fspath(path)!r} is damaged; nothing was imported."
-                    )
+                    raise InputError(f"{name} in {os.fspath(path)!r} is damaged; nothing was imported.")
         except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
             if isinstance(error, InputError):
                 raise
             raise InputError(f"{os.fspath(path)!r} cannot be read as an export: {error}.") from error
 
+    def object(self, document_id: str) -> bytes:
+        """Return the bytes of a document."""
+        return self._archive.read(member(document_id))
+
     def rows(self, table: str, types: Mapping[str, str]) -> Iterator[str]:
-        with self._archive.open(_member(table)) as member:
-            yield from _arrays(line.decode() for line in member)
+        with self._archive.open(_member(table)) as lines:
+            yield from _arrays(line.decode() for line in lines)
 
 
 def _arrays(lines: Iterable[str]) -> Iterator[str]:

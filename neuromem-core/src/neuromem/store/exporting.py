@@ -9,7 +9,7 @@ from __future__ import annotations
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
-from neuromem.store import catalogue, vectors
+from neuromem.store import catalogue, objects, vectors
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -45,6 +45,10 @@ class Export:
         self.tables = tables
         self.space = space
         self.revision = revision
+
+    async def objects(self, user_id: str) -> list[objects.Kept]:
+        """Return where the bytes of the user's documents lie."""
+        return await objects.kept(self._transaction, user_id)
 
     async def lines(self, table: Table) -> AsyncIterator[list[str]]:
         """Yield the rows of a table in batches, each row a line of JSON."""
