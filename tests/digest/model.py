@@ -13,6 +13,7 @@ from tests.extraction.model import answering
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from neuromem.domain.digest import DigestResult
     from neuromem.memory import NeuroMemory
     from tests.support.http_server import Reply, Request
 
@@ -46,6 +47,13 @@ def by_word(shown: dict[str, Any]) -> dict[str, Any]:
         pointer = {"id": known[text], "standing": "reinforces"} if text in known else None
         found.append(insight(text, names, known=pointer))
     return {"insights": found, "state": None, "nothing": None}
+
+
+async def digest(nm: NeuroMemory, user: str = "alice", **options: Any) -> DigestResult:
+    """Digest in the foreground."""
+    result = await nm.digest(user, **options)
+    assert result is not None
+    return result
 
 
 async def feel(

@@ -91,8 +91,10 @@ async def test_a_model_that_is_down_leaves_all_undigested_and_says_so_until_it_i
         await nm.digest("alice", batch_size=2)
     assert events[-1]["error"].startswith("ProviderUnavailableError")
     assert events[-1]["memories_analyzed"] == 0
-    answers = iter([answering(by_word), lambda request: Reply({"error": {}}, status=500)])
-    model.always = lambda request: next(answers)(request)
+    once = iter([answering(by_word)])
+    model.always = lambda request: (
+        told(request) if (told := next(once, None)) else Reply({"error": {}}, status=500)
+    )
     with pytest.raises(ProviderError) as failed:
         await nm.digest("alice", batch_size=2)
     assert "2 memories of user 'alice' were digested" in failed.value.__notes__[0]

@@ -2,23 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.digest.model import feel, insight, saying
+from tests.digest.model import digest, feel, insight, saying
 from tests.extraction.model import answering, asked
 
 if TYPE_CHECKING:
-    from neuromem.domain.digest import DigestResult
     from neuromem.memory import NeuroMemory
     from tests.support.http_server import HttpServer
-
-
-async def digest(nm: NeuroMemory, user: str = "alice", **options: Any) -> DigestResult:
-    result = await nm.digest(user, **options)
-    assert result is not None
-    return result
 
 
 async def test_memories_become_insights_that_are_recalled_like_any_memory(nm: NeuroMemory) -> None:

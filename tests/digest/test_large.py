@@ -91,7 +91,7 @@ async def test_a_user_in_chinese(nm: NeuroMemory, model: HttpServer) -> None:
 async def test_sensitive_conclusions_from_hints_are_forbidden_unless_asked_for(
     database_url: str, model: HttpServer
 ) -> None:
-    told = []
+    told: list[str] = []
     for settings in (FAST, {**FAST, "digest": {"sensitive_inferences": True}}):
         options: dict[str, Any] = {"llm": llm(model), "auto_extract": False, "settings": settings}
         async with opened(database_url, **options) as nm:

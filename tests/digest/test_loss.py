@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from neuromem.errors import NotFoundError
-from tests.digest.model import feel, insight, saying
+from tests.digest.model import digest, feel, insight, saying
 from tests.life.support import now, supersede
 
 if TYPE_CHECKING:
@@ -59,8 +59,7 @@ async def test_superseded_changed_and_pinned_evidence(nm: NeuroMemory, model: Ht
     assert set(await contents(nm)) == {"Walker"}
     await nm.update_memory("alice", kept.id, "Walks a little")
     assert await contents(nm) == {}
-    result = await nm.digest("alice")
-    assert result is not None
+    result = await digest(nm, "alice")
     assert result["memories_analyzed"] == 2  # Oslo, and what was changed
 
 
@@ -94,12 +93,11 @@ async def test_a_rollback_takes_insights_with_it_and_brings_back_those_that_held
     (back,) = await nm.insights("alice")
     assert (back["id"], back["source_ids"]) == (held[0]["id"], [memory.id])
     assert (await nm.emotion_profile("alice"))["latest_state"] == "Full of energy"
-    assert (await nm.digest("alice") or {})["memories_analyzed"] == 0
+    assert (await digest(nm, "alice"))["memories_analyzed"] == 0
     await nm.rollback_memories("alice", before)
     assert await contents(nm) == {}
     assert (await nm.emotion_profile("alice"))["latest_state"] is None
-    result = await nm.digest("alice")  # what came of it is gone, so it is looked at again
-    assert result is not None
+    result = await digest(nm, "alice")  # what came of it is gone, so it is looked at again
     assert result["memories_analyzed"] == 1
     assert list(await contents(nm)) == ["Runner"]
     assert (await nm.emotion_profile("alice", as_of=before))["latest_state"] is None
@@ -169,7 +167,7 @@ async def test_a_user_leaves_and_moves_with_insights_and_feelings(nm: NeuroMemor
     for profile in feelings:
         profile["latest_state_valence"] = round(profile["latest_state_valence"] or 0, 6)
     assert feelings[0] == feelings[1]
-    assert (await nm.digest("bob") or {})["memories_analyzed"] == 0
+    assert (await digest(nm, "bob"))["memories_analyzed"] == 0
     await nm.delete_user_data("bob")
     assert await nm.verify_deleted("bob") == {"rows": 0, "objects_pending": 0}
     assert len(await nm.insights("alice")) == 1

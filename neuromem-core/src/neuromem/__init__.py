@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from neuromem.config import Settings
+    from neuromem.domain.digest import DigestProgress, DigestResult, EmotionProfile, Insight
     from neuromem.domain.documents import Document, FileType, Passage
     from neuromem.domain.extraction import (
         ExtractedMemory,
@@ -90,6 +91,8 @@ if TYPE_CHECKING:
         "DatabaseError",
         "DatabaseProvider",
         "DatabaseUnavailableError",
+        "DigestProgress",
+        "DigestResult",
         "Document",
         "DocumentFilter",
         "Edge",
@@ -97,6 +100,7 @@ if TYPE_CHECKING:
         "EmbeddedPostgres",
         "EmbeddingProvider",
         "EmbeddingSpaceError",
+        "EmotionProfile",
         "ExtractedMemory",
         "ExtractedRelation",
         "Extraction",
@@ -111,6 +115,7 @@ if TYPE_CHECKING:
         "GraphPath",
         "Hit",
         "InputError",
+        "Insight",
         "KVItem",
         "Kind",
         "LLMProvider",

@@ -20,6 +20,7 @@ GROUP = "neuromem.exports"
 
 _MODULES = {
     "neuromem.config": ("Settings",),
+    "neuromem.domain.digest": ("DigestProgress", "DigestResult", "EmotionProfile", "Insight"),
     "neuromem.domain.documents": ("Document", "FileType", "Passage"),
     "neuromem.domain.extraction": (
         "ExtractedMemory",

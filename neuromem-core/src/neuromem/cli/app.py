@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from neuromem.cli.demo import demo
+from neuromem.cli.digest import digest
 from neuromem.cli.doctor import doctor
 from neuromem.cli.files import files
 from neuromem.cli.graph import graph
@@ -115,6 +116,7 @@ for command in (
     demo,
     ingest,
     recall,
+    digest,
     kv,
     graph,
     files,
