@@ -59,3 +59,24 @@ async def test_everything_that_is_promised_works_there_too(oldest: Cluster) -> N
         assert (await nm.recall("bob", "Google"))["merged"] == []
         await nm.kv.set("alice", "profile", "identity", {"name": "Alice"})
         assert await nm.kv.get("alice", "profile", "identity") == {"name": "Alice"}
+
+
+async def test_a_large_user_is_answered_in_full_without_iterative_scans(oldest: Cluster) -> None:
+    settings = {"vectors": {"exact_limit": 100}}
+    async with opened(oldest.url("app", "app"), schema="large", settings=settings) as nm:
+        for start in (0, 200):
+            await nm.conversations.add_messages_batch(
+                "alice",
+                [
+                    {"role": "user", "content": f"I like tea number {i}", "metadata": {"late": i >= 200}}
+                    for i in range(start, start + 200)
+                ],
+            )
+        assert await nm.drain() == 0
+        found = await nm.recall("alice", "tea number 7", explain=True)
+        assert found["explain"] == {"vector": "approximate"}
+        assert found["vector_results"][0]["content"] == "I like tea number 7"
+        for late in (True, False):
+            found = await nm.recall("alice", "tea number 7", limit=60, metadata={"late": late}, explain=True)
+            assert len(found["vector_results"]) == 60
+            assert {item["metadata"]["late"] for item in found["vector_results"]} == {late}

@@ -37,6 +37,13 @@ class RecallSettings(_Section):
     rerankers: tuple[str, ...] = Field(default=(), description="rerankers to run, in this order")
 
 
+class VectorSettings(_Section):
+    """When the nearest memories are found through an index that may miss some."""
+
+    exact_limit: int = Field(default=20_000, ge=1, description="of a user's, up to which all are looked at")
+    max_indexes: int = Field(default=64, ge=0, description="users who get an index beyond that, at most")
+
+
 class WorkSettings(_Section):
     """Background work."""
 
@@ -119,6 +126,7 @@ class Settings(_Section):
     digest: DigestSettings = Field(default_factory=DigestSettings)
     files: FileSettings = Field(default_factory=FileSettings)
     recall: RecallSettings = Field(default_factory=RecallSettings)
+    vectors: VectorSettings = Field(default_factory=VectorSettings)
     work: WorkSettings = Field(default_factory=WorkSettings)
 
     @property

@@ -168,10 +168,12 @@ class NeuroMemory(Managing, History, Thinking, Owning, Moving, Spaces, Rederivin
         try:
             await schema.prepare(database, migrate=self._auto_migrate)
             space = await vectors.open_space(database, self._embedding)
+            rooms = Rooms(self._parts, database, space)
+            if self._works:
+                await rooms.indexer.look()
         except BaseException:
             await database.close()
             raise
-        rooms = Rooms(self._parts, database, space)
         if self._works:
             rooms.worker.start()
         return rooms

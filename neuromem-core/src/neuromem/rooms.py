@@ -21,10 +21,11 @@ from neuromem.ingest.reembedding import Reembedder
 from neuromem.ingest.reextraction import Reextraction
 from neuromem.ingest.service import IngestService
 from neuromem.recall.service import QueryEmbeddings, RecallService
-from neuromem.store import digesting, extraction
+from neuromem.store import approximate, digesting, extraction
 from neuromem.store.access import Accesses
 from neuromem.store.reader import Search
 from neuromem.store.vectors import Spaces
+from neuromem.work.indexing import Indexer
 from neuromem.work.worker import Worker
 
 if TYPE_CHECKING:
@@ -84,11 +85,15 @@ class Rooms:
             database, settings, llm=parts.llm, related=Related(database, self.recall, settings.digest),
             observers=observers, clock=parts.clock, wake=lambda: self.worker.wake(),
         )  # fmt: skip
+        self.indexer = Indexer(database, settings.vectors)
         self.worker = Worker(
             database,
             settings.work,
             {
-                space.needs: Embedder(database, parts.embedding, space, observers),
+                space.needs: Embedder(
+                    database, parts.embedding, space, observers, exact_limit=settings.vectors.exact_limit
+                ),
+                approximate.NEEDS: self.indexer,
                 **extractors,
                 **({objects.needs: objects} if objects else {}),
                 **({digesting.NEEDS: DigestHandler(database, thinking)} if parts.llm else {}),
@@ -113,6 +118,7 @@ class Rooms:
         self.reembedder = Reembedder(
             database, observers, settings.work, switched=self._switched,
             employ=lambda handlers: Worker(database, settings.work, handlers),
+            exact_limit=settings.vectors.exact_limit,
         )  # fmt: skip
         again = Reextraction(database, settings, list(extractors.values()), parts.clock, self.worker.wake)
         self.life = Life(

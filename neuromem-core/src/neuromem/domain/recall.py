@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from neuromem.plugin.ports import Reader
 
 Kind = Literal["message", "memory", "document"]
+VectorSearch = Literal["exact", "approximate"]
 KINDS: tuple[Kind, ...] = ("message", "memory", "document")
 
 
@@ -175,7 +176,11 @@ class Hit:
 
 
 class RecallItem(TypedDict):
-    """One item of ``merged``, ``vector_results``, ``bm25_results`` and ``conversation_results``."""
+    """One item of ``merged``, ``vector_results``, ``bm25_results`` and ``conversation_results``.
+
+    ``explain`` has ``arms`` (per retriever ``rank, score, evidence``, and for the vector arm ``search``: "exact" or
+    "approximate"), ``signals``, ``fused`` and ``kind``.
+    """
 
     id: str
     content: str
@@ -200,7 +205,7 @@ class GraphItem(TypedDict):
 
 
 class RecallResult(TypedDict):
-    """What ``recall()`` returns."""
+    """What ``recall()`` returns; ``explain`` says how the vector arm searched: ``{"vector": "exact"}``."""
 
     merged: list[RecallItem]
     vector_results: list[RecallItem]

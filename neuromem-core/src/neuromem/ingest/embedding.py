@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from neuromem.domain.background import CHINESE, ENGLISH
 from neuromem.errors import ProviderResponseError
-from neuromem.store import documents, index, jobs, memories, messages, vectors
+from neuromem.store import approximate, documents, index, jobs, memories, messages, vectors
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -20,12 +20,14 @@ class Embedder:
     """Embeds the entries of a claim."""
 
     def __init__(
-        self, database: Database, embedding: EmbeddingProvider, space: vectors.Space, observers: Observers
-    ) -> None:
+        self, database: Database, embedding: EmbeddingProvider, space: vectors.Space, observers: Observers,
+        *, exact_limit: int | None = None,
+    ) -> None:  # fmt: skip
         self._database = database
         self._embedding = embedding
         self._space = space
         self._observers = observers
+        self._exact_limit = exact_limit
         self._measured = space.background is not None
 
     async def __call__(self, claim: jobs.Claim) -> Mapping[int, Exception]:
@@ -42,6 +44,9 @@ class Embedder:
             await vectors.insert(
                 transaction, claim.user_id, self._space, [(e, v) for e, v in found if job_of[e] in held]
             )
+            newest = max((entry for entry, _ in found), default=0)
+            if self._exact_limit is not None and newest > self._exact_limit:
+                await approximate.ask_for(transaction, claim.user_id, self._exact_limit)
             await jobs.done(transaction, claim.only(held - failed.keys()))
         return failed
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from neuromem.errors import DatabaseUnavailableError
 from neuromem.ingest.embedding import Embedder
-from neuromem.store import index, jobs, spaces, vectors
+from neuromem.store import approximate, index, jobs, spaces, vectors
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -75,12 +75,14 @@ class Reembedder:
         self, database: Database, observers: Observers, settings: WorkSettings, *,
         employ: Callable[[Mapping[str, Any]], Workforce],
         switched: Callable[[vectors.Space, EmbeddingProvider, Embedder], None] = lambda *_: None,
+        exact_limit: int | None = None,
     ) -> None:  # fmt: skip
         self._database = database
         self._observers = observers
         self._settings = settings
         self._employ = employ
         self._switched = switched
+        self._exact_limit = exact_limit
         self._running: asyncio.Task[None] | None = None
         self._space: vectors.Space | None = None
         self._providers: list[EmbeddingProvider] = []
@@ -95,7 +97,9 @@ class Reembedder:
         if self._running is not None and not self._running.done():
             return
         self._space = known.space
-        embedder = Embedder(self._database, provider, known.space, self._observers)
+        embedder = Embedder(
+            self._database, provider, known.space, self._observers, exact_limit=self._exact_limit
+        )
         if known.state == "active":
             self._switched(known.space, provider, embedder)
             return
@@ -158,9 +162,11 @@ class Reembedder:
                 await self._all_know()
                 await spaces.enqueue(self._database, space)
             await self._until(lambda: spaces.switch(self._database, space))
+            self._switched(space, provider, embedder)  # at once: who asks now is answered by it
         finally:
             await worker.stop()
-        self._switched(space, provider, embedder)
+        if self._exact_limit is not None:
+            await approximate.ask(self._database, self._exact_limit)
         logger.info("Schema %r is searched by %s now.", self._database.schema, space)
 
     async def _all_know(self) -> None:

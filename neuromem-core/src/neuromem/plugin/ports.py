@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractAsyncContextManager
 
     from neuromem.domain.graph import Edge
-    from neuromem.domain.recall import About, Candidate, Fused, Hit, Query
+    from neuromem.domain.recall import About, Candidate, Fused, Hit, Query, VectorSearch
 
 
 class Reader(Protocol):
@@ -21,6 +21,10 @@ class Reader(Protocol):
 
     async def vector(self, query: Query) -> Sequence[Candidate]:
         """Return the entries nearest to the question's embedding, best cosine first."""
+        ...
+
+    def search(self, query: Query) -> VectorSearch:
+        """Return how `vector` found the nearest entries: by looking at all, or through an index that may miss some."""
         ...
 
     async def around(self, query: Query) -> Sequence[Candidate]:

@@ -19,8 +19,9 @@ EVERYTHING = 10_000  # candidates per retriever, when one that is far down is lo
 class Missing(TypedDict):
     """What became of one memory in one answer.
 
-    ``arms`` holds, per retriever, its rank and score there, or None where it was not found; ``rank`` is its place in
-    the answer, or None; ``dropped_by`` names what kept it out (None when it is in), and ``why`` says it in a sentence.
+    ``arms`` holds, per retriever, its rank and score there, or None where it was not found; under ``vector`` also
+    ``search``, how the answer was searched for: ``exact`` or ``approximate``. ``rank`` is its place in the answer, or
+    None; ``dropped_by`` names what kept it out (None when it is in), and ``why`` says it in a sentence.
     """
 
     id: str
@@ -41,6 +42,8 @@ async def explain(
     asked, _ = await service.run(query, min_relevance=min_relevance)
     deep, _ = await service.run(replace(query, limit=EVERYTHING, depth=EVERYTHING))
     arms = {name: _place(arm, memory_id) for name, arm in deep.arms.items()}
+    if (vector := arms.get("vector")) is not None:
+        vector["search"] = asked.search
     rank = next((i for i, found in enumerate(asked.merged, 1) if found.hit.id == memory_id), None)
     fused_rank = next((i for i, item in enumerate(deep.fused, 1) if item.id == memory_id), None)
     dropped_by, why = (None, f"It is in the answer, at rank {rank}.")
@@ -80,6 +83,13 @@ def _reason(
             f"Its relevance, {everywhere.relevance:.2f}, is below min_score, {min_relevance:.2f}.",
         )
     if not any(item.id == memory_id for item in asked.fused):
+        vector = _place(deep.arms.get("vector", ()), memory_id)
+        if asked.search == "approximate" and vector is not None and vector["rank"] <= query.depth:
+            return (
+                "approximate",
+                f"It is the vector arm's number {vector['rank']}, and the index over the many memories of this "
+                "user missed it; settings.vectors.exact_limit says from when on one is used.",
+            )
         return (
             "depth",
             f"Every retriever that found it had more than {query.depth} better candidates; raise "

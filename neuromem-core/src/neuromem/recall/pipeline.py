@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence, Set
 
     from neuromem.domain.graph import Edge
-    from neuromem.domain.recall import Hit, Kind, Query
+    from neuromem.domain.recall import Hit, Kind, Query, VectorSearch
     from neuromem.plugin.stages import Fusion, Reranker, Retriever, Scorer
 
 T = TypeVar("T", Candidate, Fused)
@@ -41,7 +41,10 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a run of the pipeline found: the merged list, each arm's list, what is stored about all of them."""
+    """What a run of the pipeline found: the merged list, each arm's list, what is stored about all of them.
+
+    ``search`` says how the vector arm searched, if it did.
+    """
 
     merged: Sequence[Found]
     arms: Mapping[str, Sequence[Candidate]]
@@ -49,6 +52,7 @@ class Outcome:
     skipped: Sequence[str]
     fused: Sequence[Fused] = ()
     relations: Sequence[Edge] = ()
+    search: VectorSearch | None = None
 
 
 class Pipeline:

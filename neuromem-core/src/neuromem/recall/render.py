@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from neuromem.domain.recall import GraphItem, RecallItem, RecallResult
 
@@ -27,6 +27,8 @@ def result(outcome: Outcome, about: About, *, limit: int, explain: bool) -> Reca
         graph_context=[str(edge) for edge in outcome.relations],
         user_profile=dict(about.profile), pending=about.pending,
     )  # fmt: skip
+    if explain and outcome.search:
+        answer["explain"] = {"vector": outcome.search}
     if outcome.skipped:
         answer["skipped"] = list(outcome.skipped)
     return answer
@@ -39,6 +41,8 @@ def _merged_item(found: Found, outcome: Outcome, *, explain: bool) -> RecallItem
     if explain:
         key = (found.hit.kind, found.hit.id)
         arms = {name: _in_arm(outcome.arms[name], key) for name in sorted(ranks)}
+        if "vector" in arms and outcome.search:
+            arms["vector"]["search"] = outcome.search
         item["explain"] = {
             "fused": found.hit.score,
             "arms": arms,
@@ -53,7 +57,7 @@ def _relation(edge: Edge) -> GraphItem:
     return GraphItem(subject=edge.source_id, relation=relation, object=edge.target_id, content=str(edge))
 
 
-def _in_arm(arm: Sequence[Candidate], key: tuple[Kind, str]) -> dict[str, float | None]:
+def _in_arm(arm: Sequence[Candidate], key: tuple[Kind, str]) -> dict[str, Any]:
     """Return a candidate's rank in an arm, its score there, and what it gave to fusion."""
     rank, candidate = next((i, c) for i, c in enumerate(arm, start=1) if (c.kind, c.id) == key)
     evidence = candidate.score if candidate.evidence is None else candidate.evidence

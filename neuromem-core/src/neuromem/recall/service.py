@@ -141,7 +141,8 @@ class RecallService:
                 query = replace(query, reader=reader)
                 outcome = await self.pipeline.run(query, min_relevance=min_relevance, skip_errors=skip_errors)
                 relations = await reader.relations(query) if "graph" in outcome.arms else ()
-                return replace(outcome, relations=relations), await reader.about(query)
+                search = reader.search(query) if "vector" in outcome.arms else None
+                return replace(outcome, relations=relations, search=search), await reader.about(query)
         finally:
             for task in embedded.values():
                 task.cancel()

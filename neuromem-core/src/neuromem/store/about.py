@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from neuromem.domain.profile import PROFILE
 from neuromem.domain.recall import About
-from neuromem.store import kv, vectors
+from neuromem.store import approximate, kv, vectors
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -27,19 +27,23 @@ ABOUT = """
            ARRAY(SELECT name FROM {s}.speakers WHERE user_id = :user
                  ORDER BY messages DESC, name LIMIT :speakers) AS speakers,
            (SELECT count(*) FROM {s}.jobs
-            WHERE user_id = :user AND NOT dead AND kind NOT IN ('object', 'digest', 'reembed')
+            WHERE user_id = :user AND NOT dead AND kind NOT IN ('object', 'digest', 'reembed', 'index')
               AND needs <> ALL(ARRAY(SELECT 'space:' || space FROM {s}.spaces WHERE NOT active))) AS pending,
            (SELECT json_object_agg(key, value ORDER BY key) FROM {s}.kv
-            WHERE user_id = :user AND namespace = :namespace AND {visible}) AS profile
+            WHERE user_id = :user AND namespace = :namespace AND {visible}) AS profile,
+           CASE WHEN u.last_entry > CAST(:exact_limit AS bigint) THEN {indexed} ELSE false END AS indexed
     FROM (SELECT) AS one LEFT JOIN {s}.users u ON u.user_id = :user LEFT JOIN {s}.spaces s ON s.active
-"""
+""".replace("{indexed}", approximate.READY)
 
 
-def about(user_id: str, as_of: datetime | None) -> tuple[str, dict[str, Any]]:
-    """Return the statement that reads what is known of a user, in one row, and its parameters."""
+def about(user_id: str, as_of: datetime | None, exact_limit: int) -> tuple[str, dict[str, Any]]:
+    """Return what reads, in one row, what is known of a user, and its parameters.
+
+    ``indexed`` tells whether a user of more than ``exact_limit`` entries has an index of their own.
+    """
     condition, params = kv.visible(as_of)
     return ABOUT.replace("{visible}", condition), {
-        "user": user_id, "speakers": SPEAKERS, "namespace": PROFILE, **params
+        "user": user_id, "speakers": SPEAKERS, "namespace": PROFILE, "exact_limit": exact_limit, **params
     }  # fmt: skip
 
 
@@ -64,14 +68,20 @@ class _Last(Generic[T]):
 class Known:
     """What is known of the users who asked last."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, exact_limit: int) -> None:
         self._database = database
+        self.exact_limit = exact_limit
+        self._indexed: _Last[bool] = _Last()
         self._abouts: _Last[About] = _Last()
         self._middles: _Last[tuple[int, int, Middle]] = _Last()
 
     def last(self, user_id: str) -> About | None:
         """Return what the last answer knew of a user."""
         return self._abouts.get(user_id)
+
+    def indexed(self, user_id: str) -> bool:
+        """Tell whether a user's vectors were so many that they had an index of their own, when last asked."""
+        return self._indexed.get(user_id) or False
 
     async def before(self, user_id: str) -> About:
         """Return what the last answer knew of a user, else read it.
@@ -87,7 +97,7 @@ class Known:
 
     async def read(self, transaction: Transaction, user_id: str, as_of: datetime | None) -> About:
         """Read what is known of a user, the profile as it was ``as_of``."""
-        sql, params = about(user_id, as_of)
+        sql, params = about(user_id, as_of, self.exact_limit)
         return self.learn(user_id, (await transaction.all(sql, params))[0])
 
     def learn(self, user_id: str, row: Row) -> About:
@@ -98,6 +108,7 @@ class Known:
             space=row["space"], background=row["background"],
         )  # fmt: skip
         self._abouts.put(user_id, known)
+        self._indexed.put(user_id, row.indexed)
         return known
 
     async def middle(

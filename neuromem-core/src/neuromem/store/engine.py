@@ -97,7 +97,7 @@ class Transaction:
         return int(number) if number.isdigit() else 0
 
 
-def _quoted(text: str) -> str:
+def quoted(text: str) -> str:
     """Return a literal that reads the same whatever standard_conforming_strings says."""
     return "E'" + text.replace("\\", "\\\\").replace("'", "''") + "'"
 
@@ -123,9 +123,11 @@ class Database:
         self.target = target
         self.schema = schema
         self.search_path = "public"  # quoted where needed
+        self.pgvector = (0, 7)
         self._statements: dict[str, tuple[str, tuple[str, ...]]] = {}
         self._echo = echo
         self.engine = _engine(target, pooler=pooler)
+        self._pooler = pooler
         self.pool = Pool(partial(_connect, target, pooler), pool_size)
 
     def statement(self, sql: str, params: Mapping[str, Any] | None) -> tuple[str, list[Any]]:
@@ -167,7 +169,7 @@ class Database:
     async def _begin(self, begin: str, settings: Mapping[str, str]) -> AsyncIterator[Transaction]:
         """Begin with the settings made, in one message: each round trip costs more than what it asks for."""
         values = {"search_path": self.search_path, **settings}
-        made = ", ".join(f"set_config({_quoted(k)}, {_quoted(v)}, true)" for k, v in values.items())
+        made = ", ".join(f"set_config({quoted(k)}, {quoted(v)}, true)" for k, v in values.items())
         with self.translated():
             driver = await self._open(f"{begin}; SELECT {made}")
         try:
@@ -181,6 +183,20 @@ class Database:
             await asyncio.shield(self._roll_back(driver))
             raise
         self.pool.give_back(driver)
+
+    async def outside(self, sql: str, settings: Mapping[str, str] | None = None) -> None:
+        """Run a statement that allows no transaction around it, on a connection of its own.
+
+        ``settings`` are left out behind a pooler, where they would reach others.
+        """
+        with self.translated():
+            driver = await _connect(self.target, self._pooler)
+            try:
+                for name, value in (settings or {}).items() if self._pooler is None else ():
+                    await driver.execute(f"SET {name} = {quoted(value)}")
+                await driver.execute(sql.replace("{s}", f'"{self.schema}"'))
+            finally:
+                await asyncio.shield(driver.close())
 
     async def _open(self, begin: str) -> asyncpg.Connection:
         """Return a connection in a transaction.

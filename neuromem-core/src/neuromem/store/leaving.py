@@ -10,7 +10,7 @@ from hashlib import blake2b
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
-from neuromem.store import catalogue
+from neuromem.store import approximate, catalogue
 
 if TYPE_CHECKING:
     from neuromem.store.engine import Database, Transaction
@@ -71,6 +71,7 @@ async def delete(database: Database, user_id: str) -> dict[str, int]:
                 },
             )  # fmt: skip
             await transaction.run(SCOPE, {"scope": ""})
+    await approximate.forget(database, user_id)
     return dict(sorted(deleted.items()))
 
 

@@ -13,7 +13,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from neuromem.store import lexical, vectors, visible
+from neuromem.store import approximate, lexical, vectors, visible
 from neuromem.store.about import about
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from neuromem.domain.recall import Query
     from neuromem.store.engine import Transaction
     from neuromem.store.rows import Row
-    from neuromem.store.vectors import Middle
+    from neuromem.store.vectors import Middle, Space
 
 REACH = 2  # turns before and after a found one that come along
 
@@ -53,7 +53,7 @@ FIND = """
         SELECT * FROM found
         {made}
     )
-    SELECT known.*, f.*{asked}
+    SELECT known.*, f.*, {reached} AS reached{asked}
     FROM ({known}) AS known, (
         SELECT array_agg(a.kind::text) AS kinds, array_agg(a.item::text) AS items,
                array_agg(a.session_id) AS sessions, array_agg(a.position) AS positions,
@@ -85,6 +85,7 @@ FOUND = ("kinds", "items", "sessions", "positions", "extracted", "scores", "shar
 ASKED = ", -(CAST(:vector AS halfvec) <#> CAST(:middle AS halfvec)) AS asked"
 
 BY_MEANING = "UNION SELECT entry FROM near"
+REACHED = "(SELECT count(*) FROM near)"
 
 COMPARE = """
         SELECT -(v.v <#> CAST(:vector AS halfvec)) AS cosine, -(v.v <#> CAST(:middle AS halfvec)) AS common
@@ -120,7 +121,7 @@ class Probed(NamedTuple):
 class Meaning:
     """A question's vector in its space, and the middle of the user's vectors."""
 
-    space: int
+    space: Space
     literal: str
     middle: Middle
 
@@ -132,6 +133,8 @@ async def run(
     tokens: Sequence[str],
     topical: Set[str],
     meaning: Meaning | None,
+    through_index: bool,
+    exact_limit: int,
     bm25: BM25Settings,
     made: bool = False,
 ) -> tuple[Row, list[Probed]]:
@@ -139,15 +142,20 @@ async def run(
 
     With ``made`` the memories made of the messages that were found come along.
 
-    The first is the row of `about`, to be read by `Known.learn`.
+    The first is a row of `about`, for `Known.learn`, and with how many were ``reached`` by meaning: fewer than asked
+    for only ``through_index``, or when there are no more.
     """
     counts = Counter(tokens)
     condition, params = visible.condition(query.filters)
-    known, whose = about(query.user_id, query.filters.as_of)
+    known, whose = about(query.user_id, query.filters.as_of, exact_limit)
     past = query.filters.as_of is not None
     expressions = [lexical.expressions(tokens=bool(counts), past=past)]
     if meaning is not None:
-        expressions.append(vectors.near(condition=condition, past=past))
+        expressions.append(
+            approximate.near(meaning.space, condition=condition)
+            if through_index
+            else vectors.near(condition=condition, past=past)
+        )
     join = "JOIN {s}.entries e ON e.user_id = :user AND e.entry = s.entry" if condition else ""
     sql = (
         ("WITH " + ",".join(expressions) + FIND)
@@ -158,6 +166,7 @@ async def run(
         .replace("{compare}", COMPARE if meaning else NO_COMPARE)
         .replace("{condition}", condition or "true")
         .replace("{known}", known)
+        .replace("{reached}", REACHED if meaning else "0")
     )
     values: dict[str, Any] = {
         "user": query.user_id, "kinds": visible.kinds(query.filters), "depth": query.depth, "reach": REACH,
@@ -165,7 +174,7 @@ async def run(
         "topical": [term in topical for term in counts], "k1": bm25.k1, "b": bm25.b, **params, **whose,
     }  # fmt: skip
     if meaning is not None:
-        values |= {"space": meaning.space, "vector": meaning.literal, "middle": meaning.middle.literal}
+        values |= {"space": meaning.space.space, "vector": meaning.literal, "middle": meaning.middle.literal}
     row = (await transaction.all(sql, values))[0]
     contrast = _Contrast(row["asked"], meaning.middle.square) if meaning else None
     return row, [

@@ -14,7 +14,7 @@ from neuromem.domain.graph import name_key, names_in
 from neuromem.domain.recall import Candidate, Hit
 from neuromem.domain.tokens import tokenize
 from neuromem.errors import EmbeddingSpaceError, NotFoundError
-from neuromem.store import graph, probe, vectors, visible
+from neuromem.store import approximate, graph, probe, vectors, visible
 from neuromem.store.about import Known
 from neuromem.store.engine import LOOKUPS, LOOKUPS_OF_FEW
 from neuromem.store.index import NAME_OF
@@ -25,10 +25,12 @@ if TYPE_CHECKING:
 
     from neuromem.config import Settings
     from neuromem.domain.graph import Edge
-    from neuromem.domain.recall import About, Fused, Query
+    from neuromem.domain.recall import About, Fused, Query, VectorSearch
     from neuromem.store.engine import Database, Transaction
     from neuromem.store.probe import Probed
     from neuromem.store.rows import Row
+
+    Run = Callable[..., Awaitable[tuple[Row, list[Probed]]]]
 
 # One part per kind: what is not asked for is not planned.
 LOAD = {
@@ -81,7 +83,6 @@ RELATED = """
 
 RELATIONS = 50  # that a question may bring along
 FIRST_PERSON = re.compile(r"\b(?:i|me|my|mine|myself)\b|我", re.IGNORECASE)
-FEW = 20_000  # entries of a user that are few
 FULL = 0.75  # contrast that makes certain: ten standard deviations of unrelated pairs of e5 on LoCoMo
 
 
@@ -106,6 +107,8 @@ class StoreReader:
         self._about: About | None = None
         self._relations: list[Edge] | None = None
         self._literals: dict[tuple[int, str], asyncio.Task[str | None]] = {}
+        self._indexed = False  # and the transaction was begun to use it
+        self._searches: dict[str, VectorSearch] = {}
         self._probes: list[tuple[Query, bool, asyncio.Task[list[tuple[Probed, float]]]]] = []
 
     async def lexical(self, query: Query) -> Sequence[Candidate]:
@@ -132,6 +135,10 @@ class StoreReader:
         ]
         found.sort(key=_best_first)
         return found
+
+    def search(self, query: Query) -> VectorSearch:
+        """Return how the nearest entries were found."""
+        return self._searches.get(query.topic or query.text, "exact")
 
     async def around(self, query: Query) -> Sequence[Candidate]:
         """Return the turns before and after what words and meaning found, in the order of the conversation."""
@@ -239,11 +246,11 @@ class StoreReader:
                 meaning = await self._meaning(transaction, query, about, space, vector)
                 run = partial(
                     probe.run, transaction, tokens=tokens, topical=topical, meaning=meaning,
-                    bm25=self._settings.bm25,
+                    exact_limit=self._known.exact_limit, bm25=self._settings.bm25,
                 )  # fmt: skip
                 hides = _hides(query, about)
                 asked = _with_hidden(query, twice=hides)
-                row, found = await run(asked, made=hides)
+                row, found = await self._found(transaction, asked, partial(run, made=hides), meaning)
                 before, about = about, self._known.learn(query.user_id, row)
                 self._about = about
                 if vector is not None and about.space != space.space:
@@ -258,7 +265,8 @@ class StoreReader:
                 found = [entry._replace(hidden=entry.extracted) for entry in found]
                 if _short(found, asked.depth, query.limit):
                     known = {(entry.kind, entry.item) for entry in found}
-                    found += [e for e in (await run(query))[1] if (e.kind, e.item) not in known]
+                    _, shown = await self._found(transaction, query, run, meaning)
+                    found += [entry for entry in shown if (entry.kind, entry.item) not in known]
         trust = meaning.middle.share if meaning else 0.0
         return [(entry, _relevance(entry, trust, about.background)) for entry in found]
 
@@ -276,12 +284,37 @@ class StoreReader:
         if vector is None:
             return None
         middle = await self._known.middle(transaction, query.user_id, space.space, about.last_entry)
-        return probe.Meaning(space.space, vector, middle) if middle is not None else None
+        return probe.Meaning(space, vector, middle) if middle is not None else None
 
-    def _planned(self) -> Mapping[str, str]:
+    async def _found(
+        self, transaction: Transaction, query: Query, run: Run, meaning: probe.Meaning | None
+    ) -> tuple[Row, list[Probed]]:
+        """Run the probe, through the index where too many pass; exactly, when that gives fewer than asked for."""
+        text = query.topic or query.text
+        if meaning is not None and await self._too_many(transaction, query):
+            row, found = await run(query, through_index=True)
+            if row.reached >= query.depth:
+                self._searches[text] = "approximate"
+                return row, found
+        self._searches.setdefault(text, "exact")
+        return await run(query, through_index=False)
+
+    async def _too_many(self, transaction: Transaction, query: Query) -> bool:
+        """Tell whether an index is to find the nearest: there is one, and too many pass to look at all of them."""
+        return (
+            self._indexed
+            and query.filters.as_of is None
+            and query.depth <= approximate.MAX_DEPTH
+            and await approximate.many_pass(transaction, query, self._known.exact_limit)
+        )
+
+    def _planned(self, query: Query) -> Mapping[str, str]:
         """Return how to plan: a user of many rows is worth a plan of its own, and parallel processes."""
         about = self._known.last(self._user_id)
-        return LOOKUPS_OF_FEW if about is not None and about.last_entry <= FEW else LOOKUPS
+        if about is not None and about.last_entry <= self._known.exact_limit:
+            return LOOKUPS_OF_FEW
+        self._indexed = self._known.indexed(self._user_id)
+        return approximate.planned(self._database, 2 * query.depth) if self._indexed else LOOKUPS
 
     async def _vector(self, query: Query, space: vectors.Space) -> str | None:
         """Return the question's vector as a literal, made once per space and text."""
@@ -307,7 +340,7 @@ class StoreReader:
             if self._transaction is None:
                 self._transaction = await self._stack.enter_async_context(
                     self._database.reader(
-                        self._user_id, self._settings.recall.timeout, settings=self._planned()
+                        self._user_id, self._settings.recall.timeout, settings=self._planned(query)
                     )
                 )
             try:
@@ -358,7 +391,7 @@ class Search:
         self._database = database
         self._settings = settings
         self._spaces = spaces
-        self._known = Known(database)
+        self._known = Known(database, settings.vectors.exact_limit)
 
     async def before(self, user_id: str) -> About:
         """Return what is known of a user before anything is looked for."""

@@ -57,7 +57,7 @@ async def prepare(database: Database, *, migrate: bool) -> None:
                 key = int.from_bytes(blake2b(database.schema.encode(), digest_size=8).digest(), signed=True)
                 await connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": key})
                 await _create_extension(connection)
-            database.search_path = await _extension_schema(connection)
+            database.pgvector, database.search_path = await _extension(connection)
             plan = await connection.run_sync(_plan, database.schema)
             if plan.pending and not migrate:
                 raise MigrationError(
@@ -140,19 +140,20 @@ async def _installed(connection: AsyncConnection) -> tuple[str, str] | None:
     return None if row is None else (row[0], row[1])
 
 
-async def _extension_schema(connection: AsyncConnection) -> str:
+async def _extension(connection: AsyncConnection) -> tuple[tuple[int, int], str]:
     found = await _installed(connection)
     if found is None:
         raise MigrationError(
             "The database has no pgvector. An administrator must run, once: CREATE EXTENSION vector;"
         )
     version, schema = found
-    if tuple(int(part) for part in version.split(".")[:2]) < MIN_PGVECTOR:
+    major, minor = (int(part) for part in version.split(".")[:2])
+    if (major, minor) < MIN_PGVECTOR:
         raise MigrationError(
             f"The database has pgvector {version}; neuromem needs 0.7 or newer. After installing it, an "
             "administrator must run: ALTER EXTENSION vector UPDATE;"
         )
-    return schema
+    return (major, minor), schema
 
 
 async def _create_schema(connection: AsyncConnection, database: Database) -> None:

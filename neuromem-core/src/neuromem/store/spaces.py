@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from neuromem.errors import EmbeddingSpaceError, NotFoundError
-from neuromem.store import vectors
+from neuromem.store import approximate, vectors
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
@@ -314,6 +314,7 @@ async def drop(database: Database, space: Space) -> int:
         await transaction.run(LOCK)
         await transaction.run(FORGET_WORK, {"needs": [fills(space), space.needs]})
         await transaction.run("DELETE FROM {s}.spaces WHERE space = :space", {"space": space.space})
+    await approximate.sweep(database)
     return deleted
 
 

@@ -106,6 +106,14 @@ async def open_space(database: Database, embedding: EmbeddingProvider) -> Space:
     return space
 
 
+async def active(database: Database) -> Space:
+    """Return the space that is searched in now."""
+    async with database.worker() as transaction:
+        row = await transaction.first(ACTIVE)
+    assert row is not None  # since the schema was first opened
+    return space_of(row)
+
+
 def space_of(row: Row) -> Space:
     """Return the space that a row of `ACTIVE` describes."""
     return Space(row.space, row.provider, row.model, row.dims, row.revision, row.background)
