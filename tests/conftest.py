@@ -116,8 +116,10 @@ async def database(database_url: str) -> AsyncIterator[Database]:
 async def opened(address: str, **arguments: Any) -> AsyncIterator[NeuroMemory]:
     """A NeuroMemory with the hashing embedding unless told otherwise, without the machine's plugins' defaults.
 
-    Without an LLM nothing is extracted, though the local plugin's rules would be there.
+    Without an LLM nothing is extracted, though the local plugin's rules would be there. Digests are asked for by the
+    tests that want them: the model of another test has no answer.
     """
+    arguments.setdefault("reflection_interval", 0)
     arguments.setdefault("embedding", HashEmbedding())
     arguments.setdefault("llm", "none")
     arguments.setdefault("auto_extract", arguments["llm"] != "none" or "plugins" in arguments)
