@@ -23,13 +23,22 @@ from neuromem_siliconflow.reranker import SiliconFlowReranker
 FAST = Retry(attempts=2, backoff=0.001)
 
 
-def embeddings(request: Request) -> Reply:
-    """Embed each text by its hash, and answer in another order than it was asked."""
+def embeddings(request: Request, most: int) -> Reply:
+    """Embed each text by its hash, and answer in another order than it was asked; refuse too many at once."""
+    texts = request.json["input"]
+    if len(texts) > most:
+        return Reply({"error": {"message": f"at most {most}"}}, status=422)
     data = [
         {"index": n, "embedding": [b / 255 for b in blake2b(text.encode(), digest_size=16).digest()]}
-        for n, text in enumerate(request.json["input"])
+        for n, text in enumerate(texts)
     ]
     return Reply({"data": data[::-1]})
+
+
+def judge(question: str, document: str) -> float:
+    """Return the share of the question's words in a document."""
+    asked = set(question.lower().split())
+    return len(asked & set(document.lower().split())) / (len(asked) or 1)
 
 
 class TestOpenAIEmbedding(HttpContract, EmbeddingContract):
@@ -37,7 +46,7 @@ class TestOpenAIEmbedding(HttpContract, EmbeddingContract):
         return OpenAIEmbedding(self.secret, base_url=url, dims=16, retry=FAST, env={})
 
     def answer(self, request: Request) -> Reply:
-        return embeddings(request)
+        return embeddings(request, 2048)
 
 
 class TestSiliconFlowEmbedding(HttpContract, EmbeddingContract):
@@ -45,7 +54,7 @@ class TestSiliconFlowEmbedding(HttpContract, EmbeddingContract):
         return SiliconFlowEmbedding(self.secret, base_url=url, dims=16, retry=FAST, env={})
 
     def answer(self, request: Request) -> Reply:
-        return embeddings(request)
+        return embeddings(request, 32)
 
 
 class TestOpenAILLM(HttpContract, LLMContract):
@@ -65,8 +74,10 @@ class TestSiliconFlowReranker(HttpContract, RerankerContract):
         return SiliconFlowReranker(self.secret, base_url=url, retry=FAST, env={})
 
     def answer(self, request: Request) -> Reply:
-        count = len(request.json["documents"])
-        return Reply({"results": [{"index": n, "relevance_score": 1 / (n + 1)} for n in range(count)]})
+        """Answer best first, as the vendor does."""
+        found = [judge(request.json["query"], document) for document in request.json["documents"]]
+        results = [{"index": n, "relevance_score": score} for n, score in enumerate(found)]
+        return Reply({"results": sorted(results, key=lambda result: -result["relevance_score"])})
 
 
 @pytest.mark.parametrize("name", ["neuromem-openai", "neuromem-siliconflow", "neuromem-s3", "neuromem-local"])

@@ -8,8 +8,15 @@ import pytest
 
 from neuromem.plugin.http import Retry
 from neuromem.testing import HashEmbedding, MemoryStorage, ScriptedLLM
-from neuromem.testing.contracts import DatabaseContract, EmbeddingContract, LLMContract, StorageContract
+from neuromem.testing.contracts import (
+    DatabaseContract,
+    EmbeddingContract,
+    ExtractorContract,
+    LLMContract,
+    StorageContract,
+)
 from neuromem_local import FolderStorage, LightEmbedding, LocalEmbedding
+from neuromem_local.rules import RulesExtractor
 from neuromem_local.server import EmbeddedPostgres
 from neuromem_s3 import S3Storage
 from tests.support.s3_server import ACCESS_KEY, SECRET_KEY, S3Server
@@ -18,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from neuromem.plugin import DatabaseProvider, EmbeddingProvider, LLMProvider, ObjectStorage
+    from neuromem.plugin import DatabaseProvider, EmbeddingProvider, Extractor, LLMProvider, ObjectStorage
     from tests.conftest import Server
 
 
@@ -82,6 +89,12 @@ class TestS3Storage(StorageContract):
     def storage(self, s3: S3Server) -> ObjectStorage:
         retry = Retry(attempts=2, backoff=0.05)
         return S3Storage(s3.url, ACCESS_KEY, SECRET_KEY, "kit", create_bucket=True, retry=retry, env={})
+
+
+class TestRules(ExtractorContract):
+    @pytest.fixture
+    def extractor(self) -> Extractor:
+        return RulesExtractor()
 
 
 class TestEmbeddedPostgres(DatabaseContract):

@@ -7,17 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from neuromem import builtin
 from neuromem.ingest.llm import LLMExtractor
-from neuromem.plugin import Observer
-from neuromem.recall.fusion import NormalizedFusion, ReciprocalRankFusion
-from neuromem.recall.retrievers import ConversationRetriever, LexicalRetriever, VectorRetriever
-from neuromem.recall.scoring import (
-    EmotionScorer,
-    ImportanceScorer,
-    RecencyScorer,
-    SpeakerScorer,
-    TimeScorer,
-)
+from neuromem.plugin import Context, Observer
+from neuromem.store import index, relate
 from neuromem.testing import ScriptedLLM
 from neuromem.testing.contracts import (
     ExtractorContract,
@@ -27,46 +20,49 @@ from neuromem.testing.contracts import (
     RetrieverContract,
     ScorerContract,
 )
+from tests.support.relations import edge
 
 if TYPE_CHECKING:
-    from neuromem.plugin import Extractor, Fusion, Retriever, Scorer
+    from collections.abc import Sequence
+
+    from neuromem.domain.messages import Message
+    from neuromem.memory import NeuroMemory
+    from neuromem.plugin import Extractor, Fusion, Retriever, Scorer, StageSpec
 
 
-class TestNormalizedFusion(FusionContract):
-    @pytest.fixture
-    def fusion(self) -> Fusion:
-        return NormalizedFusion()
+def built(specs: list[StageSpec[Any]]) -> list[Any]:
+    """Return what the core's plugin offers, as parameters: what is added there is tested here."""
+    return [pytest.param(spec.factory(Context(env={})), id=spec.name) for spec in specs]
 
 
-class TestReciprocalRankFusion(FusionContract):
-    @pytest.fixture
-    def fusion(self) -> Fusion:
-        return ReciprocalRankFusion()
-
-
-class TestScorers(ScorerContract):
-    @pytest.fixture(params=[RecencyScorer, SpeakerScorer, TimeScorer, ImportanceScorer, EmotionScorer])
-    def scorer(self, request: pytest.FixtureRequest) -> Scorer:
-        made: Scorer = request.param()
+class TestFusions(FusionContract):
+    @pytest.fixture(params=built(builtin.neuromem_fusions()))
+    def fusion(self, request: pytest.FixtureRequest) -> Fusion:
+        made: Fusion = request.param
         return made
 
 
-class TestLexicalRetriever(RetrieverContract):
-    @pytest.fixture
-    def retriever(self) -> Retriever:
-        return LexicalRetriever()
+class TestScorers(ScorerContract):
+    @pytest.fixture(params=built(builtin.neuromem_scorers()))
+    def scorer(self, request: pytest.FixtureRequest) -> Scorer:
+        made: Scorer = request.param
+        return made
 
 
-class TestVectorRetriever(RetrieverContract):
-    @pytest.fixture
-    def retriever(self) -> Retriever:
-        return VectorRetriever()
+class TestRetrievers(RetrieverContract):
+    @pytest.fixture(params=built(builtin.neuromem_retrievers()))
+    def retriever(self, request: pytest.FixtureRequest) -> Retriever:
+        made: Retriever = request.param
+        return made
 
-
-class TestConversationRetriever(RetrieverContract):
-    @pytest.fixture
-    def retriever(self) -> Retriever:
-        return ConversationRetriever()
+    async def prepare(self, memory: NeuroMemory, messages: Sequence[Message]) -> None:
+        """Relate the user to the place of work, as extraction would."""
+        memory.graph_enabled = True
+        user = messages[0].user_id
+        edges = [edge(user, "works_at", "Google", sources=[message.id for message in messages])]
+        async with memory._open_rooms.database.user(user) as transaction:
+            now = (await index.begin(transaction, user)).now
+            await relate.relate(transaction, user, edges, now, {"by": "extraction"})
 
 
 class TestLLMExtractor(ExtractorContract):

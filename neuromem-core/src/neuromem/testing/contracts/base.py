@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import gc
 import logging
+import threading
 import traceback
 import warnings
 from typing import TYPE_CHECKING, Any, Never
@@ -32,10 +33,12 @@ async def close(subject: Any) -> None:
 class Contract:
     """The common part; ``subject`` is what is tested, `use` makes a typical call.
 
-    ``secret`` is the key or password that the subject was built with: it must never be shown.
+    ``secret`` is the key or password that the subject was built with: it must never be shown. What takes longer than
+    ``patience`` seconds has failed: a call that waits for ever is a bug, too.
     """
 
     secret: str | None = None
+    patience: float = 60.0
 
     @pytest.fixture
     def subject(self) -> Any:
@@ -50,17 +53,24 @@ class Contract:
         """Do the work on an event loop of its own, and close the subject there."""
 
         async def whole() -> Any:
-            try:
-                return await work(subject)
-            finally:
-                await close(subject)
+            async with asyncio.timeout(self.patience):
+                try:
+                    return await work(subject)
+                finally:
+                    await close(subject)
 
         return asyncio.run(whole())
 
     def test_it_works_on_two_event_loops_one_after_the_other(self, subject: Any) -> None:
-        """A connection or lock that belongs to the first loop must not be used on the second."""
-        self.run(subject, self.use)
-        self.run(subject, self.use)
+        """A connection or lock of the first loop is not used on the second, whether it was closed or not."""
+
+        async def together() -> None:
+            async with asyncio.timeout(self.patience):
+                await asyncio.gather(*(self.use(subject) for _ in range(3)))
+
+        asyncio.run(together())
+        self.run(subject, lambda _: together())
+        self.run(subject, lambda _: together())
 
     def test_calls_at_the_same_time_do_not_disturb_each_other(self, subject: Any) -> None:
         """One object serves many callers."""
@@ -98,7 +108,9 @@ class Contract:
         self.run(subject, reopened)
 
     def test_nothing_is_left_behind_when_it_is_closed(self, subject: Any) -> None:
-        """No task, no socket, no file."""
+        """No task, no thread, no socket, no file."""
+        gc.collect()  # what others left behind is not this one's
+        threads = set(threading.enumerate())
 
         async def alone(subject: Any) -> None:
             await self.use(subject)
@@ -112,6 +124,8 @@ class Contract:
             gc.collect()
         leaks = [str(warning.message) for warning in seen if warning.category is ResourceWarning]
         assert not leaks, leaks
+        running = {thread for thread in set(threading.enumerate()) - threads if not thread.daemon}
+        assert not running, f"threads that nobody ends: {running}"
 
     def test_its_secret_is_not_shown(self, subject: Any, caplog: pytest.LogCaptureFixture) -> None:
         """Not in its repr, not in those of its parts, not in the log, not in a traceback."""

@@ -6,6 +6,8 @@ import asyncio
 import logging
 import threading
 import traceback
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -17,7 +19,7 @@ from neuromem.errors import (
     ProviderUnavailableError,
     RateLimitError,
 )
-from neuromem.testing.contracts.base import Contract, missing
+from neuromem.testing.contracts.base import Contract, close, missing
 from neuromem.testing.http_server import HttpServer, Reply, Request, running_server
 
 if TYPE_CHECKING:
@@ -92,6 +94,15 @@ class HttpContract(Contract):
         assert error.retry_after == pytest.approx(7200)
         assert len(http_server.requests) == 1
 
+    def test_a_retry_after_that_is_a_date_is_understood(self, http_server: HttpServer, subject: Any) -> None:
+        """HTTP has both forms."""
+        back = datetime.now(UTC) + timedelta(hours=2)
+        headers = {"Retry-After": format_datetime(back, usegmt=True)}
+        http_server.always = Reply("slow down", status=429, headers=headers)
+        error = self.fail(subject, RateLimitError)
+        assert isinstance(error, RateLimitError)
+        assert error.retry_after == pytest.approx(7200, abs=120)
+
     @pytest.mark.parametrize(
         "reply", [Reply("down", status=503), Reply("cut", cut_after=1), Reply(cut_after=-1)]
     )
@@ -123,6 +134,20 @@ class HttpContract(Contract):
         with caplog.at_level(logging.DEBUG):
             error = self.fail(subject, AuthenticationError)
         self.assert_not_shown(*traceback.format_exception(error), repr(error), caplog.text)
+
+    def test_closing_one_leaves_the_others_open(self, http_server: HttpServer, subject: Any) -> None:
+        """Each closes what it opened: another one's connection stays."""
+        other = self.connect(http_server.url)
+
+        async def one_of_two(subject: Any) -> int:
+            await self.use(other)
+            await self.use(subject)
+            before = http_server.connections
+            await close(other)
+            await self.use(subject)
+            return http_server.connections - before
+
+        assert self.run(subject, one_of_two) == 0, "it had to connect anew"
 
     def test_a_call_that_is_cancelled_while_the_server_thinks_ends_at_once(
         self, http_server: HttpServer, subject: Any

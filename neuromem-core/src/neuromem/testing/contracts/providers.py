@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import copy
 import math
 from typing import TYPE_CHECKING, Any
@@ -11,6 +12,7 @@ import pytest
 from neuromem.errors import NotFoundError
 from neuromem.plugin.providers import ChatReply
 from neuromem.testing.contracts.base import Contract, missing
+from neuromem.testing.contracts.http import HttpContract
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
@@ -68,20 +70,32 @@ class EmbeddingContract(Contract):
         batch, alone = self.run(subject, both)
         for position, vector in enumerate(batch):
             assert cosine(vector, alone[position]) > 0.99, f"text {position} has another vector alone"
+        assert cosine(batch[0], batch[2]) < 0.999, "texts that say different things have one vector"
+
+    def test_texts_at_the_same_time_get_their_own_vectors(self, subject: EmbeddingProvider) -> None:
+        """What one caller embeds never reaches another one."""
+
+        async def both(subject: EmbeddingProvider) -> tuple[list[list[float]], list[list[float]]]:
+            together = await asyncio.gather(*map(subject.embed, _TEXTS))
+            return together, [await subject.embed(text) for text in _TEXTS]
+
+        for together, alone in zip(*self.run(subject, both), strict=True):
+            assert cosine(together, alone) > 0.99
 
     def test_long_batches_are_split_and_put_together_again(self, subject: EmbeddingProvider) -> None:
         """However many texts are given: one vector for each, in their order, as long as ``dims`` says."""
         texts = [f"note number {n} is about {_TEXTS[n % len(_TEXTS)]}" for n in range(self.many)]
+        places = (0, self.many // 3, self.many // 2, self.many - 2, self.many - 1)
 
-        async def both(subject: EmbeddingProvider) -> tuple[list[list[float]], list[float], list[float]]:
+        async def both(subject: EmbeddingProvider) -> tuple[list[list[float]], list[list[float]]]:
             vectors = await subject.embed_batch(texts)
-            return vectors, await subject.embed(texts[0]), await subject.embed(texts[-1])
+            return vectors, [await subject.embed(texts[place]) for place in places]
 
-        vectors, first, last = self.run(subject, both)
+        vectors, alone = self.run(subject, both)
         assert len(vectors) == len(texts)
         assert {len(vector) for vector in vectors} == {subject.dims}
-        assert cosine(vectors[0], first) > 0.99
-        assert cosine(vectors[-1], last) > 0.99
+        for place, vector in zip(places, alone, strict=True):
+            assert cosine(vectors[place], vector) > 0.99, f"text {place} has another vector alone"
 
     def test_vectors_are_finite_numbers_for_any_text(self, subject: EmbeddingProvider) -> None:
         """Blank, one letter, long, in any script."""
@@ -156,6 +170,22 @@ class LLMContract(Contract):
             return await subject.chat(self.messages, temperature=0.0, max_tokens=50, json_schema=schema)
 
         assert isinstance(self.run(subject, all_of_them), str)
+
+    def test_questions_at_the_same_time_are_not_mixed(
+        self, subject: LLMProvider, request: pytest.FixtureRequest
+    ) -> None:
+        """Each is sent as it was asked: an object that keeps the messages of a call mixes its users."""
+        if not isinstance(self, HttpContract):
+            pytest.skip("what is asked can be seen over HTTP only")
+        questions = [f"Is {number} prime?" for number in (101, 202, 303, 404)]
+
+        async def together(subject: LLMProvider) -> None:
+            await asyncio.gather(*(subject.chat([{"role": "user", "content": text}]) for text in questions))
+
+        self.run(subject, together)
+        sent = [asked.body.decode() for asked in request.getfixturevalue("http_server").requests]
+        for question in questions:
+            assert sum(question in body for body in sent) == 1, f"{question!r} was not asked once"
 
     def test_the_messages_are_left_alone(self, subject: LLMProvider) -> None:
         """They belong to the caller."""
@@ -242,6 +272,16 @@ class StorageContract(Contract):
             return await subject.download("kit/a")
 
         assert self.run(subject, twice) == b"second"
+
+    def test_objects_at_the_same_time_are_not_mixed(self, subject: ObjectStorage) -> None:
+        """Nor are those whose keys resemble each other."""
+        keys = ("kit/a", "kit/A", "kit/aa", "kit/a.txt", "kit-a")
+
+        async def there_and_back(subject: ObjectStorage) -> list[bytes]:
+            await asyncio.gather(*(subject.upload(key, key.encode()) for key in keys))
+            return await asyncio.gather(*map(subject.download, keys))
+
+        assert self.run(subject, there_and_back) == [key.encode() for key in keys]
 
     def test_what_is_deleted_is_gone(self, subject: ObjectStorage) -> None:
         """``delete()`` tells whether there was something."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import math
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,7 @@ from neuromem.testing.fakes import HashEmbedding
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from neuromem.domain.messages import Message
     from neuromem.domain.recall import RecallResult
     from neuromem.plugin.stages import Retriever
 
@@ -29,8 +31,10 @@ class _Watched:
     def __init__(self, retriever: Retriever) -> None:
         self._retriever = retriever
         self.answers: list[tuple[Query, Sequence[Candidate]]] = []
+        self.asked = asyncio.Event()
 
     async def candidates(self, query: Query) -> Sequence[Candidate]:
+        self.asked.set()
         found = await self._retriever.candidates(query)
         self.answers.append((query, found))
         return found
@@ -66,14 +70,34 @@ class RetrieverContract:
         """Return further settings of the `neuromem.NeuroMemory` that asks."""
         return {}
 
+    async def prepare(self, memory: NeuroMemory, messages: Sequence[Message]) -> None:
+        """Store what else the retriever reads beside these messages of one user; default: nothing."""
+
     def ask(
-        self, retriever: Retriever, url: str, settings: dict[str, Any], *users: str, **options: Any
+        self,
+        retriever: Retriever,
+        url: str,
+        settings: dict[str, Any],
+        *users: str,
+        at_once: bool = False,
+        cancel: bool = False,
+        **options: Any,
     ) -> tuple[list[tuple[Query, Sequence[Candidate]]], list[RecallResult], dict[str, set[str]]]:
-        """Store the contents for alice, and other ones for bob; ask for each user in turn.
+        """Store the contents for alice, and other ones for bob; ask for each user, in turn or at once.
+
+        With ``cancel`` a question that is given up half-way comes before.
 
         Returns what the retriever was asked and said, the answers, and per user the ids that exist.
         """
         watched = _Watched(retriever)
+
+        async def give_up(memory: NeuroMemory) -> None:
+            task = asyncio.ensure_future(memory.recall("alice", self.question))
+            await watched.asked.wait()
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+            watched.answers.clear()
 
         async def whole() -> tuple[list[RecallResult], dict[str, set[str]]]:
             owned: dict[str, set[str]] = {"alice": set(), "bob": set()}
@@ -86,12 +110,17 @@ class RetrieverContract:
                 auto_extract=False,
             ) as memory:
                 for user, prefix in (("alice", ""), ("bob", "Bob says: ")):
+                    messages = []
                     for content in self.contents:
-                        message = await memory.ingest(user, "user", prefix + content)
+                        messages.append(await memory.ingest(user, "user", prefix + content))
                         kept = await memory.add_memory(user, f"{prefix}{content}.")
-                        owned[user] |= {message.id, kept.id}
+                        owned[user] |= {messages[-1].id, kept.id}
+                    await self.prepare(memory, messages)
                 await memory.drain()
-                answers = [await memory.recall(user, self.question, **options) for user in users]
+                if cancel:
+                    await give_up(memory)
+                calls = [memory.recall(user, self.question, **options) for user in users]
+                answers = await asyncio.gather(*calls) if at_once else [await call for call in calls]
             await close(retriever)
             return answers, owned
 
@@ -117,8 +146,8 @@ class RetrieverContract:
     def test_users_see_their_own_only(
         self, retriever: Retriever, database_url: str, settings: dict[str, Any]
     ) -> None:
-        """Candidates belong to the user who asks."""
-        answers, _, owned = self.ask(retriever, database_url, settings, "alice", "bob")
+        """Candidates belong to the user who asks, also when two ask at the same time."""
+        answers, _, owned = self.ask(retriever, database_url, settings, "alice", "bob", "alice", at_once=True)
         for query, found in answers:
             assert {one.id for one in found} <= owned[query.user_id]
 
@@ -128,6 +157,14 @@ class RetrieverContract:
         """Nothing of one question is left in the next."""
         answers, _, _ = self.ask(retriever, database_url, settings, "alice", "bob", "alice")
         assert [one.id for one in answers[0][1]] == [one.id for one in answers[2][1]]
+
+    def test_it_works_on_two_event_loops_and_after_a_cancelled_question(
+        self, retriever: Retriever, database_url: str, settings: dict[str, Any]
+    ) -> None:
+        """Nothing that belongs to the first loop, or to a question that was given up, is used later."""
+        for _ in range(2):
+            answers, _, _ = self.ask(retriever, database_url, settings, "alice", cancel=True)
+            assert bool(answers[-1][1]) is self.finds_something
 
     def test_what_it_finds_reaches_the_answer(
         self, retriever: Retriever, database_url: str, settings: dict[str, Any]

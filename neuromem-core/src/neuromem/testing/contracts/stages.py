@@ -66,6 +66,7 @@ class ExtractorContract(Contract):
         given = window(*self.contents)
         found: Extraction = self.run(subject, lambda one: one.extract(given))
         assert isinstance(found, Extraction)
+        assert [*found.memories, *found.relations, *found.profile], "it finds nothing in `contents`"
         ids = {message.id for message in given.messages}
         items: list[ExtractedMemory | ExtractedRelation] = [*found.memories, *found.relations]
         for item in items:
@@ -83,15 +84,33 @@ class ExtractorContract(Contract):
             assert memory.occurred_at is None or memory.occurred_at.tzinfo is not None
 
     def test_users_at_the_same_time_are_not_mixed(self, subject: Extractor) -> None:
-        """What one window says never turns up in another one's extraction."""
-        windows = [window(*self.contents, user_id=user) for user in ("alice", "bob", "carol")]
+        """A window gives what it gives alone, whatever is extracted beside it."""
+        users = ("alice", "bob", "carol")
+        windows = [
+            window(*self.contents[n % len(self.contents) :], user_id=user) for n, user in enumerate(users)
+        ]
 
-        async def together(subject: Extractor) -> list[Extraction]:
-            return await asyncio.gather(*(subject.extract(one) for one in windows))
+        async def both(subject: Extractor) -> tuple[list[Extraction], list[Extraction]]:
+            together = await asyncio.gather(*(subject.extract(one) for one in windows))
+            return together, [await subject.extract(one) for one in windows]
 
-        for given, found in zip(windows, self.run(subject, together), strict=True):
+        together, alone = self.run(subject, both)
+        for given, found in zip(windows, together, strict=True):
             ids = {message.id for message in given.messages}
             assert all(set(item.sources) <= ids for item in (*found.memories, *found.relations))
+        assert [self.shown(one) for one in together] == [self.shown(one) for one in alone]
+
+    def test_the_same_window_gives_the_same(self, subject: Extractor) -> None:
+        """A job that is run again adds nothing new; the window is left alone."""
+        given = window(*self.contents)
+        before = copy.deepcopy(given)
+        first, again = (self.run(subject, lambda one: one.extract(given)) for _ in range(2))
+        assert self.shown(first) == self.shown(again)
+        assert given == before
+
+    def shown(self, found: Extraction) -> object:
+        """Return what of an extraction is stored."""
+        return list(found.memories), list(found.relations), dict(found.profile)
 
 
 class FusionContract:
@@ -212,6 +231,9 @@ class ScorerContract:
 class RerankerContract(Contract):
     """Override the fixture ``reranker``, or inherit `HttpContract` before this one."""
 
+    pointwise: bool = True
+    """Whether a hit is judged without regard to the others; models that compare hits set False."""
+
     @pytest.fixture
     def reranker(self) -> Reranker:
         """Return the reranker, not yet used."""
@@ -233,6 +255,29 @@ class RerankerContract(Contract):
         relevances = self.run(subject, lambda one: one.rerank(query(), hits))
         assert len(relevances) == count
         assert all(math.isfinite(relevance) and 0 <= relevance <= 1 for relevance in relevances)
+
+    def test_relevances_come_in_the_order_of_the_hits(self, subject: Reranker) -> None:
+        """Whoever answers best first has to put them back, today as tomorrow."""
+        if not self.pointwise:
+            pytest.skip("the reranker compares hits with each other")
+        asked = query()
+        hits = [hit(text) for text in ("It rained", asked.text, "Alice works at Google", "我养了一只猫")]
+
+        async def both(subject: Reranker) -> tuple[Sequence[float], Sequence[float]]:
+            return await subject.rerank(asked, hits), await subject.rerank(asked, hits[::-1])
+
+        there, back = self.run(subject, both)
+        assert list(there) == pytest.approx(list(back)[::-1], abs=0.01)
+        assert max(there) - min(there) > 0.01, "every hit has one relevance"
+
+    def test_answers_at_the_same_time_are_not_mixed(self, subject: Reranker) -> None:
+        """Each question gets the judgment of its own hits."""
+        answers = [[hit(f"note {n}", id=f"{n}") for n in range(count)] for count in (1, 5, 2, 40)]
+
+        async def together(subject: Reranker) -> list[Sequence[float]]:
+            return await asyncio.gather(*(subject.rerank(query(), hits) for hits in answers))
+
+        assert [len(found) for found in self.run(subject, together)] == [1, 5, 2, 40]
 
     def test_no_hits_need_no_judgment(self, subject: Reranker) -> None:
         """An empty answer is no error."""
