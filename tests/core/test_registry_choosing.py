@@ -270,3 +270,13 @@ def test_the_report_shows_what_takes_part() -> None:
     named = active(Settings(embedding="steep", disable=("vector",)))
     assert "steep" in named
     assert named.isdisjoint({"flat", "vector"})
+
+
+@pytest.mark.parametrize("dims", [0, -1, 4_001, True, 1.5, None])
+def test_dims_that_cannot_be_stored_are_refused_before_anything_is(dims: Any) -> None:
+    class Wide(Flat):
+        pass
+
+    Wide.dims = dims
+    with pytest.raises(ConfigurationError, match=r"has dims=.*from 1 to 4,000 can be stored"):
+        PluginRegistry.discover(env={}).choose_embedding(Wide())

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+MAX_DIMS = 4_000  # of pgvector's half-precision vectors, as they can be indexed
+
 
 class PluginRegistry:
     """What the installed and the handed-in plugins offer.
@@ -125,7 +127,14 @@ class PluginRegistry:
 
     def choose_embedding(self, choice: EmbeddingProvider | str | None = None) -> Chosen[EmbeddingProvider]:
         """Return the embedding provider that ``choice``, ``NEUROMEM_EMBEDDING`` or the one default names."""
-        return self._chooser.require(hooks.EMBEDDINGS, choice)
+        chosen = self._chooser.require(hooks.EMBEDDINGS, choice)
+        dims: object = chosen.value.dims
+        if type(dims) is not int or not 1 <= dims <= MAX_DIMS:
+            raise ConfigurationError(
+                f"The embedding {chosen.value.provider}:{chosen.value.model} has dims={dims!r}; from 1 to "
+                f"{MAX_DIMS:,} can be stored. Give its provider other dims, or use another model."
+            )
+        return chosen
 
     def choose_llm(self, choice: LLMProvider | str | None = None) -> Chosen[LLMProvider] | None:
         """Return the LLM that ``choice``, ``NEUROMEM_LLM`` or the one default names; None means LLM-free."""
