@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from benchmarks.support.statements import Statements
 from neuromem.domain.recall import Candidate
 from neuromem.errors import InputError, NotFoundError, RecallError
 from neuromem.plugin import StageSpec, hookimpl
@@ -312,3 +313,20 @@ async def test_the_graph_leads_to_what_words_and_meaning_do_not(database_url: st
         assert found["graph_results"][0]["object"] == "Acme"
         nm.graph_enabled = False
         assert (await nm.recall("alice", "What about bob?"))["graph_context"] == []
+
+
+async def test_a_question_costs_few_statements_however_much_there_is(nm: NeuroMemory) -> None:
+    sent = Statements(nm)
+    for i in range(3):
+        await nm.conversations.add_messages_batch(
+            "alice",
+            [
+                {"role": "user", "content": f"note {j} on {PLACES[j % 6]}"}
+                for j in range(100 * i, 100 * i + 100)
+            ],
+        )
+        await nm.drain()
+        await nm.recall("alice", "a note on Rome")  # what is known of a user is read once
+        sent.reset()
+        await nm.recall("alice", "a note on Oslo and Lima")
+        assert (sent.statements, sent.trips) == (2, 4)

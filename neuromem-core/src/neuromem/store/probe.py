@@ -57,7 +57,7 @@ FIND = """
     FROM ({known}) AS known, (
         SELECT array_agg(a.kind::text) AS kinds, array_agg(a.item::text) AS items,
                array_agg(a.session_id) AS sessions, array_agg(a.position) AS positions,
-               array_agg(a.extracted) AS extracted,
+               array_agg(a.extracted) AS done,
                array_agg(s.score) AS scores, array_agg(s.matched / t.idf) AS shares,
                array_agg(v.cosine) AS cosines, array_agg(v.common) AS commons
         FROM around a
@@ -80,7 +80,7 @@ MADE = """
         WHERE f.kind = 'm' AND f.extracted
 """
 
-FOUND = ("kinds", "items", "sessions", "positions", "extracted", "scores", "shares", "cosines", "commons")
+FOUND = ("kinds", "items", "sessions", "positions", "done", "scores", "shares", "cosines", "commons")
 
 ASKED = ", -(CAST(:vector AS halfvec) <#> CAST(:middle AS halfvec)) AS asked"
 
