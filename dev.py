@@ -5,7 +5,9 @@
     python3 dev.py test [...]     set up and run the tests; what follows goes to pytest
     python3 dev.py lint           ruff, mypy --strict and import-linter
     python3 dev.py docs           build the documentation into site/, strictly
-    python3 dev.py build          wheels and sdists of every distribution into dist/, checked by twine
+    python3 dev.py build          wheels and sdists of every distribution into dist/, reproducible and checked
+    python3 dev.py packages [...] build, then install them as people do, on every Python from 3.11 to 3.13 that is here;
+                                  what follows names some of them, such as 3.12
 
 Everything is installed into .venv; nothing outside of this folder is touched.
 """
@@ -25,6 +27,7 @@ VENV = ROOT / ".venv"
 BIN = VENV / ("Scripts" if os.name == "nt" else "bin")
 STAMP = VENV / "neuromem-dev-stamp"
 DISTRIBUTIONS = ("neuromem-core", "neuromem-openai", "neuromem-siliconflow", "neuromem-s3", "neuromem-local")
+FIXED_MOMENT = "1767225600"  # 2026-01-01
 DEMO = ("neuromem-core[cli]", "neuromem-local")
 
 
@@ -63,16 +66,37 @@ def docs(arguments: list[str]) -> int:
 
 
 def build(arguments: list[str]) -> int:
-    """Build every distribution into dist/ and check what an index would show of it."""
+    """Build every distribution into dist/ and check what an index would show of it.
+
+    What is built is dated by the commit, so that anybody gets the same bytes from it, anywhere and at any time.
+    """
     no_arguments("build", arguments)
     set_up("dev")
+    os.environ.setdefault("SOURCE_DATE_EPOCH", moment_of_the_commit())
     dist = ROOT / "dist"
     shutil.rmtree(dist, ignore_errors=True)
     for name in DISTRIBUTIONS:
         code = run("pyproject-build", "--no-isolation", "--outdir", str(dist), name)
         if code:
             return code
-    return run("twine", "check", "--strict", *sorted(str(path) for path in dist.iterdir()))
+    built = sorted(str(path) for path in dist.iterdir())
+    wheels = [path for path in built if path.endswith(".whl")]
+    return max(run("twine", "check", "--strict", *built), run("check-wheel-contents", *wheels))
+
+
+def packages(arguments: list[str]) -> int:
+    """Build, and try what was built in clean environments; a Python that is not here is named and left out."""
+    return build([]) or run("python", "-m", "tests.packaging.matrix", "dist", *arguments)
+
+
+def moment_of_the_commit() -> str:
+    """Return when the commit was made that is checked out, in seconds; without git a fixed moment."""
+    command = ("git", "log", "-1", "--format=%ct")
+    try:
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    except FileNotFoundError:
+        return FIXED_MOMENT
+    return done.stdout.strip() or FIXED_MOMENT
 
 
 def set_up(what: str) -> None:
@@ -148,7 +172,7 @@ def main() -> int:
     """Run the verb."""
     if sys.version_info < (3, 11):  # noqa: UP036 - this file is what an older Python is shown
         raise SystemExit(f"neuromem needs Python 3.11 or newer; this is {sys.version.split()[0]}.")
-    verbs = {"demo": demo, "test": test, "lint": lint, "docs": docs, "build": build}
+    verbs = {"demo": demo, "test": test, "lint": lint, "docs": docs, "build": build, "packages": packages}
     verb = sys.argv[1] if len(sys.argv) > 1 else ""
     if verb not in verbs:
         raise SystemExit(__doc__)

@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+import dev
 from tests.support.environments import Environment
 
 ROOT = Path(__file__).parents[2]
-NAMES = ("neuromem-core", "neuromem-local", "neuromem-openai", "neuromem-s3", "neuromem-siliconflow")
+NAMES = dev.DISTRIBUTIONS
 ACME = Path(__file__).parent / "data" / "neuromem-acme"
 
 
 def build(folder: Path, to: Path) -> None:
     """Build an sdist, and the wheel from it: what the sdist lacks, the wheel would lack, too."""
     command = (sys.executable, "-m", "build", "--no-isolation", "--outdir", str(to), str(folder))
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    env = {**os.environ, "SOURCE_DATE_EPOCH": dev.moment_of_the_commit()}
+    done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
 
 

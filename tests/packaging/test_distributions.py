@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -11,7 +13,7 @@ from zipfile import ZipFile
 
 import pytest
 
-from tests.packaging.conftest import NAMES, ROOT
+from tests.packaging.conftest import NAMES, ROOT, build
 
 if TYPE_CHECKING:
     from email.message import Message
@@ -45,6 +47,39 @@ def test_twine_accepts_everything(dist: Path) -> None:
     command = (sys.executable, "-m", "twine", "check", "--strict", *map(str, files))
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout
+
+
+def test_what_is_in_the_wheels_is_what_belongs_there(dist: Path) -> None:
+    wheels = map(str, sorted(dist.glob("*.whl")))
+    command = (sys.executable, "-m", "check_wheel_contents", *wheels)
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
+
+
+def test_another_folder_at_another_time_gives_the_same_bytes(dist: Path, tmp_path: Path) -> None:
+    again, place = tmp_path / "dist", tmp_path / "another place"
+    place.mkdir()
+    shutil.copy(ROOT / ".gitignore", place)  # an sdist holds it
+    for name in NAMES:
+        folder = place / name
+        shutil.copytree(ROOT / name, folder, ignore=shutil.ignore_patterns("__pycache__", ".*_cache"))
+        for path in folder.rglob("*"):
+            os.utime(path, (1_000_000_000, 1_000_000_000))
+            path.chmod(0o700 if path.is_dir() else 0o600)
+        build(folder, again)
+    assert sorted(path.name for path in again.iterdir()) == sorted(path.name for path in dist.iterdir())
+    for path in dist.iterdir():
+        assert (again / path.name).read_bytes() == path.read_bytes(), path.name
+
+
+def test_a_licence_is_in_each_and_says_the_same_as_the_repositorys(package: str, wheel: Path) -> None:
+    with ZipFile(wheel) as archive:
+        (name,) = (name for name in archive.namelist() if name.endswith(".dist-info/licenses/LICENSE"))
+        assert archive.read(name) == (ROOT / "LICENSE").read_bytes()
+    classifiers = metadata(wheel).get_all("Classifier", [])
+    for version in ("3.11", "3.12", "3.13"):
+        assert f"Programming Language :: Python :: {version}" in classifiers
+    assert "Typing :: Typed" in classifiers
 
 
 def test_a_wheel_holds_one_typed_package_and_its_licence(package: str, wheel: Path) -> None:
