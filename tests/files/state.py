@@ -1,4 +1,4 @@
-"""What is stored, seen from outside: the database's rows and the folder's objects."""
+"""What is stored now, seen from outside: the database's rows and the folder's objects."""
 
 from __future__ import annotations
 
@@ -15,11 +15,12 @@ if TYPE_CHECKING:
     from neuromem_local import FolderStorage
 
 COUNTS = """
-    SELECT (SELECT count(*) FROM {s}.documents WHERE user_id = :user) AS documents,
-           (SELECT count(*) FROM {s}.passages WHERE user_id = :user) AS passages,
-           (SELECT count(*) FROM {s}.entries WHERE user_id = :user) AS entries,
-           (SELECT count(DISTINCT entry) FROM {s}.postings WHERE user_id = :user) AS posted,
-           (SELECT count(*) FROM {s}.vectors WHERE user_id = :user) AS vectors,
+    SELECT (SELECT count(*) FROM {s}.documents WHERE user_id = :user AND superseded_at IS NULL) AS documents,
+           (SELECT count(*) FROM {s}.passages JOIN {s}.documents d USING (user_id, document_id)
+            WHERE user_id = :user AND d.superseded_at IS NULL) AS passages,
+           (SELECT count(*) FROM {s}.entries WHERE user_id = :user AND superseded_at IS NULL) AS entries,
+           (SELECT count(DISTINCT entry) FROM {s}.postings WHERE user_id = :user AND current) AS posted,
+           (SELECT count(*) FROM {s}.vectors WHERE user_id = :user AND current) AS vectors,
            (SELECT coalesce(sum(entries), 0) FROM {s}.corpora WHERE user_id = :user) AS counted,
            (SELECT count(*) FROM {s}.jobs WHERE user_id = :user) AS jobs
 """

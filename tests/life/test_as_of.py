@@ -6,17 +6,24 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from neuromem.errors import ConflictError
+from tests.conftest import opened
+from tests.digest.model import by_word
+from tests.extraction.model import answering, llm
 from tests.life.support import now, relate, state, supersede
+from tests.support.http_server import running_server
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
     from datetime import datetime
 
     from neuromem.memory import NeuroMemory
 
+QUICK = {"work": {"retry_delay": 0.01, "poll": 0.02}}
 TEXTS = st.integers(0, 5).map(lambda n: f"Lives in city{n}")
 PLACES = st.integers(0, 2).map(lambda n: f"City{n}")
 WHICH = st.integers(0, 20)
@@ -35,6 +42,24 @@ CHANGES = st.one_of(
     st.tuples(st.just("profile"), st.sampled_from(["occupation", "identity"]), st.integers(0, 3)),
     st.tuples(st.just("unprofile"), st.sampled_from(["occupation", "identity"])),
 )
+FILES = st.integers(0, 1).map(lambda n: f"file{n}")
+MORE_CHANGES = st.one_of(
+    CHANGES,
+    st.tuples(st.just("digest"), st.just(None)),
+    st.tuples(st.just("upload"), FILES),
+    st.tuples(st.just("remove"), FILES),
+)
+
+
+@pytest.fixture
+async def thinking(database_url: str) -> AsyncIterator[NeuroMemory]:
+    """A NeuroMemory that digests when it is told to; its model finds words that recur."""
+    with running_server() as server:
+        server.always = answering(by_word)
+        async with opened(
+            database_url, llm=llm(server), auto_extract=False, reflection_interval=0, settings=QUICK
+        ) as memory:
+            yield memory
 
 
 async def change(
@@ -67,8 +92,16 @@ async def change(
             await nm.graph.update_node(user, "LOCATION", given[0], {"n": given[1]})
         elif kind == "profile":
             await nm.kv.set(user, "profile", given[0], given[1])
-        else:
+        elif kind == "unprofile":
             await nm.kv.delete(user, "profile", given[0])
+        elif kind == "digest":
+            await nm.digest(user)
+        elif kind == "upload":
+            await nm.files.create_from_text(user, given[0], f"{given[0]} says who lives in city1 and city2")
+        else:
+            for document in await nm.files.list(user):
+                if document.filename == given[0]:
+                    await nm.files.delete(user, document.id)
     except (LookupError, ConflictError):
         return
 
@@ -77,10 +110,11 @@ async def change(
     max_examples=12, deadline=None, derandomize=True,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )  # fmt: skip
-@given(steps=st.lists(CHANGES, min_size=6, max_size=14))
+@given(steps=st.lists(MORE_CHANGES, min_size=6, max_size=14))
 async def test_every_past_moment_answers_as_it_did_then(
-    nm: NeuroMemory, steps: list[tuple[Any, ...]]
+    thinking: NeuroMemory, steps: list[tuple[Any, ...]]
 ) -> None:
+    nm = thinking
     user = f"user-{uuid4()}"
     known: list[str] = []
     past: list[datetime] = [await now(nm)]
@@ -98,7 +132,10 @@ async def test_every_past_moment_answers_as_it_did_then(
 async def snapshot(nm: NeuroMemory, user: str, as_of: datetime | None = None) -> dict[str, Any]:
     """All that is known, to the last field, and what recall finds of it."""
     versions = await nm.list_memories(user, limit=1_000, as_of=as_of)
-    found = await nm.recall(user, "Lives in city0 city1 city2 city3 city4 city5", limit=100, as_of=as_of)
+    asked = "Lives in city0 city1 city2 city3 city4 city5"
+    found = await nm.recall(user, asked, limit=100, as_of=as_of)
+    files = await nm.recall(user, asked, limit=100, as_of=as_of, memory_type="document")
+    emotion = await nm.emotion_profile(user, as_of=as_of)
     return {
         **await state(nm, user, as_of),
         "versions": [
@@ -106,7 +143,11 @@ async def snapshot(nm: NeuroMemory, user: str, as_of: datetime | None = None) ->
              m.origin, m.subject, m.category)
             for m in versions
         ],
-        "recalled": {(item["id"], item["content"], str(item["created_at"])) for item in found["merged"]},
+        # of two memories that say the same, recall shows the one with the better score
+        "recalled": {item["content"] for item in found["merged"]},
+        "documents": {(item["id"], item["content"]) for item in files["merged"]},
+        "insights": {insight["id"]: insight for insight in await nm.insights(user, as_of=as_of)},
+        "emotion": emotion,
         "user_profile": found["user_profile"],
     }  # fmt: skip
 

@@ -157,14 +157,17 @@ def download(
 
 @files.command()
 @click.argument("document")
+@click.option("--erase", is_flag=True, help="From the past too.")
 @storage_option
 @user_options
-def delete(place: Place, user: str, document: str, *, storage: str | None, as_json: bool) -> None:
-    """Delete the file with the id DOCUMENT and everything of it."""
+def delete(
+    place: Place, user: str, document: str, *, erase: bool, storage: str | None, as_json: bool
+) -> None:
+    """Delete the file with the id DOCUMENT; without --erase the past still has its text."""
 
     async def run() -> bool:
         async with place.memory(storage=storage, worker=False) as memory:
-            return await memory.files.delete(user, document)
+            return await memory.files.delete(user, document, erase)
 
     deleted = asyncio.run(run())
     if as_json:

@@ -132,12 +132,15 @@ class Files:
             )
         return await self._objects.url(key, expires_in)
 
-    async def delete(self, user_id: str, document_id: str) -> bool:
-        """Delete a document with everything of it; True when there was one.
+    async def delete(self, user_id: str, document_id: str, erase: bool = False) -> bool:
+        """Delete a document and its object; True when there was one.
 
-        Where the storage fails, the document is gone all the same, and its object follows when the storage is back.
+        Its text stays in the past, where ``recall(as_of=...)`` finds it; ``erase=True`` leaves nothing of it, also of
+        one that was deleted before. Where the storage fails, the document is gone all the same, and its object follows
+        when the storage is back.
         """
-        return await self._service.delete(checks.user_id(user_id), checks.uuid("document_id", document_id))
+        wanted = checks.uuid("document_id", document_id)
+        return await self._service.delete(checks.user_id(user_id), wanted, erase=erase)
 
     async def _stored(self, user_id: str, document_id: str) -> documents.Stored | None:
         wanted = checks.uuid("document_id", document_id)

@@ -50,7 +50,10 @@ COLUMNS = """
     d.characters, d.passages, d.created_at, d.object_key, d.storage
 """
 
-GET = f"SELECT {COLUMNS} FROM {{s}}.documents d WHERE d.user_id = :user AND d.document_id = ANY(CAST(:ids AS uuid[]))"
+GET = f"""
+    SELECT {COLUMNS} FROM {{s}}.documents d
+    WHERE d.user_id = :user AND d.document_id = ANY(CAST(:ids AS uuid[])) AND d.superseded_at IS NULL
+"""
 
 # What narrows `documents d`; a NULL leaves open.
 MATCHES = """
@@ -60,7 +63,7 @@ MATCHES = """
 """
 
 LIST = f"""
-    SELECT {COLUMNS} FROM {{s}}.documents d WHERE d.user_id = :user AND {MATCHES}
+    SELECT {COLUMNS} FROM {{s}}.documents d WHERE d.user_id = :user AND d.superseded_at IS NULL AND {MATCHES}
     ORDER BY d.created_at DESC, d.document_id LIMIT :limit OFFSET :offset
 """
 
@@ -80,7 +83,17 @@ BY_ENTRY = """
 
 ENTRIES = "SELECT entry FROM {s}.passages WHERE user_id = :user AND document_id = CAST(:id AS uuid)"
 
-DELETE = """
+# Takes a document out of the present; its text stays in the past, its bytes do not.
+END = """
+    WITH ended AS (
+        UPDATE {s}.documents SET superseded_at = :now, object_key = NULL, storage = NULL
+        WHERE user_id = :user AND document_id = CAST(:id AS uuid) AND superseded_at IS NULL
+    )
+    SELECT object_key, storage FROM {s}.documents
+    WHERE user_id = :user AND document_id = CAST(:id AS uuid) AND superseded_at IS NULL
+"""
+
+ERASE = """
     DELETE FROM {s}.documents WHERE user_id = :user AND document_id = CAST(:id AS uuid)
     RETURNING object_key, storage
 """
@@ -249,20 +262,23 @@ async def text(database: Database, user_id: str, document_id: str) -> str:
 
 
 async def delete(
-    database: Database, user_id: str, document_id: str, seconds: float
+    database: Database, user_id: str, document_id: str, seconds: float, *, erase: bool
 ) -> tuple[bool, jobs.Claim | None]:
-    """Delete a document with its passages and what they are found by; tells whether there was one.
+    """Take a document out of the present, or with ``erase`` out of the past too; tells whether there was one.
 
     The claim is for the deletion of its object, None when it has none.
     """
     place = {"user": user_id, "id": document_id}
     async with database.user(user_id) as transaction:
-        await index.begin(transaction, user_id)
+        now = (await index.begin(transaction, user_id)).now
         entries = [row.entry for row in await transaction.all(ENTRIES, place)]
-        gone = await transaction.first(DELETE, place)
+        gone = await transaction.first(ERASE if erase else END, place if erase else {**place, "now": now})
         if gone is None:
             return False, None
-        await index.erase(transaction, user_id, entries)
+        if erase:
+            await index.erase(transaction, user_id, entries)
+        else:
+            await index.close(transaction, user_id, entries, now)
         if gone.object_key is None:
             return True, None
         return True, await _announce(transaction, user_id, gone.storage, gone.object_key, seconds)

@@ -19,13 +19,13 @@ KEPT = """
 
 LACKING = """
     SELECT document_id::text AS id, content_type FROM {s}.documents
-    WHERE user_id = :user AND document_id = ANY(CAST(:ids AS uuid[])) AND object_key IS NULL
+    WHERE user_id = :user AND document_id = ANY(CAST(:ids AS uuid[])) AND object_key IS NULL AND superseded_at IS NULL
     ORDER BY created_at, document_id
 """
 
 ATTACH = """
     UPDATE {s}.documents SET object_key = :key, storage = :storage
-    WHERE user_id = :user AND document_id = CAST(:id AS uuid) AND object_key IS NULL
+    WHERE user_id = :user AND document_id = CAST(:id AS uuid) AND object_key IS NULL AND superseded_at IS NULL
 """
 
 

@@ -38,7 +38,7 @@ COUNTS = """
            (SELECT count(*) FROM {s}.sessions WHERE user_id = :user AND closed_at IS NULL) AS open_sessions,
            (SELECT count(*) FROM {s}.nodes WHERE user_id = :user AND superseded_at IS NULL) AS entities,
            (SELECT count(*) FROM {s}.edges WHERE user_id = :user AND superseded_at IS NULL) AS relations,
-           (SELECT count(*) FROM {s}.documents WHERE user_id = :user) AS documents,
+           (SELECT count(*) FROM {s}.documents WHERE user_id = :user AND superseded_at IS NULL) AS documents,
            (SELECT count(DISTINCT memory_id) FROM {s}.memories m WHERE user_id = :user
             AND superseded_why = 'archived' AND NOT EXISTS (
                 SELECT FROM {s}.memories l WHERE l.user_id = :user AND l.memory_id = m.memory_id

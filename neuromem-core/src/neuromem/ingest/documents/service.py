@@ -57,9 +57,11 @@ class DocumentService:
             )
             return await self._store(user_id, replace(new, size=size), file, text=True)
 
-    async def delete(self, user_id: str, document_id: str) -> bool:
+    async def delete(self, user_id: str, document_id: str, *, erase: bool) -> bool:
         """Delete a document and its object; True when there was one."""
-        found, claim = await documents.delete(self._database, user_id, document_id, self._settings.work.lease)
+        found, claim = await documents.delete(
+            self._database, user_id, document_id, self._settings.work.lease, erase=erase
+        )
         if claim is not None:
             await self._objects.remove(claim)
             self._wake()
