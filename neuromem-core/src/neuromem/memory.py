@@ -314,10 +314,11 @@ class NeuroMemory(Managing, History, Thinking, Owning, Moving, Spaces, Rederivin
         created_before: datetime | None = None, event_after: datetime | None = None,
         event_before: datetime | None = None, include_conversations: bool | None = None,
         min_score: float | None = None, explain: bool = False, metadata: Mapping[str, Any] | None = None,
-        language: str | None = None, on_arm_error: Literal["raise", "skip"] = "raise",
+        language: str | None = None, on_arm_error: Literal["raise", "skip"] = "raise", neighbors: int = 0,
     ) -> RecallResult:  # fmt: skip
         """Find what matters for a question: vector and BM25 candidates, fused and scored.
 
+        With ``neighbors=2`` each message in ``merged`` carries the two turns before and after it in its session.
         Raises `InputError` for what cannot be asked, `RecallError` naming the retriever that failed or was late;
         with ``on_arm_error="skip"`` it is listed under ``skipped`` instead.
         """
@@ -327,6 +328,7 @@ class NeuroMemory(Managing, History, Thinking, Owning, Moving, Spaces, Rederivin
             created_before=created_before, event_after=event_after, event_before=event_before,
             include_conversations=include_conversations, min_score=min_score, explain=explain,
             metadata=metadata, language=language, on_arm_error=on_arm_error, graph=self.graph_enabled,
+            neighbors=neighbors,
         )  # fmt: skip
         if as_of is None:
             rooms.accesses.note(
@@ -341,7 +343,8 @@ class NeuroMemory(Managing, History, Thinking, Owning, Moving, Spaces, Rederivin
         """Recall, and return it as a block for a prompt: profile, facts, episodes with dates, and what was said.
 
         The block has at most ``max_tokens`` by ``count_tokens`` (default: an estimate); what was recalled stands in it
-        as quoted data that cannot pose as an instruction, each item with its id. ``options`` are those of `recall`.
+        as quoted data that cannot pose as an instruction, each item with its id. ``options`` are those of `recall`;
+        with ``neighbors`` a message stands between the turns around it.
         """
         checks.count("max_tokens", max_tokens, most=10_000_000)
         found = await self.recall(user_id, query, limit, **options)

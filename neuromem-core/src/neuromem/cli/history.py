@@ -96,7 +96,7 @@ class History:
             "name": checks.optional_text("speaker", name),
             "occurred_at": None if moment is None else read_moment(moment),
             "metadata": checks.metadata(given.get("metadata")),
-            "language": checks.optional_text("language", given.get("language")),
+            "language": checks.language(given.get("language")),
         }
         message["idempotency_key"] = keys.of(number, session, message, given.get("id"))
         return Line(number, session, message)

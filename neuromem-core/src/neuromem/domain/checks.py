@@ -107,6 +107,15 @@ def optional_text(name: str, value: object) -> str | None:
     return None if value is None else identifier(name, value)
 
 
+def language(value: object) -> str | None:
+    """Return a language tag such as "de" or "pt-BR", or None."""
+    if value is None:
+        return None
+    if not isinstance(value, str) or not re.fullmatch(r"[A-Za-z]{2,3}(?:[-_][A-Za-z0-9]{2,8})*", value):
+        raise InputError(f"language must be a tag such as 'de' or 'pt-BR', not {value!r:.100}.")
+    return value
+
+
 def metadata(value: object, name: str = "metadata") -> Mapping[str, Any]:
     """Return a mapping that JSON can hold; None is an empty one."""
     if value is None:

@@ -100,8 +100,8 @@ class Query:
 
     ``topic`` is the text without the names of speakers, ``named`` are the speakers and ``spans`` the times it
     names; ``graph`` says whether the knowledge graph takes part. ``now`` is the moment the answer speaks from:
-    ``as_of`` when it was given, else the present. ``reader`` reads what this question may see, in one transaction
-    that all retrievers of the core share.
+    ``as_of`` when it was given, else the present; ``language`` is that of the question, None: the
+    user's. ``reader`` reads what this question may see, in one transaction that all retrievers of the core share.
     """
 
     user_id: str
@@ -175,6 +175,17 @@ class Hit:
     arousal: float | None = None
 
 
+class Turn(TypedDict):
+    """A message before or after one that was found; ``distance`` counts the turns to it, negative: before."""
+
+    id: str
+    role: str
+    name: str | None
+    content: str
+    occurred_at: datetime
+    distance: int
+
+
 class RecallItem(TypedDict):
     """One item of ``merged``, ``vector_results``, ``bm25_results`` and ``conversation_results``.
 
@@ -192,6 +203,7 @@ class RecallItem(TypedDict):
     occurred_at: datetime | None
     metadata: dict[str, Any]
     sources: list[str]
+    neighbors: NotRequired[list[Turn]]
     explain: NotRequired[dict[str, Any]]
 
 

@@ -28,6 +28,18 @@ class Owning(Operations):
         """
         return await statistics.stats(self._life.database, checks.user_id(user_id))
 
+    async def set_language(self, user_id: str, language: str | None) -> None:
+        """Say what a user writes in, such as "de" or "pt-BR"; None: ``settings.language``.
+
+        Stemming and stop words follow it, for what is stored from now on and for questions; ``language=`` of `ingest`
+        and `recall` overrides it for one call. What was stored before keeps the words it was indexed by, so say it
+        first. A language without a stemmer is indexed by whole words, scripts without spaces by characters.
+        """
+        checks.user_id(user_id)
+        async with self._life.database.user(user_id) as transaction:
+            await index.begin(transaction, user_id)
+            await index.speak(transaction, user_id, checks.language(language))
+
     async def cold_memories(self, user_id: str, threshold_days: int = 90, limit: int = 50) -> list[Memory]:
         """Return the memories that no recall returned for so many days, those unused for longest first.
 

@@ -102,7 +102,7 @@ class IngestService:
             name=checks.optional_text("name", given.get("name")),
             metadata=checks.metadata(given.get("metadata")),
             occurred_at=checks.moment("occurred_at", given.get("occurred_at")),
-            language=checks.optional_text("language", given.get("language")),
+            language=checks.language(given.get("language")),
             idempotency_key=checks.optional_text("idempotency_key", given.get("idempotency_key")),
             extract=wanted and role in self._settings.extract_roles,
         )

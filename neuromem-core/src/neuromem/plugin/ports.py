@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
     from contextlib import AbstractAsyncContextManager
 
     from neuromem.domain.graph import Edge
-    from neuromem.domain.recall import About, Candidate, Fused, Hit, Query, VectorSearch
+    from neuromem.domain.recall import About, Candidate, Fused, Hit, Query, Turn, VectorSearch
 
 
 class Reader(Protocol):
@@ -41,6 +41,10 @@ class Reader(Protocol):
 
     async def about(self, query: Query) -> About:
         """Return what is known of the user at the moment of this reading."""
+        ...
+
+    async def turns(self, query: Query, hits: Sequence[Hit], reach: int) -> Mapping[str, Sequence[Turn]]:
+        """Return what was said up to ``reach`` turns before and after messages, by their ids, in order."""
         ...
 
     async def load(self, query: Query, found: Sequence[Fused]) -> Sequence[Hit]:

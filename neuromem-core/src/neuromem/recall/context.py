@@ -74,7 +74,7 @@ def _lines(found: RecallResult, form: str) -> Iterator[tuple[str, str, str]]:
         if value not in (None, "", [], {}):
             yield "profile", "", _line(form, {"key": key}, _plain(value))
     for item in found["merged"]:
-        yield item["memory_type"], item["id"], _line(form, _attributes(item), item["content"])
+        yield item["memory_type"], item["id"], _line(form, _attributes(item), _with_neighbors(item))
     for relation in found["graph_context"]:
         yield "relation", "", _line(form, {}, relation)
 
@@ -85,6 +85,14 @@ def _attributes(item: RecallItem) -> dict[str, str]:
     if moment is not None:
         attributes["date"] = moment.date().isoformat()
     return attributes
+
+
+def _with_neighbors(item: RecallItem) -> str:
+    """Return the content, within the turns around it when the answer brought some."""
+    around = item.get("neighbors", [])
+    before = [f"{turn['name'] or turn['role']}: {turn['content']}" for turn in around if turn["distance"] < 0]
+    after = [f"{turn['name'] or turn['role']}: {turn['content']}" for turn in around if turn["distance"] > 0]
+    return " / ".join([*before, item["content"], *after])
 
 
 def _plain(value: Any) -> str:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence, Set
 
     from neuromem.domain.graph import Edge
-    from neuromem.domain.recall import Hit, Kind, Query, VectorSearch
+    from neuromem.domain.recall import Hit, Kind, Query, Turn, VectorSearch
     from neuromem.plugin.stages import Fusion, Reranker, Retriever, Scorer
 
 T = TypeVar("T", Candidate, Fused)
@@ -53,6 +53,7 @@ class Outcome:
     fused: Sequence[Fused] = ()
     relations: Sequence[Edge] = ()
     search: VectorSearch | None = None
+    turns: Mapping[str, Sequence[Turn]] = field(default_factory=dict)
 
 
 class Pipeline:

@@ -38,6 +38,8 @@ def _merged_item(found: Found, outcome: Outcome, *, explain: bool) -> RecallItem
     ranks = found.hit.ranks
     source = min(ranks, key=lambda name: (ranks[name], name))
     item = _item(found.hit, source, found.score, found.hit.relevance)
+    if found.hit.id in outcome.turns:
+        item["neighbors"] = list(outcome.turns[found.hit.id])
     if explain:
         key = (found.hit.kind, found.hit.id)
         arms = {name: _in_arm(outcome.arms[name], key) for name in sorted(ranks)}

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 
 MAX_LIMIT = 10_000
+MAX_NEIGHBORS = 20  # turns on each side
 MAX_QUERY = 100_000  # characters
 
 
@@ -70,6 +71,7 @@ class RecallService:
         as_of: datetime | None, created_before: datetime | None, event_after: datetime | None,
         event_before: datetime | None, include_conversations: bool | None, min_score: float | None,
         explain: bool, metadata: Mapping[str, Any] | None, language: str | None, on_arm_error: str, graph: bool,
+        neighbors: int,
     ) -> RecallResult:  # fmt: skip
         """Return the contract's dict; `NeuroMemory.recall` says what each argument means."""
         asked = self.question(
@@ -80,7 +82,11 @@ class RecallService:
         least = checks.number("min_score", min_score, 0, 1)
         if on_arm_error not in ("raise", "skip"):
             raise InputError(f"on_arm_error must be 'raise' or 'skip', not {on_arm_error!r}.")
-        outcome, about = await self.run(asked, min_relevance=least, skip_errors=on_arm_error == "skip")
+        if neighbors:
+            checks.count("neighbors", neighbors, most=MAX_NEIGHBORS)
+        outcome, about = await self.run(
+            asked, min_relevance=least, skip_errors=on_arm_error == "skip", neighbors=neighbors
+        )
         return result(outcome, about, limit=limit, explain=explain)
 
     def question(
@@ -99,7 +105,7 @@ class RecallService:
             now=checks.moment("as_of", as_of) or self._clock.now(),
             limit=limit,
             depth=max(self._settings.depth, limit),
-            language=checks.optional_text("language", language),
+            language=checks.language(language),
             graph=graph,
             filters=Filters(
                 kinds=_kinds(memory_type, include_conversations),
@@ -118,15 +124,17 @@ class RecallService:
         )
 
     async def run(
-        self, query: Query, *, min_relevance: float | None = None, skip_errors: bool = False
+        self,
+        query: Query,
+        *,
+        min_relevance: float | None = None,
+        skip_errors: bool = False,
+        neighbors: int = 0,
     ) -> tuple[Outcome, About]:
         """Run the pipeline on one connection, the question's embedding beside it."""
         about = await self._search.before(query.user_id)
         named, topic = question.read(query.text, about.speakers)
-        query = replace(
-            query, named=named, topic=topic, spans=moments.read(query.text, query.now),
-            language=query.language or about.language,
-        )  # fmt: skip
+        query = replace(query, named=named, topic=topic, spans=moments.read(query.text, query.now))
         embedded: dict[tuple[int, str], asyncio.Task[Sequence[float]]] = {}
 
         async def embed(space: int, text: str) -> Sequence[float]:
@@ -142,7 +150,10 @@ class RecallService:
                 outcome = await self.pipeline.run(query, min_relevance=min_relevance, skip_errors=skip_errors)
                 relations = await reader.relations(query) if "graph" in outcome.arms else ()
                 search = reader.search(query) if "vector" in outcome.arms else None
-                return replace(outcome, relations=relations, search=search), await reader.about(query)
+                said = [found.hit for found in outcome.merged if found.hit.kind == "message"]
+                turns = await reader.turns(query, said, neighbors) if neighbors and said else {}
+                outcome = replace(outcome, relations=relations, search=search, turns=turns)
+                return outcome, await reader.about(query)
         finally:
             for task in embedded.values():
                 task.cancel()

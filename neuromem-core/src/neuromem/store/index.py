@@ -114,6 +114,8 @@ ERASE = """
     WHERE c.user_id = :user AND c.kind = gone.kind
 """
 
+SPEAK = "UPDATE {s}.users SET language = :language WHERE user_id = :user"
+
 RESERVE = "UPDATE {s}.users SET last_entry = last_entry + :entries WHERE user_id = :user RETURNING last_entry"
 
 # What an entry is found by, once more for the memory's next version: neither words nor vectors are made anew. Where
@@ -193,6 +195,11 @@ async def begin(transaction: Transaction, user_id: str, entries: int = 0) -> Mom
     row = await transaction.first(BEGIN, {"user": user_id, "entries": entries})
     assert row is not None
     return Moment(row.last_tx, row.last_entry - entries + 1, row.language)
+
+
+async def speak(transaction: Transaction, user_id: str, language: str | None) -> None:
+    """Keep the language that a user's texts are in, in a transaction that has begun."""
+    await transaction.run(SPEAK, {"user": user_id, "language": language})
 
 
 async def reserve(transaction: Transaction, user_id: str, entries: int) -> int:

@@ -14,7 +14,7 @@ from neuromem.domain.graph import name_key, names_in
 from neuromem.domain.recall import Candidate, Hit
 from neuromem.domain.tokens import tokenize
 from neuromem.errors import EmbeddingSpaceError, NotFoundError
-from neuromem.store import approximate, graph, probe, vectors, visible
+from neuromem.store import approximate, graph, probe, turns, vectors, visible
 from neuromem.store.about import Known
 from neuromem.store.engine import LOOKUPS, LOOKUPS_OF_FEW
 from neuromem.store.index import NAME_OF
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from neuromem.config import Settings
     from neuromem.domain.graph import Edge
-    from neuromem.domain.recall import About, Fused, Query, VectorSearch
+    from neuromem.domain.recall import About, Fused, Query, Turn, VectorSearch
     from neuromem.store.engine import Database, Transaction
     from neuromem.store.probe import Probed
     from neuromem.store.rows import Row
@@ -196,6 +196,11 @@ class StoreReader:
                 self._about = await self._known.read(transaction, self._user_id, query.filters.as_of)
         return self._about
 
+    async def turns(self, query: Query, hits: Sequence[Hit], reach: int) -> Mapping[str, Sequence[Turn]]:
+        """Return what was said around messages; see the port."""
+        async with self._statement(query) as transaction:
+            return await turns.around(transaction, query.user_id, hits, reach, query.filters.as_of)
+
     async def load(self, query: Query, found: Sequence[Fused]) -> Sequence[Hit]:
         """Return what is stored about what was found; what the question may not see is left out."""
         if not found:
@@ -234,9 +239,6 @@ class StoreReader:
         self, query: Query, space: vectors.Space, vector: str | None
     ) -> list[tuple[Probed, float]] | None:
         """Run the probe by words and by a vector of a space; None when that is not the active space any more."""
-        language = query.language or self._settings.language
-        tokens = tokenize(query.text, language)
-        topical = frozenset(tokenize(query.topic or query.text, language))
         async with self._statement(query) as transaction:
             # What the last answer knew is taken to hold, until this one tells.
             about = self._about or self._known.last(query.user_id)
@@ -244,8 +246,10 @@ class StoreReader:
                 about = await self._known.read(transaction, query.user_id, query.filters.as_of)
             while True:
                 meaning = await self._meaning(transaction, query, about, space, vector)
+                language = query.language or about.language or self._settings.language
                 run = partial(
-                    probe.run, transaction, tokens=tokens, topical=topical, meaning=meaning,
+                    probe.run, transaction, tokens=tokenize(query.text, language), meaning=meaning,
+                    topical=frozenset(tokenize(query.topic or query.text, language)),
                     exact_limit=self._known.exact_limit, bm25=self._settings.bm25,
                 )  # fmt: skip
                 hides = _hides(query, about)
@@ -256,7 +260,7 @@ class StoreReader:
                 if vector is not None and about.space != space.space:
                     await self._follow(transaction)
                     return None
-                if about.extracted == before.extracted and (
+                if (about.extracted, about.language) == (before.extracted, before.language) and (
                     about.last_entry == before.last_entry
                     or await self._meaning(transaction, query, about, space, vector) == meaning
                 ):
