@@ -51,7 +51,7 @@ async def test_the_past_does_not_show_what_was_said_later(nm: NeuroMemory) -> No
 
 async def test_a_block_for_a_prompt_shows_a_message_between_its_neighbors(nm: NeuroMemory) -> None:
     await talk(nm, "alice")
-    block = await nm.context("alice", "Momo", neighbors=1, limit=1, memory_type="message")
+    block = await nm.context("alice", "Momo", neighbors=1, memory_type="message")
     assert f"alice1: {TALK[1]} / {TALK[2]} / alice1: {TALK[3]}" in block["text"]
 
 
