@@ -45,6 +45,9 @@ if TYPE_CHECKING:
     from neuromem.plugin.providers import ChatMessage
 
 
+EMPTY = 500
+
+
 class Model(LLMProvider):
     """A model in this process; ``spent`` is the CPU that it used, which is not neuromem's."""
 
@@ -202,6 +205,7 @@ async def run(arguments: argparse.Namespace) -> str:
     warm, turns = turns[: arguments.warm_up], turns[arguments.warm_up :][: arguments.messages]
     rows: list[list[Any]] = []
     async with place(arguments.database_url) as where:
+        empty = [await _empty(where)]
         for name, replies in (("as recorded", Replay(samples)), ("every message full", Full())):
             parts = await _one(arguments, where, name, replies, warm, turns)
             for part, took in parts.items():
@@ -213,12 +217,30 @@ async def run(arguments: argparse.Namespace) -> str:
                 )  # fmt: skip
             both = [sum(getattr(part, side) for part in parts.values()) for side in ("client", "server")]
             rows.append([name, "in all", None, *(1000 * side / len(turns) for side in both), None, None])
+        empty.append(await _empty(where))
     head = ["model", "part", "times", "client cpu ms", "server cpu ms", "statements", "round trips"]
     title = (
         f"CPU per message, {len(turns)} messages of LoCoMo, {arguments.window} in a window, model "
         f"{'over HTTP' if arguments.http else 'in process'}; statements and round trips per time"
     )
-    return table(title, head, rows)
+    pace = (
+        f"An empty transaction took {1000 * empty[0]:.3f} ms of CPU here before, {1000 * empty[1]:.3f} after: compare "
+        "runs by that, for beside busy neighbors the same work counts for more."
+    )
+    return f"{table(title, head, rows)}\n{pace}"
+
+
+async def _empty(where: Place) -> float:
+    """Return the CPU of a transaction that does nothing, in seconds: two round trips."""
+    connection = await where.connect()
+    try:
+        began = time.thread_time()
+        for _ in range(EMPTY):
+            await connection.execute("BEGIN")
+            await connection.execute("COMMIT")
+        return (time.thread_time() - began) / EMPTY
+    finally:
+        await connection.close()
 
 
 async def _one(

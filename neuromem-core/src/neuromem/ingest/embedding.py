@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from neuromem.store.engine import Database
 
 
+TEXTS = " UNION ALL ".join((messages.BY_ENTRY, memories.BY_ENTRY, documents.BY_ENTRY))
+
+
 class Embedder:
     """Embeds the entries of a claim."""
 
@@ -40,14 +43,13 @@ class Embedder:
         failed = {job_of[entry]: reason for entry, reason in refused.items()}
         async with self._database.user(claim.user_id) as transaction:
             await index.lock(transaction, claim.user_id)
-            held = await jobs.held(transaction, claim)
+            held = await jobs.done(transaction, claim.only({job.job for job in claim.jobs} - failed.keys()))
             await vectors.insert(
                 transaction, claim.user_id, self._space, [(e, v) for e, v in found if job_of[e] in held]
             )
             newest = max((entry for entry, _ in found), default=0)
             if self._exact_limit is not None and newest > self._exact_limit:
                 await approximate.ask_for(transaction, claim.user_id, self._exact_limit)
-            await jobs.done(transaction, claim.only(held - failed.keys()))
         return failed
 
     async def embedded(
@@ -76,11 +78,7 @@ class Embedder:
     async def _texts(self, user_id: str, entries: Sequence[int]) -> list[tuple[int, str]]:
         wanted = {"user": user_id, "entry": list(entries)}
         async with self._database.user(user_id) as transaction:
-            rows = [
-                *await transaction.all(messages.BY_ENTRY, wanted),
-                *await transaction.all(memories.BY_ENTRY, wanted),
-                *await transaction.all(documents.BY_ENTRY, wanted),
-            ]
+            rows = await transaction.all(TEXTS, wanted)
         return [(row.entry, row.content) for row in rows]
 
     async def _embed(self, texts: Sequence[tuple[int, str]]) -> dict[int, str | ProviderResponseError | None]:

@@ -29,16 +29,28 @@ TOO_EARLY = """
                    AND o.needs = ANY(CAST(:serves AS text[]))))
 """
 
-# Users take turns in the order of their ids, from where this worker left off: nobody starves, and no index
-# over all users is needed.
-NEXT = """
+DUE_JOB = """
     SELECT j.user_id, j.kind, j.needs, j.attempts, j.payload FROM {s}.jobs j
-    WHERE j.user_id > :after AND NOT j.dead AND j.run_after <= now()
+    WHERE {place} AND NOT j.dead AND j.run_after <= now()
       AND (j.lease_until IS NULL OR j.lease_until < now()) AND j.needs = ANY(CAST(:serves AS text[]))
       AND (NOT j.kind = ANY(CAST(:ordered AS text[])) OR NOT {busy})
       AND (j.kind <> 'digest' OR NOT {too_early})
     ORDER BY j.user_id, j.job LIMIT 1
 """.replace("{busy}", BUSY).replace("{too_early}", TOO_EARLY)
+
+# Users take turns in the order of their ids, from where this worker left off: nobody starves, and no index over all
+# users is needed. Two workers that look at the same moment must not both see that nobody is at it: of what is served
+# one at a time, ``mine`` is true for one of them.
+NEXT = """
+    WITH further AS MATERIALIZED ({further}), again AS MATERIALIZED ({again})
+    SELECT n.*, CASE WHEN n.kind = ANY(CAST(:ordered AS text[])) THEN
+           pg_try_advisory_xact_lock(hashtextextended(CAST(:schema AS text) || ' ' || n.needs || ' ' || n.user_id, 0))
+           ELSE true END AS mine
+    FROM (SELECT * FROM further UNION ALL SELECT * FROM again) AS n
+""".replace("{further}", DUE_JOB.replace("{place}", "j.user_id > CAST(:after AS text)")).replace(
+    "{again}",
+    DUE_JOB.replace("{place}", "NOT EXISTS (SELECT FROM further) AND j.user_id <= CAST(:after AS text)"),
+)
 
 # Only jobs that were tried equally often are taken together, and the fewer of them the oftener they failed:
 # what fails again and again ends up alone and takes no other with it. An array, because a subquery under IN may
@@ -71,9 +83,6 @@ CLAIM_NEXT = CLAIM.replace(
     """,
 )
 
-# Two workers that look at the same moment must not both see that nobody is at it.
-ALONE = "SELECT pg_try_advisory_xact_lock(hashtextextended(:what, 0))"
-
 EXTEND = """
     UPDATE {s}.jobs SET lease_until = now() + make_interval(secs => :seconds)
     WHERE user_id = :user AND job = ANY(CAST(:jobs AS bigint[])) AND lease = :lease
@@ -85,7 +94,10 @@ HELD = """
     FOR UPDATE
 """
 
-DONE = "DELETE FROM {s}.jobs WHERE user_id = :user AND job = ANY(CAST(:jobs AS bigint[])) AND lease = :lease"
+DONE = """
+    DELETE FROM {s}.jobs WHERE user_id = :user AND job = ANY(CAST(:jobs AS bigint[])) AND lease = :lease
+    RETURNING job
+"""
 
 RETRY = """
     UPDATE {s}.jobs SET lease = NULL, lease_until = NULL, error = :error,
@@ -188,10 +200,8 @@ async def claim(
     jobs when others took them in the meantime.
     """
     async with database.worker() as transaction:
-        asked = {"serves": list(serves), "ordered": sorted(ORDERED)}
+        asked = {"serves": list(serves), "ordered": sorted(ORDERED), "schema": database.schema}
         row = await transaction.first(NEXT, {"after": after, **asked})
-        if row is None and after:
-            row = await transaction.first(NEXT, {"after": "", **asked})
         if row is None:
             return None
         lease = str(uuid4())
@@ -201,7 +211,7 @@ async def claim(
         }  # fmt: skip
         if row.kind not in ORDERED:
             rows = await transaction.all(CLAIM_ANY, params)
-        elif await transaction.value(ALONE, {"what": f"{database.schema} {row.needs} {row.user_id}"}):
+        elif row.mine:
             rows = await transaction.all(CLAIM_NEXT, {**params, "session": row.payload["session"]})
         else:
             rows = []
@@ -225,9 +235,10 @@ async def held(transaction: Transaction, claim: Claim) -> set[int]:
     return {row.job for row in rows}
 
 
-async def done(transaction: Transaction, claim: Claim) -> None:
-    """Acknowledge a claim, in the transaction that stores its result."""
-    await transaction.run(DONE, {"user": claim.user_id, "jobs": claim.ids, "lease": claim.lease})
+async def done(transaction: Transaction, claim: Claim) -> set[int]:
+    """Acknowledge a claim, in the transaction that stores its result; returns the jobs that were still held."""
+    rows = await transaction.all(DONE, {"user": claim.user_id, "jobs": claim.ids, "lease": claim.lease})
+    return {row.job for row in rows}
 
 
 async def fail(database: Database, claim: Claim, error: str, *, delay: float, dead: bool) -> None:

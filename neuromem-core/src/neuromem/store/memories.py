@@ -54,8 +54,7 @@ SOURCES = """
 """
 
 BY_ENTRY = """
-    SELECT entry, content, NULL AS name, occurred_at FROM {s}.memories
-    WHERE user_id = :user AND entry = ANY(CAST(:entry AS int[]))
+    SELECT entry, content FROM {s}.memories WHERE user_id = :user AND entry = ANY(CAST(:entry AS int[]))
 """
 
 
@@ -68,6 +67,7 @@ CHAINS = """
         UNION SELECT n.id FROM unnest(CAST(:targets AS uuid[])) AS n(id)
     )
     SELECT m.memory_id, m.version, m.memory_type, m.entry, m.content_hash, m.slot,
+           m.superseded_at IS NULL AND coalesce(m.expires_at <= now(), false) AS expired,
            CASE WHEN m.superseded_at IS NOT NULL THEN coalesce(m.superseded_why, 'superseded') END AS why, m.pinned
     FROM chains c JOIN {s}.memories m ON m.user_id = :user AND m.memory_id = c.memory_id
     ORDER BY m.memory_id, m.version
@@ -187,10 +187,11 @@ async def chains(
     targets: Sequence[str],
 ) -> list[Version]:
     """Return every version of the memories that new statements may repeat, revive or supersede."""
-    await versions.expire(transaction, user_id)
-    rows = await transaction.all(
-        CHAINS, {"user": user_id, "hashes": list(hashes), "slots": list(slots), "targets": list(targets)}
-    )
+    asked = {"user": user_id, "hashes": list(hashes), "slots": list(slots), "targets": list(targets)}
+    rows = await transaction.all(CHAINS, asked)
+    if any(row.expired for row in rows):  # it stopped holding at its moment, and nobody took notice yet
+        await versions.expire(transaction, user_id)
+        rows = await transaction.all(CHAINS, asked)
     return [
         Version(
             str(r.memory_id),

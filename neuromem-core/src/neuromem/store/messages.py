@@ -23,32 +23,34 @@ if TYPE_CHECKING:
 
 PORTION, PORTION_SIZE = 100, 50_000  # messages and characters
 
-SESSION = """
-    INSERT INTO {s}.sessions AS s (user_id, session_id, created_at, updated_at, message_count, next_position)
-    VALUES (:user, :session, :now, :now, :count, :count)
-    ON CONFLICT (user_id, session_id) DO UPDATE SET
-        updated_at = excluded.updated_at, closed_at = NULL,
-        message_count = s.message_count + :count, next_position = s.next_position + :count
-    RETURNING next_position
-"""
-
-INSERT = """
-    INSERT INTO {s}.messages (user_id, message_id, session_id, position, entry, role, name, content, metadata,
-                              language, created_at, occurred_at, utc_offset, idempotency_key)
-    SELECT :user, n.message_id, :session, n.position, n.entry, n.role, n.name, n.content, n.metadata::jsonb,
-           n.language, :now, n.occurred_at, n.utc_offset, n.key
-    FROM unnest(CAST(:message_id AS uuid[]), CAST(:position AS int[]), CAST(:entry AS int[]),
-                CAST(:role AS text[]), CAST(:name AS text[]), CAST(:content AS text[]),
-                CAST(:metadata AS text[]), CAST(:language AS text[]), CAST(:occurred_at AS timestamptz[]),
-                CAST(:utc_offset AS int[]), CAST(:key AS text[]))
-         AS n(message_id, position, entry, role, name, content, metadata, language, occurred_at, utc_offset, key)
-"""
-
-SPEAKERS = """
-    INSERT INTO {s}.speakers AS s (user_id, name, messages)
-    SELECT :user, n.name, n.messages
-    FROM unnest(CAST(:name AS text[]), CAST(:messages AS int[])) AS n(name, messages)
-    ON CONFLICT (user_id, name) DO UPDATE SET messages = s.messages + excluded.messages
+# The session grows by the messages, which take the places at its end.
+STORE = """
+    WITH session AS (
+        INSERT INTO {s}.sessions AS s (user_id, session_id, created_at, updated_at, message_count, next_position)
+        VALUES (:user, :session, :now, :now, CAST(:count AS int), CAST(:count AS int))
+        ON CONFLICT (user_id, session_id) DO UPDATE SET
+            updated_at = excluded.updated_at, closed_at = NULL,
+            message_count = s.message_count + excluded.message_count,
+            next_position = s.next_position + excluded.next_position
+        RETURNING next_position - CAST(:count AS int) AS first
+    ), named AS (
+        INSERT INTO {s}.speakers AS s (user_id, name, messages)
+        SELECT :user, n.name, n.messages
+        FROM unnest(CAST(:speaker AS text[]), CAST(:messages AS int[])) AS n(name, messages)
+        ON CONFLICT (user_id, name) DO UPDATE SET messages = s.messages + excluded.messages
+    ), stored AS (
+        INSERT INTO {s}.messages (user_id, message_id, session_id, position, entry, role, name, content, metadata,
+                                  language, created_at, occurred_at, utc_offset, idempotency_key)
+        SELECT :user, n.message_id, :session, session.first + CAST(n.place AS int) - 1, n.entry, n.role, n.name,
+               n.content, n.metadata::jsonb, n.language, :now, n.occurred_at, n.utc_offset, n.key
+        FROM session CROSS JOIN
+             unnest(CAST(:message_id AS uuid[]), CAST(:entry AS int[]), CAST(:role AS text[]), CAST(:name AS text[]),
+                    CAST(:content AS text[]), CAST(:metadata AS text[]), CAST(:language AS text[]),
+                    CAST(:occurred_at AS timestamptz[]), CAST(:utc_offset AS int[]), CAST(:key AS text[]))
+             WITH ORDINALITY
+             AS n(message_id, entry, role, name, content, metadata, language, occurred_at, utc_offset, key, place)
+    )
+    SELECT first FROM session
 """
 
 COLUMNS = """
@@ -62,8 +64,7 @@ BY_KEY = f"""
 """
 
 BY_ENTRY = """
-    SELECT entry, content, name, occurred_at FROM {s}.messages
-    WHERE user_id = :user AND entry = ANY(CAST(:entry AS int[]))
+    SELECT entry, content FROM {s}.messages WHERE user_id = :user AND entry = ANY(CAST(:entry AS int[]))
 """
 
 
@@ -89,20 +90,7 @@ async def append(
         if session_id is None:
             session_id = next(iter(known.values())).session_id if known else str(uuid4())
         if fresh:
-            end = await transaction.value(
-                SESSION, {"user": user_id, "session": session_id, "now": moment.now, "count": len(fresh)}
-            )
-            stored = [
-                Message(
-                    id=str(uuid4()), user_id=user_id, session_id=session_id, position=end - len(fresh) + i,
-                    role=new.role, content=new.content, created_at=moment.now,
-                    occurred_at=new.occurred_at or moment.now, name=new.name,
-                    metadata=dict(new.metadata or {}), language=new.language,
-                    idempotency_key=new.idempotency_key,
-                )
-                for i, new in enumerate(fresh)
-            ]  # fmt: skip
-            await _insert(transaction, user_id, session_id, stored, fresh, moment)
+            stored = await _store(transaction, user_id, session_id, fresh, moment)
             for portion in _portions(fresh):
                 entries = [
                     index.Entry(
@@ -135,36 +123,35 @@ def _portions(messages: Sequence[NewMessage]) -> Iterator[range]:
             start, size = i, 0
 
 
-async def _insert(
-    transaction: Transaction,
-    user_id: str,
-    session_id: str,
-    stored: Sequence[Message],
-    given: Sequence[NewMessage],
-    moment: index.Moment,
-) -> None:
-    await transaction.run(
-        INSERT,
+async def _store(
+    transaction: Transaction, user_id: str, session_id: str, fresh: Sequence[NewMessage], moment: index.Moment
+) -> list[Message]:
+    """Store messages at the end of a session and return them."""
+    ids = [str(uuid4()) for _ in fresh]
+    speakers = Counter(new.name for new in fresh if new.name is not None)
+    moments = [new.occurred_at or moment.now for new in fresh]
+    first = await transaction.value(
+        STORE,
         {
-            "user": user_id, "session": session_id, "now": moment.now,
-            "message_id": [message.id for message in stored],
-            "position": [message.position for message in stored],
-            "entry": [moment.first_entry + i for i in range(len(stored))],
-            "role": [message.role for message in stored],
-            "name": [message.name for message in stored],
-            "content": [message.content for message in stored],
-            "metadata": [json.dumps(message.metadata) for message in stored],
-            "language": [message.language for message in stored],
-            "occurred_at": [message.occurred_at for message in stored],
-            "utc_offset": [_offset(new.occurred_at) for new in given],
-            "key": [message.idempotency_key for message in stored],
+            "user": user_id, "session": session_id, "now": moment.now, "count": len(fresh), "message_id": ids,
+            "entry": [moment.first_entry + i for i in range(len(fresh))],
+            "role": [new.role for new in fresh], "name": [new.name for new in fresh],
+            "content": [new.content for new in fresh],
+            "metadata": [json.dumps(dict(new.metadata or {})) for new in fresh],
+            "language": [new.language for new in fresh], "occurred_at": moments,
+            "utc_offset": [_offset(new.occurred_at) for new in fresh],
+            "key": [new.idempotency_key for new in fresh],
+            "speaker": list(speakers), "messages": list(speakers.values()),
         },
     )  # fmt: skip
-    names = Counter(message.name for message in stored if message.name is not None)
-    if names:
-        await transaction.run(
-            SPEAKERS, {"user": user_id, "name": list(names), "messages": list(names.values())}
+    return [
+        Message(
+            id=ids[i], user_id=user_id, session_id=session_id, position=first + i, role=new.role, content=new.content,
+            created_at=moment.now, occurred_at=moments[i], name=new.name, metadata=dict(new.metadata or {}),
+            language=new.language, idempotency_key=new.idempotency_key,
         )
+        for i, new in enumerate(fresh)
+    ]  # fmt: skip
 
 
 async def _known(
