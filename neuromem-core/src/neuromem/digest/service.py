@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from uuid import uuid4
 
 from neuromem.digest import asking, emotion
-from neuromem.digest.storing import Storing
+from neuromem.digest.storing import Storing, TakenOverError
 from neuromem.domain.digest import DigestProgress, DigestResult, EmotionProfile, Insight, stage
 from neuromem.domain.events import DigestEvent
 from neuromem.errors import BudgetError, DatabaseError
@@ -77,7 +77,12 @@ class DigestService:
                     user_id,
                 )
             else:
-                await self._all(user_id, batch_size, run, self._llm, progress)
+                while True:
+                    try:
+                        await self._all(user_id, batch_size, run, self._llm, progress)
+                        break
+                    except TakenOverError:  # what the other leaves is still to be done
+                        logger.info("The digest of user %r was taken over, or the user is gone.", user_id)
         except BaseException as failure:
             error = f"{type(failure).__name__}: {failure}"
             if run.analyzed:
@@ -131,8 +136,6 @@ class DigestService:
                 if not batch:
                     return
                 done = await self._batch(user_id, lease, batch, llm)
-                if done is None:
-                    return  # another process has taken over
                 run.analyzed += len(batch)
                 run.generated += done.generated
                 run.touched |= dict.fromkeys(done.touched)
@@ -146,7 +149,7 @@ class DigestService:
                     if inspect.isawaitable(told):
                         await told
 
-    async def _batch(self, user_id: str, lease: str, batch: Sequence[Memory], llm: MeteredLLM) -> Done | None:
+    async def _batch(self, user_id: str, lease: str, batch: Sequence[Memory], llm: MeteredLLM) -> Done:
         """Ask about a batch and store what came of it; no transaction is open meanwhile."""
         await self._afford(user_id)
         related, known = await self._related.to(user_id, batch)
@@ -159,7 +162,7 @@ class DigestService:
                     sensitive=self._settings.digest.sensitive_inferences,
                 )  # fmt: skip
                 done = await self._storing.store(user_id, lease, batch, shown, answer, calls)
-                stored = done is not None
+                stored = True
                 return done
             finally:
                 if calls and not stored:

@@ -31,6 +31,10 @@ logger = logging.getLogger("neuromem")
 OPERATION = "digest"
 
 
+class TakenOverError(Exception):
+    """Another process digests for the user by now, or the user is gone: nothing may be stored."""
+
+
 @dataclass(frozen=True, slots=True)
 class Done:
     """What became of a batch: how many insights are new, and the ids of all that it touched."""
@@ -48,13 +52,13 @@ class Storing:
 
     async def store(
         self, user_id: str, lease: str, batch: Sequence[Memory], shown: Shown, answer: Answer, calls: Sequence[Call]
-    ) -> Done | None:  # fmt: skip
-        """Store an answer; None when another process digests for the user by now, and nothing is stored."""
+    ) -> Done:  # fmt: skip
+        """Store an answer; raises `TakenOverError`, and stores nothing, when it is not ours to store any more."""
         items = answer.reply.insights
         async with self._database.user(user_id) as transaction:
             moment = await index.begin(transaction, user_id, len(items))
             if not await digesting.held(transaction, user_id, lease, self._settings.work.lease):
-                return None
+                raise TakenOverError
             holding = await digesting.still(transaction, user_id, list(shown.memories.values()))
             findings, rejected = self._findings(items, shown, holding, answer)
             versions = await memories.chains(
