@@ -68,7 +68,9 @@ def _section(model: type[BaseModel], prefix: str, title: str) -> Iterator[str]:
     yield table(("variable", "default", "meaning"), rows) + "\n"
     for name, field in sections.items():
         assert isinstance(field.annotation, type)
-        yield from _section(field.annotation, f"{prefix}{name}__", name.replace("_", " ").capitalize())
+        yield from _section(
+            field.annotation, f"{prefix}{name}__", "BM25" if name == "bm25" else name.capitalize()
+        )
 
 
 def _is_section(field: FieldInfo) -> bool:
@@ -90,6 +92,8 @@ def _type(annotation: Any) -> str:
         return f"list of {_type(parts[0])}"
     if origin is dict:
         return "object"
+    if origin is type:
+        return "class"
     return {str: "text", int: "whole number", float: "number", bool: "true or false"}.get(
         annotation, "anything"
     )
