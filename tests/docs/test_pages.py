@@ -79,12 +79,10 @@ def test_every_name_on_a_page_exists(page: Path) -> None:
             importlib.import_module(quoted)
         elif re.fullmatch(r"(?:[A-Z][a-z]+){2,}|[A-Z]\w+(Error|Spec|Contract)", quoted):
             assert quoted in known, quoted
+        elif match := re.match(r"NEUROMEM_(\w+)", quoted):
+            assert is_setting(match[1].lower().split("__")) or match[0] in OTHERS, quoted
         elif match := re.fullmatch(r"(\w+)=(\S*)", quoted):
             assert match[1] in ARGUMENTS, quoted
-        elif quoted.startswith("NEUROMEM_"):
-            assert is_setting(quoted.lower().removeprefix("neuromem_").split("__")) or quoted in OTHERS, (
-                quoted
-            )
         elif (
             re.fullmatch(r"[a-z0-9]+\.[a-z_0-9]+", quoted)
             and quoted.partition(".")[0] in Settings.model_fields

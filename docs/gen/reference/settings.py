@@ -79,7 +79,7 @@ def _is_section(field: FieldInfo) -> bool:
 
 def _meaning(field: FieldInfo) -> str:
     kind = ", ".join(filter(None, [_type(field.annotation), _bounds(field)]))
-    return f"{field.description} ({kind})" if field.description else kind
+    return f"{field.description} ({kind})" if field.description and kind else field.description or kind
 
 
 def _type(annotation: Any) -> str:
@@ -92,11 +92,7 @@ def _type(annotation: Any) -> str:
         return f"list of {_type(parts[0])}"
     if origin is dict:
         return "object"
-    if origin is type:
-        return "class"
-    return {str: "text", int: "whole number", float: "number", bool: "true or false"}.get(
-        annotation, "anything"
-    )
+    return {str: "text", int: "whole number", float: "number", bool: "true or false"}.get(annotation, "")
 
 
 def _default(field: FieldInfo) -> str:
