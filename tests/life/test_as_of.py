@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import timedelta, timezone
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
@@ -11,6 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from neuromem.errors import ConflictError
+from neuromem.store import index, managing
 from tests.conftest import opened
 from tests.digest.model import by_word
 from tests.extraction.model import answering, llm
@@ -27,6 +29,9 @@ QUICK = {"work": {"retry_delay": 0.01, "poll": 0.02}}
 TEXTS = st.integers(0, 5).map(lambda n: f"Lives in city{n}")
 PLACES = st.integers(0, 2).map(lambda n: f"City{n}")
 WHICH = st.integers(0, 20)
+WAITING = (
+    "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+)
 
 CHANGES = st.one_of(
     st.tuples(st.just("add"), TEXTS),
@@ -168,3 +173,40 @@ async def test_writers_at_once_never_share_a_moment_and_each_moment_is_whole(nm:
         assert [m.version for m in await nm.list_memories("alice", as_of=version.created_at)] == [
             version.version
         ]
+
+
+async def test_a_moment_waits_for_who_began_to_write_before_it(nm: NeuroMemory) -> None:
+    """Otherwise the same question about the same moment would have two answers."""
+    await nm.add_memory("alice", "Likes tea")
+    database = nm._life.database
+    async with database.user("alice") as writer:
+        begun = await index.begin(writer, "alice")
+        moment = await now(nm)  # later than what is being written, and before it is committed
+        asked = asyncio.create_task(nm.list_memories("alice", as_of=moment))
+        recalled = asyncio.create_task(nm.recall("alice", "tea", as_of=moment))
+        async with database.worker() as watcher:
+            waiting = 0
+            while waiting < 2:
+                waiting = await watcher.value(WAITING)
+        ids = [memory.id for memory in await nm.list_memories("alice", as_of=begun.now - timedelta(hours=1))]
+        assert ids == []  # nobody waits for long ago
+        current = [memory.id for memory in await nm.list_memories("alice")]
+        await managing.end(writer, "alice", current, begun.now, "deleted")
+    assert (await asked, (await recalled)["merged"]) == ([], [])
+    assert await nm.list_memories("alice", as_of=moment) == []
+
+
+async def test_a_clock_that_goes_back_does_not_reorder_what_happened(nm: NeuroMemory) -> None:
+    memory = await nm.add_memory("alice", "Version 0")
+    async with nm._life.database.user("alice") as transaction:  # as if the clock had been an hour ahead
+        await transaction.run("UPDATE {s}.users SET last_tx = last_tx + interval '1 hour'")
+    for n in range(1, 4):
+        await nm.update_memory("alice", memory.id, f"Version {n}")
+    history = await nm.memory_history("alice", memory.id)
+    moments = [version.created_at for version in history]
+    assert moments == sorted(set(moments))
+    for version in history:
+        (then,) = await nm.list_memories("alice", as_of=version.created_at)
+        assert then.content == version.content
+        elsewhere = version.created_at.astimezone(timezone(timedelta(hours=-9, minutes=-30)))
+        assert await nm.list_memories("alice", as_of=elsewhere) == [then]

@@ -115,13 +115,13 @@ class DigestService:
 
     async def profile(self, user_id: str, as_of: datetime | None = None) -> EmotionProfile:
         """Return how the user feels, or felt as far as was known then."""
-        async with self._database.reader(user_id) as transaction:
+        async with self._database.reader(user_id, as_of=as_of) as transaction:
             sums = await emotions.sums(transaction, user_id, as_of)
             return emotion.profile(sums, await emotions.recent(transaction, user_id, as_of))
 
     async def insights(self, user_id: str, limit: int, as_of: datetime | None) -> list[Insight]:
         """Return the insights that hold, or held then."""
-        async with self._database.reader(user_id) as transaction:
+        async with self._database.reader(user_id, as_of=as_of) as transaction:
             return [insight_of(one) for one in await insights.strongest(transaction, user_id, limit, as_of)]
 
     async def _all(

@@ -40,8 +40,9 @@ class Managing(Operations):
         """Return a memory as it is, or as it was known then; None when there is none."""
         checks.user_id(user_id)
         wanted = checks.uuid("memory_id", memory_id)
-        async with self._life.database.reader(user_id) as transaction:
-            found = await managing.get(transaction, user_id, wanted, checks.moment("as_of", as_of))
+        moment = checks.moment("as_of", as_of)
+        async with self._life.database.reader(user_id, as_of=moment) as transaction:
+            found = await managing.get(transaction, user_id, wanted, moment)
         return None if found is None else found[0]
 
     async def list_memories(

@@ -21,6 +21,7 @@ from neuromem.store.rows import Row, numbered
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+    from datetime import datetime
 
     from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -31,6 +32,13 @@ logger = logging.getLogger("neuromem.sql")
 DRIVER_ERRORS = (exc.SQLAlchemyError, asyncpg.PostgresError, asyncpg.InterfaceError, OSError)
 # What a connection raises that died while nobody used it; the last, while its end is still on its way.
 DEAD = (asyncpg.PostgresConnectionError, asyncpg.InterfaceError, OSError, asyncpg.InternalClientError)
+
+# A writer has its moment before it commits. Who asks for a moment just gone takes the lock of the user's writers for
+# an instant; long ago there is nobody to wait for, and nothing is locked.
+SETTLE = """
+    SELECT FROM {s}.users
+    WHERE user_id = :user AND CAST(:as_of AS timestamptz) > clock_timestamp() - interval '1 minute' FOR SHARE
+"""
 
 STATEMENTS = 300  # that a connection keeps prepared: all of ours
 
@@ -147,12 +155,17 @@ class Database:
 
     @asynccontextmanager
     async def reader(
-        self, user_id: str, timeout: float | None = None, *, settings: Mapping[str, str] = CUSTOM
-    ) -> AsyncIterator[Transaction]:
+        self, user_id: str, timeout: float | None = None, *, settings: Mapping[str, str] = CUSTOM,
+        as_of: datetime | None = None,
+    ) -> AsyncIterator[Transaction]:  # fmt: skip
         """Open a read-only transaction with one snapshot; each statement may take ``timeout`` seconds.
 
-        ``settings`` say how statements are planned.
+        ``settings`` say how statements are planned. What is read ``as_of`` a moment stays what it was: whoever has
+        begun to write before that moment is waited for.
         """
+        if as_of is not None:
+            async with self.user(user_id) as transaction:
+                await transaction.run(SETTLE, {"user": user_id, "as_of": as_of})
         made = {"neuromem.user_id": user_id, "jit": "off", **settings}
         if timeout is not None:
             made["statement_timeout"] = f"{max(1, round(timeout * 1000))}ms"

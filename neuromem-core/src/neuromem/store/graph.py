@@ -167,7 +167,7 @@ def asked(view: View) -> str:
 
 async def node(database: Database, user_id: str, name: Name, view: View) -> Node | None:
     """Return the node of a name or alias."""
-    async with database.reader(user_id) as transaction:
+    async with database.reader(user_id, as_of=view.params.get("as_of")) as transaction:
         return await find(transaction, user_id, name, view)
 
 
@@ -181,7 +181,7 @@ async def nodes(
     database: Database, user_id: str, node_type: NodeType | None, view: View, *, limit: int, offset: int
 ) -> list[Node]:
     """Return nodes in the order in which they were made."""
-    async with database.reader(user_id) as transaction:
+    async with database.reader(user_id, as_of=view.params.get("as_of")) as transaction:
         rows = await transaction.all(
             fill(NODES, view),
             {"user": user_id, "node_type": node_type, "limit": limit, "offset": offset, **view.params},
@@ -195,7 +195,7 @@ async def edges(
     """Return edges in the order in which they were learned, all or those of one node."""
     sql = EDGES.replace("{around}", "true" if around is None else AROUND)
     params = {"user": user_id, "limit": limit, "offset": offset, **view.params}
-    async with database.reader(user_id) as transaction:
+    async with database.reader(user_id, as_of=view.params.get("as_of")) as transaction:
         rows = await transaction.all(fill(sql, view), {**params, **(named(around) if around else {})})
     return [edge_of(user_id, row) for row in rows]
 

@@ -55,7 +55,7 @@ async def roll_back(database: Database, user_id: str, to: datetime) -> tuple[int
 
 async def diff(database: Database, user_id: str, begin: datetime, end: datetime) -> dict[str, Any]:
     """Return what was learned, changed and forgotten between two moments."""
-    async with database.reader(user_id) as transaction:
+    async with database.reader(user_id, as_of=max(begin, end)) as transaction:
         old = await _different(transaction, user_id, begin, end)
         new = await _different(transaction, user_id, end, begin)
         ended = await transaction.all(EDGES, {"user": user_id, "as_of": begin, "other": end})

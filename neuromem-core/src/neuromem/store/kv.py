@@ -107,7 +107,7 @@ async def read(
 ) -> dict[str, Any]:
     """Return the values of those keys that are there."""
     condition, params = visible(as_of)
-    async with database.reader(user_id) as transaction:
+    async with database.reader(user_id, as_of=as_of) as transaction:
         rows = await transaction.all(
             GET.replace("{visible}", condition),
             {"user": user_id, "namespace": namespace, "keys": list(keys), **params},
@@ -121,7 +121,7 @@ async def page(
 ) -> list[tuple[str, Any]]:  # fmt: skip
     """Return pairs in the order of their keys, those after ``after`` whose key begins with ``prefix``."""
     condition, params = visible(as_of)
-    async with database.reader(user_id) as transaction:
+    async with database.reader(user_id, as_of=as_of) as transaction:
         rows = await transaction.all(
             LIST.replace("{visible}", condition),
             {

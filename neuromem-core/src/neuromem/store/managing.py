@@ -167,7 +167,7 @@ async def page(
     statement = (
         LIST.replace("{condition}", sql).replace("{key}", key).replace("{columns}", columns(chosen.as_of))
     )
-    async with database.reader(user_id) as transaction:
+    async with database.reader(user_id, as_of=chosen.as_of) as transaction:
         rows = await transaction.all(
             statement.replace("{direction}", "DESC" if descending else "ASC"),
             {"user": user_id, "limit": limit + 1, **params},

@@ -170,7 +170,7 @@ async def shortest(
     params = {"user": user_id, "max_depth": max_depth, **view.params}
     for end, name in (("source", source), ("target", target)):
         params |= {f"{end}_key": name.key, f"{end}_type": name.node_type.value}
-    async with database.reader(user_id) as transaction:
+    async with database.reader(user_id, as_of=view.params.get("as_of")) as transaction:
         rows = await transaction.all(fill(sql, view), params)
     if not rows:
         return None
@@ -189,7 +189,7 @@ async def neighbors(
         .replace("{edges_back}", EDGES_BACK[direction])
     )
     params = {"user": user_id, "depth": depth, "limit": limit, **named(name), **view.params}
-    async with database.reader(user_id) as transaction:
+    async with database.reader(user_id, as_of=view.params.get("as_of")) as transaction:
         rows = await transaction.all(fill(sql, view), params)
     found = []
     for (distance, _), group in groupby(rows, key=lambda row: (row.distance, row.place)):

@@ -344,7 +344,10 @@ class StoreReader:
             if self._transaction is None:
                 self._transaction = await self._stack.enter_async_context(
                     self._database.reader(
-                        self._user_id, self._settings.recall.timeout, settings=self._planned(query)
+                        self._user_id,
+                        self._settings.recall.timeout,
+                        settings=self._planned(query),
+                        as_of=query.filters.as_of,
                     )
                 )
             try:
