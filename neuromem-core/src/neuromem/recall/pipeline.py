@@ -169,18 +169,27 @@ class Pipeline:
 
     def _most(self, query: Query) -> float:
         """Return what all signals together can add to a score."""
-        return sum(w.weight for w in self.scorers.values() if not getattr(w.scorer, "mute", _never)(query))
+        return sum(weighted.weight for weighted in self._speaking(query).values())
+
+    def _speaking(self, query: Query) -> dict[str, Weighted]:
+        """Return the scorers that may tell anything about an answer to the question."""
+        return {n: w for n, w in self.scorers.items() if not getattr(w.scorer, "mute", _never)(query)}
 
     def _scores(
         self, query: Query, items: Sequence[Fused], hits: Mapping[tuple[Kind, str], Hit]
     ) -> list[Found]:
-        return [self._scored(query, hits[key]) for item in items if (key := (item.kind, item.id)) in hits]
+        speaking = self._speaking(query)
+        return [
+            self._scored(query, hits[key], speaking)
+            for item in items
+            if (key := (item.kind, item.id)) in hits
+        ]
 
-    def _scored(self, query: Query, hit: Hit) -> Found:
+    def _scored(self, query: Query, hit: Hit, speaking: Mapping[str, Weighted]) -> Found:
         """Add the weighted signals to the fused score; the sum is scaled back to [0, 1]."""
-        signals: dict[str, float] = {}
+        signals = dict.fromkeys(self.scorers, 0.0)
         score = hit.score
-        for name, weighted in self.scorers.items():
+        for name, weighted in speaking.items():
             signal = weighted.scorer.score(query, hit)
             if not 0.0 <= signal <= 1.0:
                 raise RecallError(
@@ -200,10 +209,13 @@ def _ordered(
     arms: Mapping[str, Sequence[Candidate]], fused: Sequence[Fused]
 ) -> dict[str, Sequence[Candidate]]:
     """Return the arms, each best first: in its own order, or where its scores tell nothing in that of fusion."""
+    telling_nothing = {name for name, arm in arms.items() if arm and arm[0].score == arm[-1].score}
+    if not telling_nothing:
+        return dict(arms)
     place = {(item.kind, item.id): i for i, item in enumerate(fused)}
     return {
         name: sorted(arm, key=lambda c: place.get((c.kind, c.id), len(place)))
-        if arm and arm[0].score == arm[-1].score
+        if name in telling_nothing
         else arm
         for name, arm in arms.items()
     }

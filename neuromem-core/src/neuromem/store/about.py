@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from neuromem.domain.profile import PROFILE
 from neuromem.domain.recall import About
 from neuromem.store import approximate, kv, vectors
+from neuromem.store.engine import LOOKUPS_OF_FEW
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -91,7 +92,7 @@ class Known:
         """
         known = self._abouts.get(user_id)
         if known is None:
-            async with self._database.reader(user_id) as transaction:
+            async with self._database.reader(user_id, settings=LOOKUPS_OF_FEW) as transaction:
                 known = await self.read(transaction, user_id, None)
         return known
 
