@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from neuromem.plugin import ChatMessage
     from tests.support.http_server import HttpServer
 
-MEMORIES, BATCH = 60, 3
+MEMORIES, BATCH = 40, 3
 SETTINGS = {"work": {"lease": 0.3, "poll": 0.02, "retry_delay": 0.01}}
 
 
@@ -106,7 +106,7 @@ async def test_a_digest_killed_at_any_point_goes_on_where_it_was(
         for n in range(MEMORIES):
             await nm.add_memory("alice", f"Memory {n}")
         points = ["before the call", "after the reply", "after the commit"]
-        for turn in range(9):
+        for turn in range(6):
             child = Child(work, database_url, f"{model.url}/v1", turn % 3 == 2)
             point = points[turn % 3] if turn % 3 != 2 else "after the reply"
             while (reached := await asyncio.to_thread(child.next)) not in (point, "finished"):

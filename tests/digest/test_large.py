@@ -46,7 +46,7 @@ async def test_thousands_are_digested_in_bounded_portions_and_go_on_after_a_fail
     def answer(request: Request) -> Reply:
         shown = asked(request)
         seen.append(len(shown["memories"]))
-        if len(seen) == 4:
+        if len(seen) == 3:
             return Reply({"error": {"message": "down"}}, status=503)
         assert len(shown["related"]) <= 15
         assert len(shown["insights"]) <= 30
@@ -57,14 +57,18 @@ async def test_thousands_are_digested_in_bounded_portions_and_go_on_after_a_fail
 
     model.always = answer
     with pytest.raises(ProviderError):
-        await nm.digest("alice", batch_size=250, progress=told.append)
-    assert told[-1] == {"memories_analyzed": 750, "memories_left": MANY + 1 - 750, "insights_generated": 3}
-    result = await nm.digest("alice", batch_size=250, progress=told.append)
+        await nm.digest("alice", batch_size=500, progress=told.append)
+    assert told[-1] == {
+        "memories_analyzed": 1_000,
+        "memories_left": MANY + 1 - 1_000,
+        "insights_generated": 2,
+    }
+    result = await nm.digest("alice", batch_size=500, progress=told.append)
     assert result is not None
-    assert result["memories_analyzed"] == MANY + 1 - 750
+    assert result["memories_analyzed"] == MANY + 1 - 1_000
     assert told[-1]["memories_left"] == 0
-    assert sum(seen) - seen[3] == MANY + 1
-    assert set(seen) == {250, 1}
+    assert sum(seen) - seen[2] == MANY + 1
+    assert set(seen) == {500, 1}
     found = await nm.insights("alice", limit=100)
     assert len({source for one in found for source in one["source_ids"]}) == MANY + 1
 
