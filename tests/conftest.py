@@ -18,6 +18,7 @@ from neuromem.store import schema, url
 from neuromem.store.engine import Database
 from neuromem.testing import HashEmbedding
 from neuromem_local.server import EmbeddedPostgres
+from tests.support.s3_server import S3Server
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -29,7 +30,7 @@ TEMPLATE = "migrated"
 @pytest.fixture(autouse=True)
 def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
     """What the developer has set must not decide what a test sees."""
-    for name in [name for name in os.environ if name.startswith("NEUROMEM_")]:
+    for name in [name for name in os.environ if name.startswith(("NEUROMEM_", "AWS_", "S3_"))]:
         monkeypatch.delenv(name)
 
 
@@ -72,6 +73,17 @@ def server(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Iterator
         asyncio.run(_make_template(Server(postgres)))
     yield Server(postgres)
     asyncio.run(postgres.close())
+
+
+@pytest.fixture(scope="session")
+def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
+    """One S3 server for all tests of a process; each makes a bucket of its own."""
+    server = S3Server(tmp_path_factory.mktemp("s3"))
+    try:
+        server.start()
+        yield server
+    finally:
+        server.stop()
 
 
 async def _make_template(server: Server) -> None:

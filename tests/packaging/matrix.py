@@ -41,8 +41,14 @@ COMBINATIONS: dict[str, tuple[str, ...]] = {
         "neuromem-local[light]",
     ),
 }
-SLICE = ("tests/core", "tests/recall", "tests/store", "tests/facades", "tests/cli", "tests/openai", "tests/s3",
-         "tests/siliconflow", "tests/local", "tests/files", "tests/testing/test_first_party_stages.py")  # fmt: skip
+# of every room that meets a dependency: SQL, HTTP, parsing of files, models, commands
+SLICE = (
+    "tests/cli/test_app.py", "tests/cli/test_doctor.py", "tests/core", "tests/facades/test_kv.py",
+    "tests/facades/test_graph.py", "tests/files/test_types.py", "tests/local/test_embedding.py",
+    "tests/local/test_rules.py", "tests/openai", "tests/recall/test_recall.py", "tests/s3",
+    "tests/siliconflow", "tests/store/test_engine.py", "tests/store/test_migrations.py",
+    "tests/testing/test_first_party_stages.py",
+)  # fmt: skip
 
 SMOKE = """
 import asyncio, inspect, json, pydoc, sys

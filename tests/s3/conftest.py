@@ -1,8 +1,7 @@
-"""One S3 server for all tests of a process, and a bucket for each."""
+"""A bucket for each test."""
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
@@ -10,26 +9,12 @@ import pytest
 
 from neuromem.plugin.http import Retry
 from neuromem_s3 import S3Storage
-from tests.support.s3_server import ACCESS_KEY, SECRET_KEY, S3Server
+from tests.support.s3_server import ACCESS_KEY, SECRET_KEY
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import AsyncIterator
 
-
-@pytest.fixture(autouse=True)
-def _no_account(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in [name for name in os.environ if name.startswith(("AWS_", "S3_"))]:
-        monkeypatch.delenv(name)
-
-
-@pytest.fixture(scope="session")
-def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
-    server = S3Server(tmp_path_factory.mktemp("s3"))
-    try:
-        server.start()
-        yield server
-    finally:
-        server.stop()
+    from tests.support.s3_server import S3Server
 
 
 @pytest.fixture

@@ -19,29 +19,19 @@ from neuromem_local import FolderStorage, LightEmbedding, LocalEmbedding
 from neuromem_local.rules import RulesExtractor
 from neuromem_local.server import EmbeddedPostgres
 from neuromem_s3 import S3Storage
-from tests.support.s3_server import ACCESS_KEY, SECRET_KEY, S3Server
+from tests.support.s3_server import ACCESS_KEY, SECRET_KEY
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from neuromem.plugin import DatabaseProvider, EmbeddingProvider, Extractor, LLMProvider, ObjectStorage
     from tests.conftest import Server
+    from tests.support.s3_server import S3Server
 
 
 @pytest.fixture(scope="module")
 def local() -> EmbeddingProvider:
     return LocalEmbedding()  # a second to load
-
-
-@pytest.fixture(scope="module")
-def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
-    server = S3Server(tmp_path_factory.mktemp("s3"))
-    try:
-        server.start()
-        yield server
-    finally:
-        server.stop()
 
 
 class TestHashEmbedding(EmbeddingContract):
