@@ -128,11 +128,21 @@ async def test_recalls_give_whole_answers_while_it_is_filled_and_switched(databa
                 last = done.is_set()  # once more after the switch
                 assert found(await nm.recall(f"user {i}", "platform", 50)) == expected[i]
 
+        async def talk() -> int:
+            said = 0
+            while not done.is_set():
+                await nm.ingest("talker", "user", f"This is message {said}", session_id="s")
+                said += 1
+            return said
+
         async with asyncio.TaskGroup() as group:
             for i in range(5):
                 group.create_task(ask(i))
+            talking = group.create_task(talk())
             await nm.reembed(new(), background=False)
             done.set()
+        await nm.drain()
+        assert (await spaces_of_vectors(nm, "talker"))[2] == await talking
 
 
 async def test_another_process_with_the_old_model_is_told_and_loses_nothing(database_url: str) -> None:

@@ -199,7 +199,7 @@ class Checkup:
         else:
             self.fail(
                 "space", f"The schema was filled with {space}, not with the embedding above.",
-                "Choose that model, or another schema.",
+                "Choose that model or another schema, or change the schema's model: neuromem reembed.",
             )  # fmt: skip
 
     async def _isolation(self, maintenance: Maintenance, server: Server) -> None:
