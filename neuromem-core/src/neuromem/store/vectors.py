@@ -35,12 +35,13 @@ INSERT = """
     ON CONFLICT (user_id, space, entry, part) DO UPDATE SET v = excluded.v, current = excluded.current
 """
 
-# "+ 0" keeps every index out of the ordering: this scan is exact whatever the planner thinks.
+# "+ 0" keeps every index out of the ordering: this scan is exact whatever the planner thinks. The kinds stand in a
+# subquery of their own, or a plan that is made once would read them anew with every row.
 NEAR = """
     near AS (
         SELECT v.entry FROM {s}.vectors v {join}
         WHERE v.user_id = :user AND v.space = :space
-          AND v.kind = ANY(CAST(CAST(:kinds AS text[]) AS "char"[])) AND {condition}
+          AND v.kind = ANY(CAST((SELECT CAST(CAST(:kinds AS text[]) AS "char"[])) AS "char"[])) AND {condition}
         ORDER BY (v.v <#> CAST(:vector AS halfvec)) + 0, v.entry
         LIMIT CAST(:depth AS int)
     )
