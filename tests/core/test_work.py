@@ -17,14 +17,17 @@ from neuromem.errors import (
     RateLimitError,
 )
 from neuromem.memory import NeuroMemory
+from neuromem.store.presence import Presence
 from neuromem.testing import HashEmbedding
 from tests import conftest
+from tests.support.processes import Child
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Sequence
     from contextlib import AbstractAsyncContextManager
 
     from neuromem.store.engine import Database
+    from tests.support.processes import Report
 
 
 def opened(address: str, **arguments: Any) -> AbstractAsyncContextManager[NeuroMemory]:
@@ -280,6 +283,54 @@ async def test_a_lease_that_ran_out_is_taken_over_and_the_late_result_is_not_sto
     async with database.user("alice") as transaction:
         after = await transaction.all("SELECT xmin::text, entry FROM {s}.vectors ORDER BY entry")
     assert after == before
+
+
+async def hang(report: Report, url: str) -> None:
+    """Take work and never finish it."""
+    provider = Moody()
+    provider.gate.clear()
+    async with opened(url, embedding=provider, settings={"work": {"poll": 0.02, "lease": 3600}}):
+        await provider.entered.wait()
+        report("working")
+        await asyncio.Event().wait()
+
+
+async def test_the_jobs_of_a_worker_that_was_killed_are_taken_over_at_once(
+    queue: NeuroMemory, database: Database, database_url: str
+) -> None:
+    await fill(queue, 3)
+    child = Child(hang, database_url)
+    assert await asyncio.to_thread(child.next) == "working"
+    assert await Presence(database).take_over() == 0  # it lives
+
+    async def present() -> int:
+        async with database.worker() as transaction:
+            found = await transaction.value(
+                "SELECT count(*) FROM {s}.jobs j JOIN pg_locks l ON l.locktype = 'advisory' AND l.objid = j.owner::oid"
+            )
+        return int(found)
+
+    assert await present() == 3
+    child.kill()
+    async with asyncio.timeout(60):
+        while await present():  # noqa: ASYNC110  the server notices in its own time
+            await asyncio.sleep(0.02)
+    async with opened(database_url, settings={"work": {"poll": 0.02, "lease": 3600}}) as nm:
+        assert await nm.drain(timeout=60) == 0
+    assert await state(database) == (3, 0, 0)
+
+
+async def test_behind_a_pooler_of_transactions_only_the_lease_counts(
+    queue: NeuroMemory, database: Database, database_url: str
+) -> None:
+    await fill(queue, 1)
+    provider = Moody()
+    provider.gate.clear()
+    async with opened(database_url, embedding=provider, pooler="transaction", settings=QUICK) as nm:
+        await provider.entered.wait()
+        assert await Presence(database).take_over() == 0
+        provider.gate.set()
+        assert await nm.drain() == 0
 
 
 async def test_a_lease_is_renewed_while_the_work_goes_on(

@@ -134,6 +134,9 @@ class Database:
         self.pgvector = (0, 7)
         self._statements: dict[str, tuple[str, tuple[str, ...]]] = {}
         self._echo = echo
+        self.keeps_sessions = (
+            pooler is None
+        )  # else what is locked or set outside of a transaction may be another's
         self.engine = _engine(target, pooler=pooler)
         self._pooler = pooler
         self.pool = Pool(partial(_connect, target, pooler), pool_size)

@@ -57,7 +57,7 @@ NEXT = """
 # run once per row, and then takes more than its LIMIT.
 CLAIM = """
     UPDATE {s}.jobs j SET lease = :lease, lease_until = now() + make_interval(secs => :seconds),
-                          attempts = least(j.attempts + 1, 30000)
+                          owner = :owner, attempts = least(j.attempts + 1, 30000)
     WHERE j.user_id = :user AND j.job = ANY(ARRAY(
         SELECT c.job FROM {s}.jobs c
         WHERE c.user_id = :user AND c.kind = :kind AND c.needs = :needs AND c.attempts = :attempts
@@ -192,12 +192,18 @@ class Backlog:
 
 
 async def claim(
-    database: Database, serves: Sequence[str], *, after: str, most: Mapping[str, int], seconds: float
+    database: Database,
+    serves: Sequence[str],
+    *,
+    after: str,
+    most: Mapping[str, int],
+    seconds: float,
+    owner: int | None = None,
 ) -> Claim | None:
     """Take the oldest jobs of the next user who has some that this worker can serve; None: there are none.
 
     ``most`` says by kind how many are taken together, at first; 1 for kinds that it does not name. The claim has no
-    jobs when others took them in the meantime.
+    jobs when others took them in the meantime. ``owner`` is the number under which the worker is present.
     """
     async with database.worker() as transaction:
         asked = {"serves": list(serves), "ordered": sorted(ORDERED), "schema": database.schema}
@@ -208,6 +214,7 @@ async def claim(
         params = {
             "user": row.user_id, "kind": row.kind, "needs": row.needs, "lease": lease,
             "most": max(1, most.get(row.kind, 1) >> row.attempts), "attempts": row.attempts, "seconds": seconds,
+            "owner": owner,
         }  # fmt: skip
         if row.kind not in ORDERED:
             rows = await transaction.all(CLAIM_ANY, params)

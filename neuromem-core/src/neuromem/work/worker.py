@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from typing import TYPE_CHECKING, Protocol
 
 from neuromem.errors import DatabaseError, ProviderError
 from neuromem.store import jobs
+from neuromem.store.presence import Presence
 from neuromem.work.retry import Pauses, delay, outage
 
 if TYPE_CHECKING:
@@ -40,6 +42,8 @@ class Worker:
         self._most = {"embed": settings.embed_batch, "extract": settings.extract_batch}
         self._tasks: list[asyncio.Task[None]] = []
         self._pauses = Pauses(settings.retry_delay)
+        self._presence = Presence(database)
+        self._next_look = 0.0
         self._work = asyncio.Event()
         self._progress = asyncio.Event()
 
@@ -74,6 +78,7 @@ class Worker:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._tasks = []
+        await self._presence.close()
 
     async def drain(self, user_id: str | None = None, timeout: float | None = None) -> int:
         """Wait until no job is left that is not dead; returns how many were left when time ran out.
@@ -97,7 +102,8 @@ class Worker:
             self._work.clear()
             claim = await self._claim(after)
             if claim is None:
-                await _set_within(self._settings.poll, self._work)
+                if not await self._orphans():
+                    await _set_within(self._settings.poll, self._work)
             elif claim.jobs:
                 after = claim.user_id
                 await self._serve(claim)
@@ -109,9 +115,10 @@ class Worker:
         serves = self._pauses.without(self.serves)
         if not serves:
             return None
+        owner = await self._presence.owner()
         claiming = asyncio.create_task(
             jobs.claim(
-                self._database, serves, after=after, most=self._most, seconds=self._settings.lease,
+                self._database, serves, after=after, most=self._most, seconds=self._settings.lease, owner=owner,
             )
         )  # fmt: skip
         try:
@@ -124,6 +131,17 @@ class Worker:
         except Exception:
             logger.exception("The queue cannot be read; trying again in %s s.", self._settings.poll)
             return None
+
+    async def _orphans(self) -> bool:
+        """Look now and then, the first time at once, whether workers that are gone left something behind."""
+        now = time.monotonic()
+        if now < self._next_look:
+            return False
+        self._next_look = now + self._settings.lease / 12
+        try:
+            return await self._presence.take_over() > 0
+        except DatabaseError:
+            return False
 
     async def _serve(self, claim: jobs.Claim) -> None:
         beat = asyncio.create_task(self._keep(claim))
