@@ -84,6 +84,10 @@ async def test_what_a_person_did_stays(nm: NeuroMemory, model: HttpServer) -> No
     await nm.update_memory("alice", ids["Alice lives in Paris."], content="Alice moved to Rome long ago.")
     await nm.delete_memory("alice", ids["Alice drinks tea."])
     await nm.pin("alice", ids["Alice has a cat named Tom."])
+    await say(nm, model, "I play chess", fact("Alice plays chess."))
+    chess = next(memory for memory in await nm.list_memories("alice") if "chess" in memory.content)
+    await nm.delete_memory("alice", chess.id)
+    await nm.restore_memory("alice", chess.id)
     own = await nm.add_memory("alice", "Alice is very tall", memory_type="general")
     model.always = told(
         {
@@ -99,6 +103,7 @@ async def test_what_a_person_did_stays(nm: NeuroMemory, model: HttpServer) -> No
     }
     assert await contents(nm) == {
         "Alice moved to Rome long ago.", "Alice has a cat named Tom.", own.content, "Alice is 190 cm.",
+        "Alice plays chess.",
     }  # fmt: skip
 
 

@@ -29,12 +29,12 @@ SCOPE = """
     ORDER BY m.entry
 """
 
-# Everything that holds, and what a person has deleted. Whatever a person made, changed or pinned is theirs.
+# Everything that holds, and what a person has deleted. What a person made, changed, pinned or brought back is theirs.
 HOLDING = """
     SELECT {columns}, m.entry, m.content_hash, m.slot, m.superseded_at IS NULL AS holds,
            m.origin ->> 'by' = 'extractor' AND NOT m.pinned AND NOT EXISTS (
                SELECT FROM {s}.memories u WHERE u.user_id = :user AND u.memory_id = m.memory_id
-               AND coalesce(u.origin ->> 'by', 'user') = 'user') AS derived,
+               AND (coalesce(u.origin ->> 'by', 'user') = 'user' OR u.origin ->> 'restored' IS NOT NULL)) AS derived,
            ARRAY(SELECT DISTINCT o.content FROM {s}.memories o
                  WHERE o.user_id = :user AND o.memory_id = m.memory_id) AS said,
            ARRAY(SELECT DISTINCT s.message_id::text FROM {s}.memory_sources s
