@@ -43,6 +43,7 @@ VERSIONED = (
 LEFT_ALONE = {
     "memories": "rolled back by `memories`",
     "entries": "follow what they are found by",
+    "documents": "files are the user's own, not what was concluded; the bytes of a deleted one are gone",
 }
 
 CLOSE = """
