@@ -191,6 +191,24 @@ async def test_a_spent_budget_puts_the_digest_off(database_url: str, model: Http
         assert len(model.requests) == 1
 
 
+async def test_what_can_never_be_read_is_given_up_and_to_be_seen_and_the_next_digest_tries_again(
+    database_url: str, model: HttpServer
+) -> None:
+    settings = {"work": {**FAST["work"], "max_attempts": 2}}
+    options: dict[str, Any] = {"llm": llm(model), "auto_extract": False, "settings": settings}
+    async with opened(database_url, **options, reflection_interval=2) as nm:
+        model.always = lambda request: completion("No.")
+        await nm.add_memory("alice", "Runs fast")
+        await nm.digest("alice", background=True)
+        await nm.drain()
+        assert (await queued(nm))["dead"] == 1
+        model.always = answering(by_word)
+        for text in ("One", "Two"):
+            await nm.ingest("alice", "user", text)
+        await nm.drain()
+        assert [one["content"] for one in await nm.insights("alice")] == ["Often Runs"]
+
+
 async def test_progress_is_told_after_each_batch(nm: NeuroMemory) -> None:
     for n in range(5):
         await nm.add_memory("alice", f"Word{n} is said")

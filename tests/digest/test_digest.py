@@ -139,3 +139,46 @@ async def test_refined_and_contradicted(nm: NeuroMemory, model: HttpServer) -> N
             assert (await nm.insights("alice"))[0]["confidence"] < before
     assert await nm.insights("alice") == []
     assert (await nm.memory_history("alice", first["id"]))[-1].ended == "contradicted"
+
+
+async def test_many_conversations_make_a_core_and_silence_lets_it_fade(
+    nm: NeuroMemory, model: HttpServer
+) -> None:
+    model.always = saying(insight("Loves the sea", [f"m{n}" for n in range(1, 7)]))
+    for n in range(6):
+        await nm.add_memory("alice", f"Spoke of the sea, {n}")
+    await digest(nm)
+    (known,) = await nm.insights("alice")
+    assert known["stage"] == "core"
+    assert known["confidence"] == pytest.approx(1 - 0.65**6, abs=1e-3)
+    async with nm._life.database.user("alice") as transaction:
+        await transaction.run("UPDATE {s}.evidence SET created_at = created_at - interval '180 days'")
+    (faded,) = await nm.insights("alice")
+    assert faded["confidence"] == pytest.approx(known["confidence"] / 2, abs=1e-3)
+    assert faded["stage"] == "tentative"
+    await nm.add_memory("alice", "Spoke of the sea again")
+    model.always = saying(insight("", ["m1"], known={"id": "i1", "standing": "reinforces"}))
+    await digest(nm)
+    assert (await nm.insights("alice"))[0]["confidence"] > known["confidence"]
+
+
+async def test_a_doubtful_memory_says_less(nm: NeuroMemory, model: HttpServer) -> None:
+    await feel(nm, "alice", "Perhaps ran", confidence=0.2)
+    await feel(nm, "alice", "Surely swam", confidence=1.0)
+    model.always = saying(insight("Runs", ["m1"]), insight("Swims", ["m2"]))
+    await digest(nm)
+    assert {one["content"]: round(one["confidence"], 2) for one in await nm.insights("alice")} == {
+        "Runs": 0.07, "Swims": 0.35,
+    }  # fmt: skip
+
+
+async def test_a_pinned_insight_keeps_its_words(nm: NeuroMemory, model: HttpServer) -> None:
+    await nm.add_memory("alice", "Ran on Monday")
+    model.always = saying(insight("Runs", ["m1"]))
+    (first,) = (await digest(nm))["insights"]
+    await nm.pin("alice", first["id"])
+    await nm.add_memory("alice", "Ran on Tuesday at six")
+    model.always = saying(insight("Runs early", ["m1"], known={"id": "i1", "standing": "refines"}))
+    await digest(nm)
+    (kept,) = await nm.insights("alice")
+    assert (kept["id"], kept["content"], len(kept["source_ids"])) == (first["id"], "Runs", 2)

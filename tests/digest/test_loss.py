@@ -148,7 +148,7 @@ async def test_what_a_person_pinned_or_wrote_is_not_ended_by_neuromem(
     runner = next(one["id"] for one in await nm.insights("alice") if one["content"] == "Runner")
     await nm.pin("alice", runner)
     await nm.delete_memory("alice", memory.id)
-    assert {one["id"] for one in await nm.insights("alice")} == {runner, own.id}
+    assert {one["id"]: one["confidence"] for one in await nm.insights("alice")} == {runner: 1, own.id: 1}
 
 
 async def test_a_user_leaves_and_moves_with_insights_and_feelings(nm: NeuroMemory, model: HttpServer) -> None:

@@ -110,7 +110,7 @@ def _shown(shown: Shown, today: datetime) -> dict[str, Any]:
         "memories": [memory for name, memory in memories if name.startswith("m")],
         "related": [memory for name, memory in memories if name.startswith("r")],
         "insights": [
-            {"id": name, "content": insight.content, "stage": stage(insight.confidence or 0.0)}
+            {"id": name, "content": insight.content, "stage": stage(insight.confidence)}
             for name, insight in shown.insights.items()
         ],
     }

@@ -221,10 +221,9 @@ class DigestService:
 
 def insight_of(known: Known) -> Insight:
     """Return an insight as it is told."""
-    confidence = known.confidence or 0.0
     return Insight(
         id=known.id, content=known.content, category="summary" if known.category == "summary" else "pattern",
-        importance=known.importance, confidence=confidence, stage=stage(confidence),
+        importance=known.importance, confidence=known.confidence, stage=stage(known.confidence),
         source_ids=list(known.evidence), created_at=known.created_at,
     )  # fmt: skip
 

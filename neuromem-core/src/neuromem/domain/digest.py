@@ -23,7 +23,8 @@ class Insight(TypedDict):
     """Something that memories show together.
 
     ``source_ids`` are the memories that speak for it. ``confidence`` in [0, 1] grows with each conversation that
-    does, falls with each that speaks against it, and fades while nothing new does; ``stage`` follows from it.
+    does, falls with each that speaks against it, and fades while nothing new does; it is 1 where a person wrote the
+    insight, or kept it without evidence. ``stage`` follows from it.
     """
 
     id: str

@@ -26,14 +26,17 @@ FOUND = """
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """An insight as it stands, with the ids of the memories that speak for it."""
+    """An insight as it stands, with the ids of the memories that speak for it.
+
+    What rests on nothing is a person's own: written, or kept though its evidence is gone; nobody doubts it.
+    """
 
     id: str
     version: int
     content: str
     category: str | None
     importance: float | None
-    confidence: float | None
+    confidence: float
     evidence: tuple[str, ...]
     created_at: datetime
 
@@ -42,7 +45,7 @@ async def strongest(
     transaction: Transaction, user_id: str, limit: int, as_of: datetime | None = None
 ) -> list[Known]:
     """Return the insights that hold, or held at a moment, those with the most confidence first."""
-    return await _find(transaction, user_id, limit, as_of=as_of, order="confidence DESC NULLS LAST")
+    return await _find(transaction, user_id, limit, as_of=as_of, order="confidence DESC NULLS FIRST")
 
 
 async def latest(transaction: Transaction, user_id: str, limit: int) -> list[Known]:
@@ -69,7 +72,8 @@ async def _find(
     rows = await transaction.all(sql, {**params, **({} if as_of is None else {"as_of": as_of})})
     return [
         Known(
-            str(row.memory_id), row.version, row.content, row.category, row.importance, row.confidence,
+            str(row.memory_id), row.version, row.content, row.category, row.importance,
+            1.0 if row.confidence is None else row.confidence,
             tuple(str(one) for one in row.evidence), row.created_at,
         )
         for row in rows

@@ -94,7 +94,7 @@ async def stats(database: Database, user_id: str) -> dict[str, Any]:
             row.kind: {name: getattr(row, name) for name in ("waiting", "running", "failed", "dead")}
             for row in queue
         },
-        "insights": dict(Counter(stage(one.confidence or 0.0) for one in known)),
+        "insights": dict(Counter(stage(one.confidence) for one in known)),
         "undigested": undigested,
         "emotions": {
             "memories": sum(row.memories for row in felt),

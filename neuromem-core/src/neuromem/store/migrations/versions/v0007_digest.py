@@ -107,6 +107,10 @@ ROWS = {
     "UPDATE": (("added", "1"), ("removed", "-1")),
     "DELETE": (("removed", "-1"),),
 }
+# Most statements touch no memory that carries an emotion, and many none at all.
+FEELS = """
+    EXISTS (SELECT FROM {rows} m WHERE m.valence IS NOT NULL OR m.arousal IS NOT NULL OR m.emotion IS NOT NULL)
+"""
 REFERENCING = {"added": "NEW TABLE AS added", "removed": "OLD TABLE AS removed"}
 
 
@@ -131,10 +135,11 @@ def upgrade() -> None:
     with unprotected(op.execute, schema, "memories", "emotions"):
         run(_count(("{s}.memories", "1")))
     for event, rows in ROWS.items():
+        feels = " OR ".join(FEELS.replace("{rows}", name) for name, _ in rows)
         function = f"{{s}}.count_emotions_on_{event.lower()}"
         run(
             f"CREATE FUNCTION {function}() RETURNS trigger LANGUAGE plpgsql "
-            f"AS $$ BEGIN {_count(*rows)}; RETURN NULL; END $$"
+            f"AS $$ BEGIN IF {feels} THEN {_count(*rows)}; END IF; RETURN NULL; END $$"
         )
         tables = " ".join(REFERENCING[name] for name, _ in rows)
         run(
