@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import is_dataclass
 from importlib import import_module
-from typing import Any
+from typing import Any, is_typeddict
 
+from docs.gen.reference.markdown import code, table
 from neuromem import _exports, _first_party, plugin, testing
 from neuromem.facades.conversations import Conversations
 from neuromem.facades.files import Files
@@ -91,6 +93,8 @@ def _path(thing: Any) -> str:
 
 
 def _class(path: str, *, level: int = 2, inherited: bool = False, members: bool = True) -> str:
+    fields = _keys(path)
+    members = members and not fields
     options = [f"heading_level: {level}"]
     options += (
         ["inherited_members: true", "members_order: alphabetical", "show_if_no_docstring: false"]
@@ -100,7 +104,28 @@ def _class(path: str, *, level: int = 2, inherited: bool = False, members: bool 
     options += [] if members else ["members: false"]
     options += ["merge_init_into_class: false"] if ".facades." in path else []
     options += ["show_if_no_docstring: false"] if _is_dataclass(path) else []
-    return f"::: {path}\n    options:\n" + "".join(f"      {option}\n" for option in options)
+    said = "".join(f"      {option}\n" for option in options)
+    return f"::: {path}\n    options:\n{said}\n{fields}"
+
+
+def _keys(path: str) -> str:
+    """Return the keys of a TypedDict as a table; nothing for other things."""
+    module, _, name = path.rpartition(".")
+    thing: Any = getattr(import_module(module), name, None)
+    if not is_typeddict(thing):
+        return ""
+    optional = re.compile(r"^NotRequired\[(.*)\]$")
+    rows = [
+        (code(key), code(optional.sub(r"\1", kind)), "may be missing" if optional.match(kind) else "")
+        for key, kind in _annotations(thing).items()
+    ]
+    head = ("key", "type", "") if any(row[2] for row in rows) else ("key", "type")
+    return table(head, [row[: len(head)] for row in rows]) + "\n"
+
+
+def _annotations(thing: Any) -> dict[str, str]:
+    """Return what stands in the source after each key."""
+    return {key: str(getattr(kind, "__forward_arg__", kind)) for key, kind in thing.__annotations__.items()}
 
 
 def _is_dataclass(path: str) -> bool:
