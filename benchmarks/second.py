@@ -37,7 +37,6 @@ VARIANTS: dict[str, Mapping[str, Any]] = {
     "reciprocal rank fusion": {"recall": {"fusion": "rrf"}},
     "plain sum": {"disable": DIALOGUE, "plugins": {"normalized": {"context": {}, "session": 0.0}}},
 }
-ARMS = {"BM25 alone": "bm25_results", "vectors alone": "vector_results"}
 KINDS = {"facts": "fact", "notes": None, "documents": "document"}
 FILES = {"files": {"passage_tokens": 60, "passage_overlap": 0}}
 
@@ -89,8 +88,11 @@ async def _store(nm: NeuroMemory, part: str, data: Mapping[str, Any]) -> Covers:
     elif part == "notes":
         for i, (day, texts) in enumerate(data["sessions"]):
             said = datetime.fromisoformat(day).replace(hour=20, tzinfo=UTC)
-            messages = [{"role": "user", "content": text, "occurred_at": said} for text in texts]
-            _, ids = await nm.conversations.add_messages_batch(part, messages, session_id=day)
+            _, ids = await nm.conversations.add_messages_batch(
+                part,
+                [{"role": "user", "content": text, "occurred_at": said} for text in texts],
+                session_id=day,
+            )
             covers.update({key: frozenset({f"{i}:{j}"}) for j, key in enumerate(ids)})
     else:
         for name, paragraphs in data["files"]:

@@ -112,6 +112,21 @@ def test_a_message_and_what_was_made_of_it_tell_each_other() -> None:
     assert ids(fusion.fuse({"bm25": instead})) == ["near", "far", "loose"]
 
 
+def test_a_word_that_covers_little_of_a_question_does_not_outweigh_meaning() -> None:
+    near = [
+        Candidate("meant", "memory", 0.6),
+        Candidate("word", "memory", 0.35),
+        Candidate("far", "memory", 0.1),
+    ]
+    fusion = NormalizedFusion({"vector": 1.0})
+    for trust, first in ((1.0, "word"), (0.2, "meant")):
+        words = [
+            Candidate("word", "memory", 4.0, evidence=trust),
+            Candidate("far", "memory", 0.1, evidence=0.0),
+        ]
+        assert ids(fusion.fuse({"bm25": words, "vector": near}))[0] == first
+
+
 def test_documents_and_facts_without_sessions_keep_their_order() -> None:
     arm = [Candidate(f"d{i}", "memory", 10.0 - i) for i in range(10)]
     assert ids(NormalizedFusion().fuse({"bm25": arm})) == [c.id for c in arm]

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 # the question before it, while meaning spreads less.
 CONTEXT = {"bm25": (0.4, 0.2), "vector": (0.2, 0.1)}
 WEIGHTS = {"bm25": 1.0, "vector": 1.75, "graph": 0.3, "conversation": 0.0}
+# Whose best evidence, where it is less than 1, says how far the whole list is to be trusted.
+ABSOLUTE = frozenset({"bm25"})
 # What has no evidence here is neither near nor far: it is not embedded yet. Elsewhere it was not found.
 UNKNOWN = frozenset({"vector"})
 # What a message and what was made of it tell together: the message's own evidence or a part of the other's, whichever
@@ -37,6 +39,7 @@ class NormalizedFusion:
     Before normalizing, a message and the memories made of it share their evidence, and a turn gains from that of its
     neighbors in the session; after adding up, every entry of a session gains from its best ones, because what answers
     a question is often spread over a conversation. A list whose evidence is all equal counts as fully sure of each.
+    Words count as far as they cover the question: a lone word that happens to match must not outweigh meaning.
     """
 
     def __init__(
@@ -51,13 +54,14 @@ class NormalizedFusion:
         """Return the union of all candidates, best first."""
         everything = _by_key(ranked)
         places = _places(everything)
-        total = sum(self._weight(name) for name, arm in ranked.items() if arm) or 1.0
+        arms = {name: _evidence(ranked[name]) for name in sorted(ranked) if ranked[name]}
+        weights = {name: self._weight(name) * _trust(name, evidence) for name, evidence in arms.items()}
+        total = sum(weights.values()) or 1.0
         scores = dict.fromkeys(everything, 0.0)
-        for name in sorted(ranked):
-            weight = self._weight(name) / total
-            if not ranked[name] or not weight:
+        for name, evidence in arms.items():
+            weight = weights[name] / total
+            if not weight:
                 continue
-            evidence = _evidence(ranked[name])
             if name in UNKNOWN:
                 middle = sum(evidence.values()) / len(evidence)
                 evidence = {key: evidence.get(key, middle) for key in everything}
@@ -107,6 +111,10 @@ def _evidence(arm: Sequence[Candidate]) -> dict[Key, float]:
         evidence = candidate.score if candidate.evidence is None else candidate.evidence
         found.setdefault((candidate.kind, candidate.id), evidence)
     return found
+
+
+def _trust(name: str, evidence: Mapping[Key, float]) -> float:
+    return min(1.0, max(0.0, *evidence.values())) if name in ABSOLUTE else 1.0
 
 
 def _places(everything: Mapping[Key, Candidate]) -> dict[Place, list[Key]]:

@@ -103,8 +103,7 @@ class Pipeline:
             taken = await self._add(query, fused, taken, most, merged, hits)
             merged.sort(key=lambda found: (-found.score, found.hit.id))
             merged = _without_repeats(merged)
-        if provenance.mixed(merged):
-            merged = provenance.told_once(merged)
+        merged = provenance.told_once(merged)
         for name, reranker in self.rerankers.items():
             merged = await _reranked(query, name, reranker, merged[:most])
         return Outcome(merged[: query.limit], arms, hits, skipped, fused)

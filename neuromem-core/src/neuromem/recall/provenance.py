@@ -1,7 +1,7 @@
 """What a fact and the message it came from tell twice.
 
 Where a list holds both, the better one keeps its place; the other comes after everything that shows something new.
-Two facts of one message are two statements: both keep theirs.
+Two facts of one message are two statements: the second steps back a little.
 """
 
 from __future__ import annotations
@@ -15,12 +15,7 @@ if TYPE_CHECKING:
     from neuromem.recall.pipeline import Found
 
 REPEATED = 0.5  # of its score is left to what shows nothing new
-
-
-def mixed(found: Sequence[Found]) -> bool:
-    """Tell whether there are messages and what was made of them."""
-    messages = {f.hit.id for f in found if f.hit.kind == "message"}
-    return any(f.hit.kind == "memory" and not messages.isdisjoint(f.hit.sources) for f in found)
+AGAIN = 0.9  # of its score is left to another statement of the same messages
 
 
 def told_once(found: Sequence[Found]) -> list[Found]:
@@ -29,13 +24,17 @@ def told_once(found: Sequence[Found]) -> list[Found]:
     told: set[str] = set()  # by memories
     items = []
     for f in found:
+        left = 1.0
         if f.hit.kind == "message":
-            repeats = f.hit.id in told
+            left = REPEATED if f.hit.id in told else 1.0
             messages.add(f.hit.id)
-        else:
-            repeats = bool(f.hit.sources) and messages.issuperset(f.hit.sources)
+        elif f.hit.sources:
+            if messages.issuperset(f.hit.sources):
+                left = REPEATED
+            elif told.issuperset(f.hit.sources):
+                left = AGAIN
             told.update(f.hit.sources)
-        items.append(replace(f, score=f.score * REPEATED) if repeats else f)
+        items.append(replace(f, score=f.score * left) if left < 1.0 else f)
     return sorted(items, key=_order)
 
 

@@ -83,6 +83,7 @@ RELATED = """
 
 RELATIONS = 50  # that a question may bring along
 FIRST_PERSON = re.compile(r"\b(?:i|me|my|mine|myself)\b|我", re.IGNORECASE)
+COVERED, DOUBTFUL = 0.7, 0.25  # share of a question that makes words fully trusted; their least trust
 FULL = 0.75  # contrast that makes certain: ten standard deviations of unrelated pairs of e5 on LoCoMo
 
 
@@ -113,11 +114,12 @@ class StoreReader:
 
     async def lexical(self, query: Query) -> Sequence[Candidate]:
         """Return the entries that share words with the question, best BM25 score first."""
-        found = [
-            _candidate(entry, entry.score, relevance)
-            for entry, relevance in await self._probed(query, by_meaning=self._by_meaning)
-            if entry.score is not None
-        ]
+        probed = await self._probed(query, by_meaning=self._by_meaning)
+        scored = [(entry, entry.score, relevance) for entry, relevance in probed if entry.score is not None]
+        sure = max((entry.share or 0.0 for entry, _, _ in scored), default=0.0) / COVERED
+        best = max((score for _, score, _ in scored), default=0.0) or 1.0
+        scale = min(1.0, max(DOUBTFUL, sure)) / best
+        found = [_candidate(entry, score, relevance, score * scale) for entry, score, relevance in scored]
         found.sort(key=_best_first)
         return found
 
