@@ -57,6 +57,8 @@ ABLATION: list[tuple[str, Mapping[str, Any]]] = [
     ("without the session's lift", {"plugins": {"normalized": {"session": 0.0}}}),
     ("without all three of these", {"disable": ["conversation"], "plugins": {"normalized": CONTEXT_FREE}}),
     ("without the speaker", {"disable": ["speaker"]}),
+    ("without telling who asks from who tells", {"disable": ["statement"]}),
+    ("without the opening of sessions", {"disable": ["opening"]}),
     ("without the time asked for", {"disable": ["time"]}),
     ("without recency", {"disable": ["recency"]}),
     ("without importance", {"disable": ["importance"]}),
