@@ -8,6 +8,9 @@ The bare statement fetches the exact vector top 50 and the BM25 top 50 of the sa
 connection whose user is set; it and `recall` take turns on every question. The question's vector is looked up;
 what a model takes is shown apart (``--embedding``). CPU is that of this process and of PostgreSQL's, per call:
 on a busy machine it tells more than the wall. ``--home`` keeps the embedded server's data for the next run.
+
+Users of more than ``vectors.exact_limit`` memories get their index first, as they would in the background, unless
+``--exact`` has `recall` look at all of their vectors; the bare statement always does.
 """
 
 from __future__ import annotations
@@ -73,6 +76,7 @@ class Result:
     past: Timing | None
     statements: float
     trips: float
+    approximate: float
     crowd: Crowd | None
 
 
@@ -91,7 +95,7 @@ class Report:
                 name, r.memories, r.bare.p50, r.bare.p95, r.recall.p50, r.recall.p95,
                 r.recall.p50 / r.bare.p50, r.recall.p50 - r.bare.p50, r.bare.cpu, r.recall.client,
                 r.recall.server, r.recall.cpu / r.bare.cpu if r.bare.cpu else None,
-                r.past.p50 if r.past else None, r.statements, r.trips,
+                r.past.p50 if r.past else None, r.statements, r.trips, f"{r.approximate:.0%}",
             ]
             for name, r in self.results.items()
         ]  # fmt: skip
@@ -100,7 +104,7 @@ class Report:
             table(
                 "recall against the bare statement, wall and CPU milliseconds",
                 ["scenario", "memories", "bare p50", "p95", "recall p50", "p95", "ratio", "more", "bare cpu",
-                 "client cpu", "server cpu", "cpu ratio", "as_of p50", "statements", "round trips"],
+                 "client cpu", "server cpu", "cpu ratio", "as_of p50", "statements", "round trips", "through index"],
                 rows,
             ),
         ]  # fmt: skip
@@ -132,10 +136,16 @@ async def run(arguments: argparse.Namespace) -> Report:
             began = time.monotonic()
             stored = await load(where, embedding, scenario.sizes, synthetic, arguments.batch)
             loaded.append(f"{stored:,} in {time.monotonic() - began:.0f} s")
+        began = time.monotonic()
+        if not arguments.exact:
+            async with NeuroMemory(where.url, embedding, llm="none", schema=where.schema) as nm:
+                await nm.drain()
         report = Report(
             {
                 "data": f"synthetic, seed {arguments.seed}, rows of a user together by {arguments.batch:,}, "
-                f"{arguments.questions} questions each; loaded " + ", ".join(loaded),
+                f"{arguments.questions} questions each; loaded "
+                + ", ".join(loaded)
+                + f"; indexes {'left out' if arguments.exact else f'in {time.monotonic() - began:.0f} s'}",
                 **await environment.describe(where, embedding),
                 **await _model(arguments.embedding, synthetic.questions(20).texts),
             }
@@ -144,7 +154,10 @@ async def run(arguments: argparse.Namespace) -> Report:
         for scenario in scenarios:
             print(f"measuring {scenario.name}", file=sys.stderr)
             users = list(scenario.sizes)
-            async with NeuroMemory(where.url, embedding, llm="none", schema=where.schema, worker=False) as nm:
+            async with NeuroMemory(
+                where.url, embedding, llm="none", schema=where.schema, worker=False,
+                settings={"vectors": {"exact_limit": 10**9}} if arguments.exact else None,
+            ) as nm:  # fmt: skip
                 report.results[scenario.name] = await _measure(
                     nm, where, meter, _asked(users, embedding, arguments), arguments,
                     sum(scenario.sizes.values()),
@@ -224,11 +237,13 @@ async def _measure(
         for user, text, _ in questions[: arguments.past]:
             with pasts.running():
                 await nm.recall(user, text, as_of=now)
+        answers = [await nm.recall(user, text, explain=True) for user, text, _ in questions[:20]]
     finally:
         await bare.close()
     timing = recalls.timing()
     return Result(
         memories, timing, bares.timing(), pasts.timing() if arguments.past else None, statements, trips,
+        sum(answer["explain"]["vector"] == "approximate" for answer in answers) / len(answers),
         await _crowd(nm, meter, crowd, timing) if crowd else None,
     )  # fmt: skip
 
@@ -292,6 +307,7 @@ def parser() -> argparse.ArgumentParser:
     options.add_argument("--batch", type=int, default=1_000, help="rows of a user that lie together")
     options.add_argument("--questions", type=int, default=100, help="per scenario")
     options.add_argument("--past", type=int, default=20, help="questions asked again with as_of")
+    options.add_argument("--exact", action="store_true", help="without indexes of large users")
     options.add_argument("--crowd", type=int, default=320, help=f"questions asked {CONCURRENT} at a time")
     options.add_argument("--soak", type=int, default=0, help="recalls over which to watch the memory")
     options.add_argument("--embedding", help="also time a question's embedding with this model")
