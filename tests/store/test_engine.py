@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import random
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -13,6 +14,7 @@ import pytest
 from neuromem.errors import ClosedError, DatabaseError, DatabaseUnavailableError
 from neuromem.memory import NeuroMemory
 from neuromem.store.engine import Database
+from neuromem.store.rows import numbered
 from neuromem.store.url import parse
 from neuromem.testing import HashEmbedding
 from tests.conftest import opened
@@ -217,6 +219,24 @@ async def test_opening_twice_at_once_opens_once(database_url: str, server: Serve
         while await connection.fetchval(left, urlsplit(database_url).path[1:]):  # noqa: ASYNC110
             await asyncio.sleep(0.01)
     await connection.close()
+
+
+def test_named_parameters_become_numbers_and_casts_stay() -> None:
+    sql = "SELECT :user::text, CAST(:n AS int), :user, x::jsonb, '{}'::text[] FROM t WHERE a = :n_2"
+    assert numbered(sql) == (
+        "SELECT $1::text, CAST($2 AS int), $1, x::jsonb, '{}'::text[] FROM t WHERE a = $3", ("user", "n", "n_2"),
+    )  # fmt: skip
+
+
+async def test_echo_logs_statements_and_never_what_is_in_them(
+    database_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.INFO, logger="neuromem.sql"):
+        async with opened(database_url, echo=True) as nm:
+            await nm.ingest("alice", "user", "my secret")
+            await nm.recall("alice", "secret")
+    assert 'INSERT INTO "neuromem".messages' in caplog.text
+    assert "secret" not in caplog.text
 
 
 async def test_what_is_not_open_says_so(database_url: str) -> None:
