@@ -46,8 +46,9 @@ class History(Operations):
         """Bring memories, relations and the profile back to what was known at a moment.
 
         Nothing is lost: what came since then is superseded, what held then comes back as a new version, and the
-        state before the rollback is one rollback away. Messages stay. Returns ``{"rolled_back", "reactivated"}``, the
-        number of versions (of memories, relations and keys of the profile) that were ended and brought back.
+        state before the rollback is one rollback away. Messages and documents stay as they are. Returns
+        ``{"rolled_back", "reactivated"}``, the number of versions (of memories, relations and keys of the profile) that
+        were ended and brought back.
         """
         checks.user_id(user_id)
         to = _moment("to_time", to_time)
