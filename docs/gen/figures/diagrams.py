@@ -168,7 +168,7 @@ def _job() -> str:
     d.text(470, 34, "result and acknowledgment", small=True)
     d.text(470, 51, "commit together", small=True)
     d.arrow((450, 108), dead.edge("left"))
-    d.text(480, 160, "failed too often by itself", small=True)
+    d.text(466, 160, "failed too often by itself", small=True)
     return d.svg()
 
 
