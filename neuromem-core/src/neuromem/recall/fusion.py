@@ -67,7 +67,7 @@ class NormalizedFusion:
                 evidence = {key: evidence.get(key, middle) for key in everything}
             told = _told(evidence, places)
             if name in self._context:
-                evidence = _with_neighbors(evidence, everything, told, self._context[name])
+                evidence = _with_neighbors(evidence, everything, places, told, self._context[name])
             for key, value in _min_max(evidence).items():
                 scores[key] += weight * value
         if self._session:
@@ -130,6 +130,9 @@ def _told(evidence: dict[Key, float], places: Mapping[Place, Sequence[Key]]) -> 
     """Return the evidence of every place; a message and what was made of it get their share of each other's."""
     told: dict[Place, float] = {}
     for place, keys in places.items():
+        if len(keys) == 1 and keys[0][0] == "message":
+            told[place] = evidence.get(keys[0], 0.0)
+            continue
         said = 0.0
         best = 0.0
         for key in keys:
@@ -150,18 +153,18 @@ def _told(evidence: dict[Key, float], places: Mapping[Place, Sequence[Key]]) -> 
 def _with_neighbors(
     evidence: Mapping[Key, float],
     everything: Mapping[Key, Candidate],
+    places: Mapping[Place, Sequence[Key]],
     told: Mapping[Place, float],
     shares: Sequence[float],
 ) -> dict[Key, float]:
     """Return the evidence of every candidate with what its neighbors in the session add."""
-    supported: dict[Key, float] = {}
-    for key, candidate in everything.items():
-        value = evidence.get(key, 0.0)
-        if candidate.session_id is not None and candidate.position is not None:
+    supported = {key: evidence.get(key, 0.0) for key in everything}
+    for (session, position), value in told.items():
+        if value:
             for distance, share in enumerate(shares, start=1):
-                for place in (candidate.position - distance, candidate.position + distance):
-                    value += share * told.get((candidate.session_id, place), 0.0)
-        supported[key] = value
+                for place in ((session, position - distance), (session, position + distance)):
+                    for key in places.get(place, ()):
+                        supported[key] += share * value
     return supported
 
 
@@ -174,7 +177,7 @@ def _with_sessions(
     """Return the scores, each lifted by the mean of the best places of its session, within [0, 1]."""
     sessions: dict[str, list[float]] = defaultdict(list)
     for (session, _), keys in places.items():
-        sessions[session].append(max(scores[key] for key in keys))
+        sessions[session].append(scores[keys[0]] if len(keys) == 1 else max(scores[key] for key in keys))
     best = {}
     for session, values in sessions.items():
         values.sort(reverse=True)
