@@ -175,7 +175,7 @@ BAD: list[tuple[dict[str, Any], str]] = [
     ({"occurred_at": datetime.max.replace(tzinfo=timezone(timedelta(hours=-5)))}, "outside of the calendar"),
     ({"auto_extract": "no"}, "auto_extract must be"),
     ({"idempotency_key": ""}, "idempotency_key must be"),
-    ({"language": "\0"}, "language contains a NUL"),
+    ({"language": "\0"}, "language must be a tag"),
 ]
 
 
