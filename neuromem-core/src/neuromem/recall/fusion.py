@@ -24,8 +24,8 @@ ABSOLUTE = frozenset({"bm25"})
 # What has no evidence here is neither near nor far: it is not embedded yet. Elsewhere it was not found.
 UNKNOWN = frozenset({"vector"})
 # What a message and what was made of it tell together: the message's own evidence or a part of the other's, whichever
-# is more, and a share of the other's on top.
-ALONE, BESIDE = 0.5, 0.3
+# is more, and a share of the other's on top: less of meaning, in which the two are much alike.
+ALONE, BESIDE, BESIDE_MEANT = 0.5, 0.3, 0.15
 SESSION = (
     0.4  # what the best of a session give to all of it: three parts the mean of three, one part the best
 )
@@ -65,7 +65,7 @@ class NormalizedFusion:
             if name in UNKNOWN:
                 middle = sum(evidence.values()) / len(evidence)
                 evidence = {key: evidence.get(key, middle) for key in everything}
-            told = _told(evidence, places)
+            told = _told(evidence, places, BESIDE_MEANT if name == "vector" else BESIDE)
             if name in self._context:
                 evidence = _with_neighbors(evidence, everything, places, told, self._context[name])
             for key, value in _min_max(evidence).items():
@@ -126,7 +126,9 @@ def _places(everything: Mapping[Key, Candidate]) -> dict[Place, list[Key]]:
     return places
 
 
-def _told(evidence: dict[Key, float], places: Mapping[Place, Sequence[Key]]) -> dict[Place, float]:
+def _told(
+    evidence: dict[Key, float], places: Mapping[Place, Sequence[Key]], beside: float
+) -> dict[Place, float]:
     """Return the evidence of every place; a message and what was made of it get their share of each other's."""
     told: dict[Place, float] = {}
     for place, keys in places.items():
@@ -142,8 +144,8 @@ def _told(evidence: dict[Key, float], places: Mapping[Place, Sequence[Key]]) -> 
             if key[0] == "memory":
                 known = max(0.0, evidence.get(key, 0.0))
                 best = max(best, known)
-                evidence[key] = max(said, ALONE * known) + BESIDE * known
-        told[place] = max(said, ALONE * best) + BESIDE * best if best else said
+                evidence[key] = max(said, ALONE * known) + beside * known
+        told[place] = max(said, ALONE * best) + beside * best if best else said
         for key in keys:
             if key[0] == "message":
                 evidence[key] = told[place]
