@@ -127,6 +127,25 @@ def test_a_word_that_covers_little_of_a_question_does_not_outweigh_meaning() -> 
         assert ids(fusion.fuse({"bm25": words, "vector": near}))[0] == first
 
 
+def test_what_is_not_embedded_yet_is_found_by_its_words_in_a_short_chat() -> None:
+    """A handful of turns are all about as near to a question; that must not drown the one that names its word."""
+
+    def turn(name: str, position: int, score: float, evidence: float) -> Candidate:
+        return Candidate(name, "message", score, session_id="s", position=position, evidence=evidence)
+
+    embedded = [turn("b", 2, 0.75, 0.64), turn("c", 3, 0.73, 0.60), turn("a", 1, 0.71, 0.57)]
+    fused = NormalizedFusion().fuse({"bm25": [turn("new", 4, 0.76, 0.49)], "vector": embedded})
+    assert ids(fused)[0] == "new"
+
+
+def test_a_turn_gains_nothing_by_merely_having_neighbors() -> None:
+    def turn(name: str, position: int, evidence: float) -> Candidate:
+        return Candidate(name, "message", evidence, session_id="s", position=position)
+
+    arm = [turn("last", 9, 0.62), turn("amid", 8, 0.60), turn("before", 7, 0.58), turn("first", 6, 0.56)]
+    assert ids(NormalizedFusion(session=0.0).fuse({"vector": arm}))[0] == "last"
+
+
 def test_documents_and_facts_without_sessions_keep_their_order() -> None:
     arm = [Candidate(f"d{i}", "memory", 10.0 - i) for i in range(10)]
     assert ids(NormalizedFusion().fuse({"bm25": arm})) == [c.id for c in arm]

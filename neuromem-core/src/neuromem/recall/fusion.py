@@ -23,6 +23,8 @@ WEIGHTS = {"bm25": 1.0, "vector": 1.75, "graph": 0.3, "conversation": 0.0}
 ABSOLUTE = frozenset({"bm25"})
 # What has no evidence here is neither near nor far: it is not embedded yet. Elsewhere it was not found.
 UNKNOWN = frozenset({"vector"})
+# Evidence that lies closer together than this tells little, so its differences are not stretched to the full range.
+SPREAD = {"vector": 0.25}
 # What a message and what was made of it tell together: the message's own evidence or a part of the other's, whichever
 # is more, and a share of the other's on top: less of meaning, in which the two are much alike.
 ALONE, BESIDE, BESIDE_MEANT = 0.5, 0.3, 0.15
@@ -62,13 +64,16 @@ class NormalizedFusion:
             weight = weights[name] / total
             if not weight:
                 continue
+            middle = 0.0
             if name in UNKNOWN:
                 middle = sum(evidence.values()) / len(evidence)
                 evidence = {key: evidence.get(key, middle) for key in everything}
             told = _told(evidence, places, BESIDE_MEANT if name == "vector" else BESIDE)
             if name in self._context:
+                # Against the middle: to have neighbors tells nothing by itself.
+                told = {place: value - middle for place, value in told.items()}
                 evidence = _with_neighbors(evidence, everything, places, told, self._context[name])
-            for key, value in _min_max(evidence).items():
+            for key, value in _normalized(evidence, SPREAD.get(name, 0.0)).items():
                 scores[key] += weight * value
         if self._session:
             scores = _with_sessions(scores, everything, places, self._session)
@@ -192,9 +197,11 @@ def _with_sessions(
     return lifted
 
 
-def _min_max(values: Mapping[Key, float]) -> dict[Key, float]:
-    low, high = min(values.values()), max(values.values())
-    return {key: (value - low) / (high - low) if high > low else 1.0 for key, value in values.items()}
+def _normalized(values: Mapping[Key, float], spread: float) -> dict[Key, float]:
+    """Return the values as parts of their range, or of ``spread`` where that is more; the best is 1."""
+    high = max(values.values())
+    width = max(high - min(values.values()), spread)
+    return {key: 1.0 - (high - value) / width if width else 1.0 for key, value in values.items()}
 
 
 def _fused(ranked: Mapping[str, Sequence[Candidate]], scores: Mapping[Key, float]) -> list[Fused]:
