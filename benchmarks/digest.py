@@ -9,8 +9,6 @@ calls go over HTTP to this machine; CPU is this process's own, embedding and the
 
 from __future__ import annotations
 
-import argparse
-import asyncio
 import json
 import sys
 import time
@@ -20,13 +18,14 @@ from typing import TYPE_CHECKING, Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from benchmarks.support import datasets, embeddings
+from benchmarks.support import command, datasets, embeddings
 from benchmarks.support.replay import Replay, replaying
 from benchmarks.support.server import place
 from benchmarks.support.tables import table
 from neuromem import NeuroMemory, OpenAILLM
 
 if TYPE_CHECKING:
+    import argparse
     from collections.abc import Mapping
 
     from benchmarks.support.datasets import Conversation
@@ -111,26 +110,14 @@ async def _measure(nm: NeuroMemory, spoken: Conversation, thinker: Thinker, batc
 
 
 def parser() -> argparse.ArgumentParser:
-    options = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    options = command.options(__doc__)
     options.add_argument("--data", type=Path, required=True, help="a file in the format of LoCoMo")
     options.add_argument("--conversations", help="which ones, counted from 1: 1-3,5 (default: all)")
     options.add_argument("--batch", type=int, default=50, help="memories in one call")
     options.add_argument("--embedding", default="local")
     options.add_argument("--cache", type=Path, help="folder that keeps embeddings between runs")
-    options.add_argument("--database-url", help="a PostgreSQL to use instead of an embedded one")
-    options.add_argument("--json", type=Path, help="also write the table here")
     return options
 
 
-def main() -> None:
-    arguments = parser().parse_args()
-    text = asyncio.run(run(arguments))
-    print(text)
-    if arguments.json is not None:
-        arguments.json.write_text(json.dumps({"table": text}))
-
-
 if __name__ == "__main__":
-    main()
+    command.main(parser(), run)

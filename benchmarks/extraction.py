@@ -11,9 +11,6 @@ checked where a turn says "yesterday": the episode must have the day before.
 
 from __future__ import annotations
 
-import argparse
-import asyncio
-import json
 import re
 import sys
 import time
@@ -25,12 +22,13 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import numpy as np
 
-from benchmarks.support import datasets, embeddings
+from benchmarks.support import command, datasets, embeddings
 from benchmarks.support.server import place
 from benchmarks.support.tables import table
 from neuromem import NeuroMemory, OpenAILLM
 
 if TYPE_CHECKING:
+    import argparse
     from collections.abc import Sequence
 
     from benchmarks.support.datasets import Conversation
@@ -154,9 +152,7 @@ def _dates(found: Sequence[Any], turn_of: dict[str, Any]) -> float | None:
 
 
 def parser() -> argparse.ArgumentParser:
-    options = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    options = command.options(__doc__)
     options.add_argument("--data", type=Path, required=True, help="a file in the format of LoCoMo")
     options.add_argument("--base-url", help="an OpenAI-compatible API; default: the vendor's of the model")
     options.add_argument("--model", required=True)
@@ -168,18 +164,8 @@ def parser() -> argparse.ArgumentParser:
     )
     options.add_argument("--embedding", default="local")
     options.add_argument("--cache", type=Path, help="folder that keeps embeddings between runs")
-    options.add_argument("--database-url", help="a PostgreSQL to use instead of an embedded one")
-    options.add_argument("--json", type=Path, help="also write the table here")
     return options
 
 
-def main() -> None:
-    arguments = parser().parse_args()
-    text = asyncio.run(run(arguments))
-    print(text)
-    if arguments.json is not None:
-        arguments.json.write_text(json.dumps({"table": text}))
-
-
 if __name__ == "__main__":
-    main()
+    command.main(parser(), run)

@@ -10,13 +10,10 @@ Times are of whole calls; CPU is that of this process and of PostgreSQL's.
 
 from __future__ import annotations
 
-import argparse
-import asyncio
-import json
 import random
 import sys
 from collections import Counter
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,7 +21,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import networkx as nx
 
-from benchmarks.support import environment
+from benchmarks.support import command, environment
 from benchmarks.support.cpu import Meter, Stopwatch, Timing
 from benchmarks.support.server import place
 from benchmarks.support.tables import table
@@ -32,6 +29,7 @@ from neuromem import NeuroMemory, NodeType
 from neuromem.testing import HashEmbedding
 
 if TYPE_CHECKING:
+    import argparse
     from collections.abc import Sequence
 
     from benchmarks.support.server import Place
@@ -193,25 +191,13 @@ async def neighbors(
 
 def parser() -> argparse.ArgumentParser:
     """Return the options."""
-    options = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    options = command.options(__doc__)
     options.add_argument("--nodes", type=int, default=100_000)
     options.add_argument("--edges", type=int, default=500_000)
     options.add_argument("--pairs", type=int, default=1_000, help="random pairs of nodes")
     options.add_argument("--seed", type=int, default=1, help="of the graph")
-    options.add_argument("--database-url", help="a PostgreSQL to use instead of an embedded one")
-    options.add_argument("--json", type=Path, help="also write the numbers here")
     return options
 
 
-def main() -> None:
-    arguments = parser().parse_args()
-    report = asyncio.run(run(arguments))
-    print(report.text())
-    if arguments.json is not None:
-        arguments.json.write_text(json.dumps(asdict(report), indent=1))
-
-
 if __name__ == "__main__":
-    main()
+    command.main(parser(), run)

@@ -11,17 +11,14 @@ CPU is that of this process and of PostgreSQL's.
 
 from __future__ import annotations
 
-import argparse
-import asyncio
-import json
 import sys
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from benchmarks.support import environment
+from benchmarks.support import command, environment
 from benchmarks.support.cpu import Meter, Stopwatch, Timing
 from benchmarks.support.server import place
 from benchmarks.support.statements import Statements
@@ -31,6 +28,7 @@ from neuromem import NeuroMemory
 from neuromem.testing import HashEmbedding
 
 if TYPE_CHECKING:
+    import argparse
     from collections.abc import Awaitable, Callable, Iterator, Sequence
 
     from neuromem.domain.messages import MessageDict
@@ -164,26 +162,14 @@ async def _timed(
 
 def parser() -> argparse.ArgumentParser:
     """Return the options."""
-    options = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    options = command.options(__doc__)
     options.add_argument("--messages", type=int, default=10_000, help="stored in batches, twice")
     options.add_argument("--batch", type=int, default=100, help="messages in one call")
     options.add_argument("--calls", type=int, default=300, help="of ingest() and of add_memory()")
     options.add_argument("--no-fsync", dest="fsync", action="store_false", help="do not wait for the disk")
     options.add_argument("--seed", type=int, default=1, help="of the texts")
-    options.add_argument("--database-url", help="a PostgreSQL to use instead of an embedded one")
-    options.add_argument("--json", type=Path, help="also write the numbers here")
     return options
 
 
-def main() -> None:
-    arguments = parser().parse_args()
-    report = asyncio.run(run(arguments))
-    print(report.text())
-    if arguments.json is not None:
-        arguments.json.write_text(json.dumps(asdict(report), indent=1))
-
-
 if __name__ == "__main__":
-    main()
+    command.main(parser(), run)

@@ -15,14 +15,12 @@ Users of more than ``vectors.exact_limit`` memories get their index first, as th
 
 from __future__ import annotations
 
-import argparse
 import asyncio
-import json
 import os
 import random
 import sys
 import time
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from statistics import median
@@ -30,7 +28,7 @@ from typing import TYPE_CHECKING
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from benchmarks.support import embeddings, environment
+from benchmarks.support import command, embeddings, environment
 from benchmarks.support.bare import Bare
 from benchmarks.support.cpu import Meter, Stopwatch, Timing, resident
 from benchmarks.support.loading import load
@@ -41,6 +39,7 @@ from benchmarks.support.tables import table
 from neuromem import NeuroMemory
 
 if TYPE_CHECKING:
+    import argparse
     from collections.abc import Sequence
 
     from benchmarks.support.server import Place
@@ -297,9 +296,7 @@ async def _model(name: str | None, texts: Sequence[str]) -> dict[str, str]:
 
 def parser() -> argparse.ArgumentParser:
     """Return the options."""
-    options = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    options = command.options(__doc__)
     options.add_argument("--sizes", default="1000,10000,100000", help="memories of single users, '' for none")
     options.add_argument("--users", type=int, default=0, help="also a database of so many users")
     options.add_argument("--memories", type=int, default=1_000_000, help="of all these users together")
@@ -313,18 +310,8 @@ def parser() -> argparse.ArgumentParser:
     options.add_argument("--embedding", help="also time a question's embedding with this model")
     options.add_argument("--seed", type=int, default=1, help="of texts and questions")
     options.add_argument("--home", type=Path, help="folder that keeps the embedded server's data")
-    options.add_argument("--database-url", help="a PostgreSQL to use instead of an embedded one")
-    options.add_argument("--json", type=Path, help="also write the numbers here")
     return options
 
 
-def main() -> None:
-    arguments = parser().parse_args()
-    report = asyncio.run(run(arguments))
-    print(report.text())
-    if arguments.json is not None:
-        arguments.json.write_text(json.dumps(asdict(report), indent=1))
-
-
 if __name__ == "__main__":
-    main()
+    command.main(parser(), run)

@@ -9,21 +9,19 @@ What was imported is exported again, and both files must have the same rows (by 
 
 from __future__ import annotations
 
-import argparse
 import asyncio
-import json
 import multiprocessing
 import sys
 import tempfile
 import time
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from benchmarks.support import environment
+from benchmarks.support import command, environment
 from benchmarks.support.loading import load
 from benchmarks.support.server import place
 from benchmarks.support.synthetic import PreparedEmbedding, Synthetic
@@ -31,6 +29,8 @@ from benchmarks.support.tables import table
 from neuromem import NeuroMemory
 
 if TYPE_CHECKING:
+    import argparse
+
     from benchmarks.support.server import Place
 
 SOURCE, COPY = "alice", "bob"
@@ -121,23 +121,11 @@ async def _apart(what: str, where: Place, user: str, path: Path) -> Step:
 
 def parser() -> argparse.ArgumentParser:
     """Return the options."""
-    options = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    options = command.options(__doc__)
     options.add_argument("--memories", type=int, default=100_000)
-    options.add_argument("--database-url", help="a PostgreSQL to use instead of an embedded one")
     options.add_argument("--home", type=Path, help="keep the embedded database here")
-    options.add_argument("--json", type=Path, help="also write the numbers here")
     return options
 
 
-def main() -> None:
-    arguments = parser().parse_args()
-    report = asyncio.run(run(arguments))
-    print(report.text())
-    if arguments.json is not None:
-        arguments.json.write_text(json.dumps(asdict(report), indent=1))
-
-
 if __name__ == "__main__":
-    main()
+    command.main(parser(), run)

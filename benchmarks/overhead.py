@@ -12,8 +12,6 @@ what the background does for a message is neither hidden in other work nor share
 
 from __future__ import annotations
 
-import argparse
-import asyncio
 import json
 import sys
 import time
@@ -24,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from benchmarks.support import datasets
+from benchmarks.support import command, datasets
 from benchmarks.support.cpu import Meter
 from benchmarks.support.replay import Replay, replaying
 from benchmarks.support.server import place
@@ -37,6 +35,7 @@ from neuromem.store import jobs
 from neuromem.testing import HashEmbedding
 
 if TYPE_CHECKING:
+    import argparse
     from collections.abc import Awaitable, Callable, Mapping, Sequence
 
     from benchmarks.support.datasets import Turn
@@ -282,21 +281,14 @@ async def _one(
 
 def parser() -> argparse.ArgumentParser:
     """Return the options."""
-    options = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    options = command.options(__doc__)
     options.add_argument("--data", type=Path, required=True, help="a file in the format of LoCoMo")
     options.add_argument("--messages", type=int, default=200)
     options.add_argument("--warm-up", type=int, default=30, help="messages before anything is measured")
     options.add_argument("--window", type=int, default=1, help="messages that one call of the model gets")
     options.add_argument("--http", action="store_true", help="put the model behind a local HTTP server")
-    options.add_argument("--database-url", help="a PostgreSQL to use instead of an embedded one")
     return options
 
 
-def main() -> None:
-    print(asyncio.run(run(parser().parse_args())))
-
-
 if __name__ == "__main__":
-    main()
+    command.main(parser(), run)

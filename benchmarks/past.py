@@ -9,11 +9,8 @@ is that of this process and of PostgreSQL's, per call.
 
 from __future__ import annotations
 
-import argparse
-import asyncio
-import json
 import sys
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from hashlib import blake2b
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,7 +18,7 @@ from uuid import uuid4
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from benchmarks.support import environment
+from benchmarks.support import command, environment
 from benchmarks.support.cpu import Meter, Stopwatch, Timing
 from benchmarks.support.loading import load
 from benchmarks.support.server import place
@@ -34,6 +31,7 @@ from neuromem.store import url as urls
 from neuromem.store.engine import Database
 
 if TYPE_CHECKING:
+    import argparse
     from datetime import datetime
 
     from benchmarks.support.server import Place
@@ -161,24 +159,12 @@ async def run(arguments: argparse.Namespace) -> Report:
 
 def parser() -> argparse.ArgumentParser:
     """Return the options."""
-    options = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    options = command.options(__doc__)
     options.add_argument("--memories", type=int, default=10_000)
     options.add_argument("--versions", type=int, default=10)
     options.add_argument("--questions", type=int, default=30)
-    options.add_argument("--database-url", help="a PostgreSQL to use instead of an embedded one")
-    options.add_argument("--json", type=Path, help="also write the numbers here")
     return options
 
 
-def main() -> None:
-    arguments = parser().parse_args()
-    report = asyncio.run(run(arguments))
-    print(report.text())
-    if arguments.json is not None:
-        arguments.json.write_text(json.dumps(asdict(report), indent=1))
-
-
 if __name__ == "__main__":
-    main()
+    command.main(parser(), run)

@@ -15,19 +15,17 @@ pipeline again with each part off. ``--check-min-score`` asks what does not belo
 
 from __future__ import annotations
 
-import argparse
-import asyncio
 import json
 import random
 import sys
 import time
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from benchmarks.support import datasets, embeddings, environment, metrics, unrelated
+from benchmarks.support import command, datasets, embeddings, environment, metrics, unrelated
 from benchmarks.support.references import Ranked, References, Tap, difference, sources
 from benchmarks.support.replay import Replay, replaying
 from benchmarks.support.server import Place, place
@@ -35,6 +33,7 @@ from benchmarks.support.tables import table
 from neuromem import NeuroMemory, OpenAILLM, Settings
 
 if TYPE_CHECKING:
+    import argparse
     from collections.abc import Mapping, Sequence
 
     from benchmarks.support.datasets import Conversation, Dataset, Question
@@ -412,9 +411,7 @@ def _ablation_table(variants: Mapping[str, Mapping[str, tuple[int, Quality]]]) -
 
 
 def parser() -> argparse.ArgumentParser:
-    options = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    options = command.options(__doc__)
     options.add_argument(
         "--data", type=Path, required=True, help="a file in the format of LoCoMo or MemoryBank"
     )
@@ -436,18 +433,8 @@ def parser() -> argparse.ArgumentParser:
     options.add_argument("--ablation", action="store_true", help="run again with each part off")
     options.add_argument("--check-min-score", action="store_true", help="ask what does not belong here")
     options.add_argument("--cache", type=Path, help="folder that keeps embeddings between runs")
-    options.add_argument("--database-url", help="a PostgreSQL to use instead of an embedded one")
-    options.add_argument("--json", type=Path, help="also write the numbers here")
     return options
 
 
-def main() -> None:
-    arguments = parser().parse_args()
-    report = asyncio.run(run(arguments))
-    print(report.text())
-    if arguments.json is not None:
-        arguments.json.write_text(json.dumps(asdict(report), indent=1, ensure_ascii=False))
-
-
 if __name__ == "__main__":
-    main()
+    command.main(parser(), run)

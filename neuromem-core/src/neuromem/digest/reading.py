@@ -6,10 +6,11 @@ import json
 from collections import Counter
 from typing import Annotated, Any, Literal
 
-import json_repair
 from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 
+from neuromem.ingest import reply
 from neuromem.ingest.reply import Strings, Ten, Text, clean
+from neuromem.ingest.schema import MAYBE, NUMBER, STRING, STRINGS, strict_object
 
 KEYS = frozenset({"insights", "state", "nothing"})
 MAX_INSIGHT = 1_000  # characters
@@ -17,30 +18,18 @@ STANDINGS = {
     "reinforce": "reinforces", "repeat": "reinforces", "repeats": "reinforces", "refine": "refines",
     "contradict": "contradicts",
 }  # fmt: skip
-STRING: dict[str, Any] = {"type": "string"}
-MAYBE: dict[str, Any] = {"type": ["string", "null"]}
 
-
-def _object(properties: dict[str, Any]) -> dict[str, Any]:
-    return {
-        "type": "object",
-        "properties": properties,
-        "required": list(properties),
-        "additionalProperties": False,
-    }
-
-
-POINTER = _object({"id": STRING, "standing": {"enum": ["reinforces", "refines", "contradicts"]}})
-INSIGHT = _object(
+POINTER = strict_object({"id": STRING, "standing": {"enum": ["reinforces", "refines", "contradicts"]}})
+INSIGHT = strict_object(
     {
         "content": STRING,
         "category": {"enum": ["pattern", "summary"]},
-        "importance": {"type": ["number", "null"]},
-        "evidence": {"type": "array", "items": STRING},
+        "importance": NUMBER,
+        "evidence": STRINGS,
         "known": {"anyOf": [POINTER, {"type": "null"}]},
     }
 )
-SCHEMA = _object({"insights": {"type": "array", "items": INSIGHT}, "state": MAYBE, "nothing": MAYBE})
+SCHEMA = strict_object({"insights": {"type": "array", "items": INSIGHT}, "state": MAYBE, "nothing": MAYBE})
 
 
 def _content(value: object) -> object:
@@ -94,21 +83,7 @@ class Reply(_Reading):
 
 def parse(text: str) -> dict[str, Any] | None:
     """Return the JSON object in a reply, whatever surrounds or mars it; None when there is none of the kind."""
-    if "{" not in text:
-        return None
-    value = json_repair.loads(text)
-    if isinstance(value, list):  # prose with brackets, or several objects
-        objects = [item for item in value if isinstance(item, dict)]
-        value = next((item for item in objects if KEYS & item.keys()), None)
-        if value is None and any("evidence" in item for item in objects):
-            return {"insights": objects}
-    for _ in range(3):
-        if not isinstance(value, dict):
-            return None
-        if KEYS & value.keys():
-            return value
-        value = next((inner for inner in value.values() if isinstance(inner, dict)), None)
-    return None
+    return reply.parse(text, KEYS, bare="insights", mark="evidence")
 
 
 def intact(text: str) -> bool:

@@ -268,22 +268,26 @@ KINDS: dict[str, type[BaseModel]] = {
 }  # fmt: skip
 
 
-def parse(text: str) -> dict[str, Any] | None:
-    """Return the JSON object in a reply, whatever surrounds or mars it; None when there is none of the kind."""
-    start = text.find("{")
-    if start < 0 and "[" not in text:
+def parse(
+    text: str, keys: frozenset[str] = KEYS, *, bare: str = "facts", mark: str = "content"
+) -> dict[str, Any] | None:
+    """Return the JSON object in a reply, whatever surrounds or mars it; None when there is none of the kind.
+
+    Of the kind is what has one of the ``keys``. A list of objects with a ``mark`` counts as the value of ``bare``.
+    """
+    if "{" not in text:
         return None
     value = json_repair.loads(text)
-    if isinstance(value, list):  # prose with brackets, several objects, or the facts alone
+    if isinstance(value, list):  # prose with brackets, several objects, or the items alone
         objects = [item for item in value if isinstance(item, dict)]
-        whole = [item for item in objects if KEYS & item.keys()]
+        whole = [item for item in objects if keys & item.keys()]
         if whole:
             return max(whole, key=len)
-        return {"facts": objects} if any("content" in item for item in objects) else None
+        return {bare: objects} if any(mark in item for item in objects) else None
     for _ in range(3):
         if not isinstance(value, dict):
             return None
-        if KEYS & value.keys():
+        if keys & value.keys():
             return value
         value = next((inner for inner in value.values() if isinstance(inner, dict)), None)
     return None

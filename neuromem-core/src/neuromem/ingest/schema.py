@@ -7,22 +7,26 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
+
+def strict_object(properties: dict[str, Any]) -> dict[str, Any]:
+    """Return the schema of an object with exactly these properties, as strict structured output wants it."""
+    return {
+        "type": "object",
+        "properties": properties,
+        "required": list(properties),
+        "additionalProperties": False,
+    }
+
+
 STRING: dict[str, Any] = {"type": "string"}
 MAYBE: dict[str, Any] = {"type": ["string", "null"]}
 NUMBER: dict[str, Any] = {"type": ["number", "null"]}
 STRINGS: dict[str, Any] = {"type": "array", "items": STRING}
 KNOWN: dict[str, Any] = {
     "anyOf": [
-        {
-            "type": "object",
-            "properties": {
-                "id": STRING,
-                "standing": {"enum": ["repeats", "refines", "contradicts"]},
-                "reason": MAYBE,
-            },
-            "required": ["id", "standing", "reason"],
-            "additionalProperties": False,
-        },
+        strict_object(
+            {"id": STRING, "standing": {"enum": ["repeats", "refines", "contradicts"]}, "reason": MAYBE}
+        ),
         {"type": "null"},
     ]
 }
@@ -58,11 +62,11 @@ def reply(*, graph: bool, extra: type[BaseModel] | None) -> dict[str, Any]:
         "facts": _list({**FACT, **more}),
         "episodes": _list({**EPISODE, **more}),
         **({"relations": _list(RELATION)} if graph else {}),
-        "profile": _object(PROFILE),
+        "profile": strict_object(PROFILE),
         "withdrawn": _list(WITHDRAWN),
         "nothing": MAYBE,
     }
-    return {**_object(properties), **({"$defs": definitions} if definitions else {})}
+    return {**strict_object(properties), **({"$defs": definitions} if definitions else {})}
 
 
 def _closed(part: Any) -> Any:
@@ -80,7 +84,7 @@ def _closed(part: Any) -> Any:
     rest = {
         key: _closed(value) for key, value in part.items() if key not in {"properties", "required", "default"}
     }
-    return {**rest, **_object(properties)}
+    return {**rest, **strict_object(properties)}
 
 
 def _optional(part: dict[str, Any]) -> dict[str, Any]:
@@ -89,13 +93,4 @@ def _optional(part: dict[str, Any]) -> dict[str, Any]:
 
 
 def _list(properties: dict[str, Any]) -> dict[str, Any]:
-    return {"type": "array", "items": _object(properties)}
-
-
-def _object(properties: dict[str, Any]) -> dict[str, Any]:
-    return {
-        "type": "object",
-        "properties": properties,
-        "required": list(properties),
-        "additionalProperties": False,
-    }
+    return {"type": "array", "items": strict_object(properties)}

@@ -3,25 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-import re
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
-from uuid import UUID
+from typing import TYPE_CHECKING
 
-from neuromem.domain.graph import name_key, names_in
 from neuromem.domain.recall import Candidate, Hit
 from neuromem.domain.tokens import tokenize
-from neuromem.errors import EmbeddingSpaceError, NotFoundError
-from neuromem.store import approximate, graph, probe, turns, vectors, visible
+from neuromem.errors import EmbeddingSpaceError
+from neuromem.store import approximate, hidden, hits, leads, probe, turns, vectors
 from neuromem.store.about import Known
 from neuromem.store.engine import LOOKUPS, LOOKUPS_OF_FEW
 from neuromem.store.index import NAME_OF
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-    from datetime import datetime
 
     from neuromem.config import Settings
     from neuromem.domain.graph import Edge
@@ -32,57 +28,6 @@ if TYPE_CHECKING:
 
     Run = Callable[..., Awaitable[tuple[Row, list[Probed]]]]
 
-# One part per kind: what is not asked for is not planned.
-LOAD = {
-    "message": """
-        SELECT 'message' AS kind, m.message_id::text AS item, m.content, 'message' AS memory_type, m.created_at,
-               m.occurred_at, nullif(m.metadata, '{}') AS metadata, ARRAY[m.message_id::text] AS sources,
-               m.session_id, m.position, m.name AS speaker,
-               NULL::float8 AS importance, NULL::float8 AS valence, NULL::float8 AS arousal
-        FROM {s}.messages m WHERE m.user_id = :user AND m.message_id = ANY(CAST(:message AS uuid[]))
-    """,
-    "memory": """
-        SELECT 'memory', m.memory_id::text, m.content, m.memory_type, m.created_at, m.occurred_at,
-               nullif(m.metadata, '{}'),
-               ARRAY(SELECT s.message_id::text FROM {s}.memory_sources s WHERE s.user_id = m.user_id
-                     AND s.memory_id = m.memory_id AND s.version = m.version AND {said} ORDER BY s.message_id),
-               NULL, NULL::int, m.subject, m.importance, m.valence, m.arousal
-        FROM {s}.memories m
-        WHERE m.user_id = :user AND m.memory_id = ANY(CAST(:memory AS uuid[])) AND {visible}
-    """,
-    "document": """
-        SELECT 'document', p.passage_id::text, p.content, 'document', p.created_at, NULL::timestamptz,
-               d.labels || jsonb_build_object('position', p.position, 'page', p.page), CAST('{}' AS text[]),
-               NULL, NULL::int, NULL, NULL::float8, NULL::float8, NULL::float8
-        FROM {s}.passages p JOIN {s}.documents d ON d.user_id = p.user_id AND d.document_id = p.document_id
-        WHERE p.user_id = :user AND p.passage_id = ANY(CAST(:document AS uuid[]))
-    """,
-}
-
-VERSIONS = """
-    SELECT e.kind::text AS kind, e.superseded_at IS NULL AS current, {seen} AS seen, {condition} AS passes
-    FROM {s}.entries e WHERE e.user_id = :user AND e.item = CAST(:item AS uuid)
-    ORDER BY e.version DESC
-"""
-
-
-# The messages themselves, and the memories that were made of them.
-RELATED = """
-    SELECT e.kind::text AS kind, e.item, e.session_id, e.position, n.id AS message_id
-    FROM unnest(CAST(:messages AS uuid[])) AS n(id) CROSS JOIN LATERAL (
-        SELECT e.kind, e.item, e.session_id, e.position FROM {s}.entries e
-        WHERE e.user_id = :user AND e.item = n.id AND e.kind = ANY(CAST(CAST(:kinds AS text[]) AS "char"[]))
-          AND {condition}
-        UNION
-        SELECT e.kind, e.item, e.session_id, e.position FROM {s}.memory_sources s
-        JOIN {s}.entries e ON e.user_id = :user AND e.item = s.memory_id AND e.version = s.version
-        WHERE s.user_id = :user AND s.message_id = n.id
-          AND e.kind = ANY(CAST(CAST(:kinds AS text[]) AS "char"[])) AND {said} AND {condition}
-    ) AS e
-"""
-
-RELATIONS = 50  # that a question may bring along
-FIRST_PERSON = re.compile(r"\b(?:i|me|my|mine|myself)\b|我", re.IGNORECASE)
 COVERED, DOUBTFUL = 0.7, 0.25  # share of a question that makes words fully trusted; their least trust
 FULL = 0.75  # contrast that makes certain: ten standard deviations of unrelated pairs of e5 on LoCoMo
 
@@ -152,44 +97,17 @@ class StoreReader:
         if not query.graph:
             return []
         if self._relations is None:
-            keys = names_in(query.text)
-            if FIRST_PERSON.search(query.text):
-                keys.append(name_key(query.user_id))
             async with self._statement(query) as transaction:
-                self._relations = await graph.neighborhood(
-                    transaction, query.user_id, keys, as_of=query.filters.as_of, limit=RELATIONS
-                )
+                self._relations = await leads.relations(transaction, query)
         return self._relations
 
     async def related(self, query: Query) -> Sequence[Candidate]:
         """Return what those relations come from, the nearest relation first."""
-        place: dict[str, int] = {}
-        for i, edge in enumerate(await self.relations(query)):
-            for source in edge.sources:
-                place.setdefault(source, i)
-        if not place:
+        edges = await self.relations(query)
+        if not edges:
             return []
-        condition, params = visible.condition(query.filters)
-        now = "e.superseded_at IS NULL" if query.filters.as_of is None else "true"
-        _, said = visible.memory(query.filters.as_of)
-        sql = RELATED.replace("{said}", said).replace("{condition}", f"{now} AND {condition or 'true'}")
-        values = {
-            "user": query.user_id,
-            "messages": list(place),
-            "kinds": visible.kinds(query.filters),
-            **params,
-        }
         async with self._statement(query) as transaction:
-            rows = await transaction.all(sql, values)
-        found = [
-            Candidate(
-                str(row.item), NAME_OF[row.kind], 1.0 / (1.0 + place[str(row.message_id)]),
-                session_id=row.session_id, position=row.position,
-            )
-            for row in rows
-        ]  # fmt: skip
-        found.sort(key=lambda candidate: (-candidate.score, candidate.id))
-        return found[: query.depth]
+            return await leads.follow(transaction, query, edges)
 
     async def about(self, query: Query) -> About:
         """Return what is known of the user at the moment of this reading."""
@@ -207,15 +125,8 @@ class StoreReader:
         """Return what is stored about what was found; what the question may not see is left out."""
         if not found:
             return []
-        when, said = visible.memory(query.filters.as_of)
-        params: dict[str, Any] = {"user": query.user_id, "as_of": query.filters.as_of}
-        for item in found:
-            params.setdefault(item.kind, []).append(item.id)
-        sql = "UNION ALL".join(part for kind, part in LOAD.items() if kind in params)
         async with self._statement(query) as transaction:
-            rows = await transaction.all(sql.replace("{visible}", when).replace("{said}", said), params)
-        by_key = {(item.kind, item.id): item for item in found}
-        return [_hit(by_key[row[0], row[1]], *row) for row in rows]
+            return await hits.load(transaction, query, found)
 
     async def _probed(self, query: Query, *, by_meaning: bool) -> list[tuple[Probed, float]]:
         """Return what the probe found, with relevance: one run for all that ask the same; plugins may ask else."""
@@ -408,28 +319,8 @@ class Search:
 
     async def hidden(self, query: Query, item: str) -> tuple[str, str] | None:
         """Return what hides an item from the question; see the port."""
-        rows: Sequence[Row] = ()
-        if _is_uuid(item):
-            condition, params = visible.condition(query.filters)
-            as_of = query.filters.as_of
-            seen = visible.visible_at("e") if as_of is not None else "e.superseded_at IS NULL"
-            sql = VERSIONS.replace("{seen}", seen).replace("{condition}", condition or "true")
-            async with self._database.reader(query.user_id) as transaction:
-                rows = await transaction.all(sql, {"user": query.user_id, "item": item, **params})
-        if not rows:
-            raise NotFoundError(
-                f"User {query.user_id!r} has no memory, message or passage with the id {item!r}."
-            )
-        seen_rows = [row for row in rows if row.seen]
-        if not seen_rows:
-            if query.filters.as_of is not None:
-                return "as_of", "No version of it was current at that moment."
-            return "superseded", "It was superseded or deleted; as_of shows when it still held."
-        if NAME_OF[seen_rows[0].kind] not in query.filters.kinds:
-            return "filter", f"It is a {NAME_OF[seen_rows[0].kind]}, and the question asks for other kinds."
-        if not seen_rows[0].passes:
-            return "filter", "One of the filters (memory type, created, event, metadata) leaves it out."
-        return None
+        async with self._database.reader(query.user_id) as transaction:
+            return await hidden.reason(transaction, query, item)
 
     @asynccontextmanager
     async def open(
@@ -443,14 +334,6 @@ class Search:
             yield reader
         finally:
             await reader.close()
-
-
-def _is_uuid(text: str) -> bool:
-    try:
-        UUID(text)
-    except ValueError:
-        return False
-    return True
 
 
 def _relevance(entry: Probed, trust: float, background: float | None) -> float:
@@ -486,14 +369,3 @@ def _candidate(
         entry.position,
         entry.hidden,
     )
-
-
-def _hit(
-    found: Fused, kind: str, item: str, content: str, memory_type: str, created_at: datetime,
-    occurred_at: datetime | None, metadata: Mapping[str, Any] | None, sources: Sequence[str], *others: Any,
-) -> Hit:  # fmt: skip
-    del kind, item
-    return Hit(
-        found.id, found.kind, found.score, found.relevance, found.ranks, content, memory_type, created_at,
-        occurred_at, metadata or {}, tuple(sources), *others,
-    )  # fmt: skip

@@ -1,0 +1,72 @@
+"""Follows what a question names through the graph to what was said about it."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from neuromem.domain.graph import name_key, names_in
+from neuromem.domain.recall import Candidate
+from neuromem.store import graph, visible
+from neuromem.store.index import NAME_OF
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from neuromem.domain.graph import Edge
+    from neuromem.domain.recall import Query
+    from neuromem.store.engine import Transaction
+
+# The messages themselves, and the memories that were made of them.
+RELATED = """
+    SELECT e.kind::text AS kind, e.item, e.session_id, e.position, n.id AS message_id
+    FROM unnest(CAST(:messages AS uuid[])) AS n(id) CROSS JOIN LATERAL (
+        SELECT e.kind, e.item, e.session_id, e.position FROM {s}.entries e
+        WHERE e.user_id = :user AND e.item = n.id AND e.kind = ANY(CAST(CAST(:kinds AS text[]) AS "char"[]))
+          AND {condition}
+        UNION
+        SELECT e.kind, e.item, e.session_id, e.position FROM {s}.memory_sources s
+        JOIN {s}.entries e ON e.user_id = :user AND e.item = s.memory_id AND e.version = s.version
+        WHERE s.user_id = :user AND s.message_id = n.id
+          AND e.kind = ANY(CAST(CAST(:kinds AS text[]) AS "char"[])) AND {said} AND {condition}
+    ) AS e
+"""
+
+RELATIONS = 50  # that a question may bring along
+FIRST_PERSON = re.compile(r"\b(?:i|me|my|mine|myself)\b|我", re.IGNORECASE)
+
+
+async def relations(transaction: Transaction, query: Query) -> list[Edge]:
+    """Return the relations of whom and what the question names, and of the user who asks in the first person."""
+    keys = names_in(query.text)
+    if FIRST_PERSON.search(query.text):
+        keys.append(name_key(query.user_id))
+    return await graph.neighborhood(
+        transaction, query.user_id, keys, as_of=query.filters.as_of, limit=RELATIONS
+    )
+
+
+async def follow(transaction: Transaction, query: Query, edges: Sequence[Edge]) -> list[Candidate]:
+    """Return what relations come from, that of the nearest relation first."""
+    place: dict[str, int] = {}
+    for i, edge in enumerate(edges):
+        for source in edge.sources:
+            place.setdefault(source, i)
+    if not place:
+        return []
+    condition, params = visible.condition(query.filters)
+    now = "e.superseded_at IS NULL" if query.filters.as_of is None else "true"
+    _, said = visible.memory(query.filters.as_of)
+    sql = RELATED.replace("{said}", said).replace("{condition}", f"{now} AND {condition or 'true'}")
+    values = {
+        "user": query.user_id, "messages": list(place), "kinds": visible.kinds(query.filters), **params
+    }  # fmt: skip
+    found = [
+        Candidate(
+            str(row.item), NAME_OF[row.kind], 1.0 / (1.0 + place[str(row.message_id)]),
+            session_id=row.session_id, position=row.position,
+        )
+        for row in await transaction.all(sql, values)
+    ]  # fmt: skip
+    found.sort(key=lambda candidate: (-candidate.score, candidate.id))
+    return found[: query.depth]
