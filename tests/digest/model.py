@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from neuromem.domain.memories import NewMemory
+from neuromem.domain.searchable import Words
 from neuromem.ingest.judging import Statement, judge
 from neuromem.store import index, memories
 from neuromem.store.memories import statement_hash
@@ -70,6 +71,6 @@ async def feel(
         statement = Statement(new, statement_hash(new))
         known = await memories.chains(transaction, user, hashes=[statement.digest], slots=[], targets=[])
         learned = judge([statement], known)
-        await memories.learn(transaction, user, learned, moment, tokens=nm._life.tokens)
+        await memories.learn(transaction, user, learned, moment, tokens=Words("en"))
         known = await memories.chains(transaction, user, hashes=[statement.digest], slots=[], targets=[])
     return next(version.memory_id for version in known if version.current)

@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from neuromem.domain.memories import NewMemory
+from neuromem.domain.searchable import Words
 from neuromem.ingest.judging import Statement, judge
 from neuromem.store import index, memories
 from neuromem.store.memories import statement_hash
@@ -56,4 +57,4 @@ async def supersede(nm: NeuroMemory, user: str, text: str) -> None:
         digest = statement_hash(new)
         known = await memories.chains(transaction, user, hashes=[digest], slots=["home"], targets=[])
         learned = judge([Statement(new, digest)], known)
-        await memories.learn(transaction, user, learned, moment, tokens=nm._life.tokens)
+        await memories.learn(transaction, user, learned, moment, tokens=Words("en"))

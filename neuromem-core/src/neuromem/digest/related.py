@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from neuromem.store import insights, managing
+from neuromem.store import digesting, insights
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -53,8 +53,7 @@ class Related:
             ids = [one.id for one in latest]
             ids += [one for one in sorted(known, key=lambda one: -known[one]) if one not in ids]
             shown = await insights.named(transaction, user_id, ids[: self._insights])
-            older = [await managing.get(transaction, user_id, one) for one in best]
-        return [found[0] for found in older if found is not None], shown
+            return await digesting.read(transaction, user_id, best), shown
 
     async def _find(
         self, user_id: str, text: str, limit: int, memory_type: str | None = None

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from uuid import uuid4
 
 from neuromem.digest import asking, emotion
-from neuromem.digest.storing import Storing, TakenOverError
+from neuromem.digest.storing import OPERATION, Storing, TakenOverError
 from neuromem.domain.digest import DigestProgress, DigestResult, EmotionProfile, Insight, stage
 from neuromem.domain.events import DigestEvent
 from neuromem.errors import BudgetError, DatabaseError
@@ -33,7 +33,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("neuromem")
 
-OPERATION = "digest"
 MAX_TEXT = 60_000
 """Characters of new memories in one call: a batch of long ones is smaller."""
 MAX_DETAILS = 1_000

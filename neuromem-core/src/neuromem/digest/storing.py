@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from neuromem.digest.resolving import Finding, resolve
 from neuromem.domain.memories import Learned, NewMemory
-from neuromem.domain.searchable import searchable_tokens
+from neuromem.domain.searchable import Words
 from neuromem.store import digesting, emotions, evidence, index, memories, usage
 from neuromem.store.memories import statement_hash
 
@@ -67,7 +67,7 @@ class Storing:
             )  # fmt: skip
             outcome = resolve(findings, versions)
             learned = Learned(outcome.added, outcome.superseded)
-            await memories.learn(transaction, user_id, learned, moment, tokens=self._tokens)
+            await memories.learn(transaction, user_id, learned, moment, tokens=Words(self._settings.language))
             touched = tuple(dict.fromkeys((*outcome.supported, *outcome.doubted)))
             await evidence.add(transaction, user_id, outcome.rows(), moment.now)
             await self._mood(transaction, user_id, batch, answer, moment.now)
@@ -120,8 +120,3 @@ class Storing:
         late = [m.id for m in batch if min(m.occurred_at or m.created_at, m.created_at) > since]
         if answer.reply.state and late:
             await emotions.set_mood(transaction, user_id, answer.reply.state, late, answer.origin, now)
-
-    def _tokens(self, new: NewMemory, language: str | None) -> Sequence[str]:
-        return searchable_tokens(
-            new.content, language or self._settings.language, occurred_at=new.occurred_at
-        )

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
 
 from neuromem.domain.tokens import tokenize
 
@@ -13,6 +14,31 @@ MONTHS = (
     "january", "february", "march", "april", "may", "june", "july", "august", "september", "october", "november",
     "december",
 )  # fmt: skip
+
+
+class Said(Protocol):
+    """What can be found: a text, and when that was."""
+
+    @property
+    def content(self) -> str:
+        """The text."""
+        ...
+
+    @property
+    def occurred_at(self) -> datetime | None:
+        """When it was said or happened."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """Gives what messages and memories are found by; ``language`` is that of those that have none."""
+
+    language: str
+
+    def __call__(self, new: Said, language: str | None) -> list[str]:
+        """Return the tokens."""
+        return searchable_tokens(new.content, language or self.language, occurred_at=new.occurred_at)
 
 
 def searchable_tokens(content: str, language: str, *, occurred_at: datetime | None = None) -> list[str]:

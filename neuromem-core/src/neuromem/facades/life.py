@@ -6,14 +6,11 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from neuromem.domain.searchable import searchable_tokens
-
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
     from neuromem.config import Settings
     from neuromem.digest.service import DigestService
-    from neuromem.domain.memories import NewMemory
     from neuromem.ingest.documents.objects import Objects
     from neuromem.ingest.reembedding import Reembedder
     from neuromem.ingest.reextraction import Reextraction
@@ -35,10 +32,6 @@ class Life:
     reembedder: Reembedder
     reextraction: Reextraction
     objects: Objects | None
-
-    def tokens(self, new: NewMemory, language: str | None) -> Sequence[str]:
-        """Return the words by which a memory is found."""
-        return searchable_tokens(new.content, language or self.settings.language, occurred_at=new.occurred_at)
 
 
 class Operations(ABC):

@@ -8,6 +8,7 @@ from enum import Enum
 from typing import TYPE_CHECKING, Any
 
 from neuromem.domain import checks
+from neuromem.domain.searchable import Words
 from neuromem.errors import InputError
 from neuromem.facades.life import Operations
 from neuromem.store import changing, index, managing
@@ -205,7 +206,7 @@ class Managing(Operations):
             checks.count("version", version, most=2_000_000_000)
         changed = await changing.update(
             self._life.database, user_id, memory_id, changes, expected=version, origin=origin, why=why,
-            tokens=self._life.tokens,
+            tokens=Words(self._life.settings.language),
         )  # fmt: skip
         self._life.wake()
         return changed

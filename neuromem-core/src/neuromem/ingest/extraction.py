@@ -13,7 +13,7 @@ from neuromem.domain.events import ExtractionEvent
 from neuromem.domain.extraction import ExtractionStrategy, Window
 from neuromem.domain.profile import PROFILE, json_text
 from neuromem.domain.quoting import without_recalled
-from neuromem.domain.searchable import searchable_tokens
+from neuromem.domain.searchable import Words
 from neuromem.domain.tokens import tokenize
 from neuromem.errors import BudgetError
 from neuromem.ingest.admitting import admit, merged
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from neuromem.config import Settings
     from neuromem.domain.extraction import Extraction
-    from neuromem.domain.memories import Memory, NewMemory
+    from neuromem.domain.memories import Memory
     from neuromem.domain.messages import Message
     from neuromem.ingest.admitting import Admitted
     from neuromem.observe import Call, MeteredLLM, Observers
@@ -233,7 +233,8 @@ class ExtractionHandler:
                         targets=[s.target for s in statements if s.target],
                     )  # fmt: skip
                     await memories.learn(
-                        transaction, claim.user_id, judge(statements, versions), moment, tokens=self._tokens,
+                        transaction, claim.user_id, judge(statements, versions), moment,
+                        tokens=Words(self._settings.language),
                     )  # fmt: skip
                 origin = self._origin(found)
                 if admitted.edges:
@@ -292,11 +293,6 @@ class ExtractionHandler:
             **({"rejected": rejected} if rejected else {}),
         }
         return store.Ended(self._name, states, found is not None and found.complete, origin)
-
-    def _tokens(self, new: NewMemory, language: str | None) -> Sequence[str]:
-        return searchable_tokens(
-            new.content, language or self._settings.language, occurred_at=new.occurred_at
-        )
 
     async def _spend(self, user_id: str, calls: Sequence[Call]) -> None:
         async with self._database.user(user_id) as transaction:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from neuromem.domain.profile import PROFILE, json_text
-from neuromem.domain.searchable import searchable_tokens
+from neuromem.domain.searchable import Words
 from neuromem.ingest.admitting import merged
 from neuromem.ingest.rederiving import Replay, compare, is_replaceable
 from neuromem.store import index, kv, memories, usage
@@ -117,7 +117,9 @@ class Reextraction:
         derived = replay.derived()
         moment = await index.begin(transaction, user_id, len(derived))
         found = compare(derived, await store.holding(transaction, user_id), scope)
-        await memories.learn(transaction, user_id, found.learned(moment.now), moment, tokens=self._tokens)
+        await memories.learn(
+            transaction, user_id, found.learned(moment.now), moment, tokens=Words(self._settings.language)
+        )
         relations = await self._relations(transaction, user_id, scope, read, moment.now)
         profile = await self._profile(transaction, user_id, read, moment.now)
         await store.tell(transaction, user_id, [one.ended for one in read], moment.now)
@@ -166,11 +168,6 @@ class Reextraction:
             pairs = {key: json_text(value, whose=f"the profile's {key!r}") for key, value in changed.items()}
             await kv.write(transaction, user_id, kv.Change(PROFILE, pairs, None, origin), now)
         return {key: {"before": before.get(key), "after": value} for key, value in changed.items()}
-
-    def _tokens(self, new: NewMemory, language: str | None) -> Sequence[str]:
-        return searchable_tokens(
-            new.content, language or self._settings.language, occurred_at=new.occurred_at
-        )
 
 
 def _shown(found: Difference) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from neuromem.domain import checks
 from neuromem.domain.messages import Message, MessageDict, NewMessage
-from neuromem.domain.searchable import searchable_tokens
+from neuromem.domain.searchable import Words
 from neuromem.errors import InputError
 from neuromem.store import extraction, memories, messages
 
@@ -52,7 +52,7 @@ class IngestService:
         if not new:
             raise InputError(f"There are no messages to store for user {user_id!r}.")
         stored = await messages.append(
-            self._database, user_id, session_id, new, tokens=self._message_tokens,
+            self._database, user_id, session_id, new, tokens=Words(self._settings.language),
             extraction=self._extraction, digest_every=self._reflection_interval(),
         )  # fmt: skip
         self._wake()
@@ -73,7 +73,7 @@ class IngestService:
 
     async def memory(self, user_id: str, new: NewMemory) -> Memory:
         """Store a memory that was checked."""
-        stored = await memories.add(self._database, user_id, new, tokens=self._memory_tokens)
+        stored = await memories.add(self._database, user_id, new, tokens=Words(self._settings.language))
         self._wake()
         return stored
 
@@ -105,14 +105,4 @@ class IngestService:
             language=checks.language(given.get("language")),
             idempotency_key=checks.optional_text("idempotency_key", given.get("idempotency_key")),
             extract=wanted and role in self._settings.extract_roles,
-        )
-
-    def _message_tokens(self, new: NewMessage, language: str | None) -> Sequence[str]:
-        return searchable_tokens(
-            new.content, language or self._settings.language, occurred_at=new.occurred_at
-        )
-
-    def _memory_tokens(self, new: NewMemory, language: str | None) -> Sequence[str]:
-        return searchable_tokens(
-            new.content, language or self._settings.language, occurred_at=new.occurred_at
         )

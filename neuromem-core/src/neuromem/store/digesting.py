@@ -73,6 +73,12 @@ BATCH = f"""
     SELECT {COLUMNS} FROM {{s}}.memories m WHERE {UNDIGESTED} ORDER BY m.created_at, m.memory_id LIMIT :most
 """
 
+NAMED = f"""
+    SELECT {COLUMNS} FROM {{s}}.memories m
+    WHERE m.user_id = :user AND m.memory_id = ANY(CAST(:ids AS uuid[])) AND {visible.memory(None)[0]}
+    ORDER BY array_position(CAST(:ids AS uuid[]), m.memory_id)
+"""
+
 # What is still as it was read; where it was said: in a conversation, or by itself.
 STILL = """
     SELECT m.memory_id, m.version, m.confidence,
@@ -152,6 +158,11 @@ async def left(transaction: Transaction, user_id: str) -> int:
 async def batch(transaction: Transaction, user_id: str, most: int) -> list[Memory]:
     """Return memories that are not digested, those learned first."""
     return [memory_of(row) for row in await transaction.all(BATCH, {"user": user_id, "most": most})]
+
+
+async def read(transaction: Transaction, user_id: str, ids: Sequence[str]) -> list[Memory]:
+    """Return memories by their ids, in that order, without those that hold no more."""
+    return [memory_of(row) for row in await transaction.all(NAMED, {"user": user_id, "ids": list(ids)})]
 
 
 async def held(transaction: Transaction, user_id: str, lease: str, seconds: float) -> bool:
