@@ -84,15 +84,13 @@ class Pipeline:
         arms = _ordered({name: _seen(arm, hidden) for name, arm in arms.items()}, fused)
         if min_relevance is not None:
             fused = [item for item in fused if item.relevance >= min_relevance]
-        both = {"message", "memory"} <= {
-            item.kind for item in fused
-        }  # a fact and its message: one may step back
+        # Of a fact and its message one may step back.
+        both = {"message", "memory"} <= {item.kind for item in fused}
         most = query.limit * (2 if self.rerankers or both else 1)
         shown = {(c.kind, c.id) for arm in arms.values() for c in arm[: query.limit]}
         shown.update((item.kind, item.id) for item in fused[:most])
-        if (
-            len(fused) > most
-        ):  # who will overtake some of these comes with them: signals are seldom all against one
+        if len(fused) > most:
+            # Who will overtake some of these comes with them: signals are seldom all against one.
             least = fused[most - 1].score - self._most(query) / 2
             shown.update((item.kind, item.id) for item in fused[most:] if item.score > least)
         hits: dict[tuple[Kind, str], Hit] = {}
