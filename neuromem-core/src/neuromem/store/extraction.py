@@ -116,8 +116,8 @@ KNOWN = """
     JOIN {s}.memories m ON m.user_id = :user AND m.memory_id = e.item AND m.version = e.version
     WHERE m.superseded_at IS NULL ORDER BY best.place, m.memory_id
 """.replace("{columns}", memories.COLUMNS)
-KNOWN_BY_WORDS = "WITH " + lexical.expressions(tokens=True, past=False) + KNOWN
-KNOWN_BY_MEANING = "WITH " + lexical.expressions(tokens=False, past=False) + KNOWN
+KNOWN_BY_WORDS = "WITH " + lexical.PRESENT + KNOWN
+KNOWN_BY_MEANING = "WITH " + lexical.NOTHING + KNOWN
 
 # The result's first statement: what is not ours any more is seen before anything is written. A message of which
 # nothing was kept stays to be recalled itself: nothing else tells what it says.

@@ -15,7 +15,12 @@ the part of the question's idf that the entry's words make up, in [0, 1]; names 
 
 from __future__ import annotations
 
-from neuromem.store.visible import visible_at
+from typing import TYPE_CHECKING
+
+from neuromem.store import visible
+
+if TYPE_CHECKING:
+    from neuromem.domain.recall import Filters
 
 TERMS = """
     q AS MATERIALIZED (
@@ -47,7 +52,7 @@ NOW = """
 THEN = """
     seen AS MATERIALIZED (
         SELECT e.entry, e.kind, e.length FROM {s}.entries e
-        WHERE e.user_id = :user AND e.kind = ANY(CAST(CAST(:kinds AS text[]) AS "char"[])) AND {visible}
+        WHERE e.user_id = :user AND {of_kinds} AND {visible}
     ), posted AS MATERIALIZED (
         SELECT p.kind, q.term, p.entry, p.tf, p.length FROM q CROSS JOIN LATERAL (
             SELECT p.kind, p.entry, p.tf, p.length FROM {s}.postings p
@@ -69,7 +74,7 @@ THEN = """
         SELECT w.kind, w.n, w.topical, w.average, w.idf, p.entry, p.tf, p.length
         FROM posted p JOIN weight w USING (kind, term)
     )
-""".replace("{visible}", visible_at("e"))
+""".replace("{visible}", visible.visible_at("e"))
 
 SCORED = """
     total AS MATERIALIZED (
@@ -83,6 +88,9 @@ SCORED = """
     )
 """
 
+PRESENT = ",".join((TERMS, NOW, SCORED))
+PAST = ",".join((TERMS, THEN, SCORED))
+
 # Stands in where the question has no words or nobody asks for them.
 NOTHING = """
     scored AS (
@@ -93,6 +101,8 @@ NOTHING = """
 """
 
 
-def expressions(*, tokens: bool, past: bool) -> str:
+def expressions(filters: Filters, *, tokens: bool) -> str:
     """Return the expressions that give ``scored``."""
-    return ",".join((TERMS, THEN if past else NOW, SCORED)) if tokens else NOTHING
+    if not tokens:
+        return NOTHING
+    return PRESENT if filters.as_of is None else PAST.replace("{of_kinds}", visible.of_kinds("e", filters))

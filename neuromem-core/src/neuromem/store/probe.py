@@ -4,6 +4,8 @@ It scores every entry that shares words with the question and every vector of th
 the turns around them, and gives each of these both scores: fusion and conversation context need the word score of
 what was found by meaning and the other way round. It comes with what is known of the user, in one row of columns:
 a round trip costs more than what it would ask for.
+
+What was found is looked up by an array of all of it: one scan of an index, not one for each entry.
 """
 
 from __future__ import annotations
@@ -35,11 +37,8 @@ FIND = """
         ) AS by_words
         {by_meaning}
     ), found AS MATERIALIZED (
-        SELECT e.* FROM best CROSS JOIN LATERAL (
-            SELECT e.entry, e.kind, e.item, e.session_id, e.position, e.extracted FROM {s}.entries e
-            WHERE e.user_id = :user AND e.entry = best.entry
-            OFFSET 0
-        ) AS e
+        SELECT e.entry, e.kind, e.item, e.session_id, e.position, e.extracted FROM {s}.entries e
+        WHERE e.user_id = :user AND e.entry = ANY(ARRAY(SELECT entry FROM best))
     ), around AS MATERIALIZED (
         SELECT e.* FROM found f CROSS JOIN LATERAL (
             SELECT e.entry, e.kind, e.item, e.session_id, e.position, e.extracted FROM {s}.entries e
@@ -63,7 +62,7 @@ FIND = """
         FROM around a
         LEFT JOIN scored s ON s.entry = a.entry
         LEFT JOIN total t ON t.kind = a.kind
-        LEFT JOIN LATERAL ({compare}) AS v ON true
+        LEFT JOIN ({compare}) AS v ON v.entry = a.entry
     ) AS f
 """
 
@@ -88,13 +87,12 @@ BY_MEANING = "UNION SELECT entry FROM near"
 REACHED = "(SELECT count(*) FROM near)"
 
 COMPARE = """
-        SELECT -(v.v <#> CAST(:vector AS halfvec)) AS cosine, -(v.v <#> CAST(:middle AS halfvec)) AS common
+        SELECT v.entry, -(v.v <#> CAST(:vector AS halfvec)) AS cosine, -(v.v <#> CAST(:middle AS halfvec)) AS common
         FROM {s}.vectors v
-        WHERE v.user_id = :user AND v.space = :space AND v.entry = a.entry AND v.part = 0
-        OFFSET 0
+        WHERE v.user_id = :user AND v.space = :space AND v.part = 0 AND v.entry = ANY(ARRAY(SELECT entry FROM around))
 """
 
-NO_COMPARE = "SELECT NULL::float8 AS cosine, NULL::float8 AS common"
+NO_COMPARE = "SELECT NULL::int AS entry, NULL::float8 AS cosine, NULL::float8 AS common"
 
 
 class Probed(NamedTuple):
@@ -148,13 +146,12 @@ async def run(
     counts = Counter(tokens)
     condition, params = visible.condition(query.filters)
     known, whose = about(query.user_id, query.filters.as_of, exact_limit)
-    past = query.filters.as_of is not None
-    expressions = [lexical.expressions(tokens=bool(counts), past=past)]
+    expressions = [lexical.expressions(query.filters, tokens=bool(counts))]
     if meaning is not None:
         expressions.append(
             approximate.near(meaning.space, condition=condition)
             if through_index
-            else vectors.near(condition=condition, past=past)
+            else vectors.near(query.filters, condition)
         )
     join = "JOIN {s}.entries e ON e.user_id = :user AND e.entry = s.entry" if condition else ""
     sql = (

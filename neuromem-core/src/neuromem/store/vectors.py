@@ -8,10 +8,12 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from neuromem.errors import EmbeddingSpaceError, ProviderResponseError
+from neuromem.store import visible
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from neuromem.domain.recall import Filters
     from neuromem.plugin.providers import EmbeddingProvider
     from neuromem.store.engine import Database, Transaction
     from neuromem.store.rows import Row
@@ -35,13 +37,11 @@ INSERT = """
     ON CONFLICT (user_id, space, entry, part) DO UPDATE SET v = excluded.v, current = excluded.current
 """
 
-# "+ 0" keeps every index out of the ordering: this scan is exact whatever the planner thinks. The kinds stand in a
-# subquery of their own, or a plan that is made once would read them anew with every row.
+# "+ 0" keeps every index out of the ordering: this scan is exact whatever the planner thinks.
 NEAR = """
     near AS (
         SELECT v.entry FROM {s}.vectors v {join}
-        WHERE v.user_id = :user AND v.space = :space
-          AND v.kind = ANY(CAST((SELECT CAST(CAST(:kinds AS text[]) AS "char"[])) AS "char"[])) AND {condition}
+        WHERE v.user_id = :user AND v.space = :space AND {condition}
         ORDER BY (v.v <#> CAST(:vector AS halfvec)) + 0, v.entry
         LIMIT CAST(:depth AS int)
     )
@@ -215,11 +215,11 @@ async def insert(
     )
 
 
-def near(*, condition: str, past: bool) -> str:
+def near(filters: Filters, condition: str) -> str:
     """Return the expression that gives ``near (entry)``, the ``:depth`` nearest entries."""
     join = "JOIN {s}.entries e ON e.user_id = v.user_id AND e.entry = v.entry" if condition else ""
-    terms = [term for term in ("" if past else "v.current", condition) if term]
-    return NEAR.replace("{join}", join).replace("{condition}", " AND ".join(terms) or "true")
+    terms = ["v.current" if filters.as_of is None else "", visible.of_kinds("v", filters), condition]
+    return NEAR.replace("{join}", join).replace("{condition}", " AND ".join(filter(None, terms)))
 
 
 @dataclass(frozen=True, slots=True)
