@@ -32,6 +32,7 @@ def test_the_environment_fills_what_the_constructor_leaves_open() -> None:
         ({}, {"NEUROMEM_RECALL": "hunter2"}, "recall"),
         ({}, {"NEUROMEM_RECALL": "hunter2", "NEUROMEM_RECALL__DEPTH": "3"}, "recall"),
         ({}, {"NEUROMEM_PLUGINS": "[hunter2"}, "plugins"),
+        ({"extraction": {"timezone": "hunter2/town"}}, {}, r"extraction\.timezone.*no such time zone"),
     ],
 )
 def test_what_cannot_be_used_is_named(given: dict[str, Any], env: dict[str, str], says: str) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import random
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 from typing import TYPE_CHECKING
 
 import pytest
@@ -135,6 +135,21 @@ async def test_the_time_that_a_question_names_is_preferred_and_hides_nothing(dat
         assert found["merged"][0]["explain"]["signals"]["time"] == 1.0
         assert len(contents(found)) == 3
         assert len(contents(await nm.recall("alice", "hiking with the spring framework"))) == 3
+
+
+async def test_yesterday_is_meant_in_the_time_zone_that_is_set(database_url: str) -> None:
+    for zone, offset in (("Pacific/Kiritimati", 14), ("Pacific/Pago_Pago", -11)):
+        settings = {"extraction": {"timezone": zone}}
+        there = timezone(timedelta(hours=offset))
+        noon = datetime.now(there).replace(hour=12, minute=0)
+        async with opened(database_url, worker=False, settings=settings) as nm:
+            for day in range(4):
+                await nm.ingest(
+                    zone, "user", f"tour {day} to the hills", occurred_at=noon - timedelta(days=day)
+                )
+            found = await nm.recall(zone, "Which tour was yesterday?", explain=True)
+        at_noon = [i["content"][5] for i in found["merged"] if i["explain"]["signals"]["time"] == 1.0]
+        assert at_noon == ["1"]
 
 
 async def test_the_speaker_whom_a_question_names_comes_first(database_url: str) -> None:

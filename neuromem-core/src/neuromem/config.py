@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import os
-from typing import TYPE_CHECKING, Any, Literal, Self
+from datetime import UTC, tzinfo
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
+from zoneinfo import ZoneInfo
 
-from pydantic import BaseModel, ConfigDict, Field, ImportString, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ImportString, ValidationError
 
 from neuromem.errors import ConfigurationError
 
@@ -14,6 +16,18 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 PREFIX = "NEUROMEM_"
+
+
+def _time_zone(name: str) -> str:
+    try:
+        _zone(name)
+    except (LookupError, ValueError, OSError) as error:
+        raise ValueError("there is no such time zone; they are named like 'Europe/Berlin'") from error
+    return name
+
+
+def _zone(name: str) -> tzinfo:
+    return UTC if name == "UTC" else ZoneInfo(name)  # not every system has a database of zones
 
 
 class _Section(BaseModel):
@@ -64,7 +78,10 @@ class ExtractionSettings(_Section):
     context_messages: int = Field(default=10, ge=0, le=100, description="earlier messages shown with the new")
     known_memories: int = Field(default=20, ge=0, le=200, description="nearest memories shown with the new")
     window_size: int = Field(default=24_000, ge=1_000, description="characters of new messages in one call")
-    timezone: str = Field(default="UTC", description="where dates are meant, unless a message says otherwise")
+    timezone: Annotated[str, AfterValidator(_time_zone)] = Field(
+        default="UTC",
+        description="where dates are meant, in messages that say nothing else and in questions",
+    )
     daily_tokens: int | None = Field(default=None, ge=0, description="tokens a user may cost per day (UTC)")
     instructions: str = Field(default="", max_length=20_000, description="what the model is told besides")
     fields: ImportString[type[BaseModel]] | None = Field(
@@ -76,6 +93,11 @@ class ExtractionSettings(_Section):
         min_length=1,
         description="in place of the built-in prompt; has {instructions}, {relations}",
     )
+
+    @property
+    def zone(self) -> tzinfo:
+        """The time zone of ``timezone``."""
+        return _zone(self.timezone)
 
 
 class DigestSettings(_Section):

@@ -79,8 +79,9 @@ class Rooms:
         objects = Objects(database, parts.storage, settings.work.lease) if parts.storage else None
         self.search = Search(database, settings, self._spaces)
         self.recall = RecallService(
-            self.search, parts.pipeline, QueryEmbeddings(self._embed_query), settings.recall, parts.clock
-        )
+            self.search, parts.pipeline, QueryEmbeddings(self._embed_query), settings.recall, parts.clock,
+            settings.extraction.zone,
+        )  # fmt: skip
         thinking = DigestService(
             database, settings, llm=parts.llm, related=Related(database, self.recall, settings.digest),
             observers=observers, clock=parts.clock, wake=lambda: self.worker.wake(),

@@ -203,7 +203,7 @@ class ExtractionHandler:
     def _message(self, row: Row) -> Message:
         """Return a message as an extractor sees it: in the speaker's time, without what had been recalled."""
         message = message_of(row)
-        zone = _zone(row.utc_offset, message.metadata.get("timezone"), self._settings.extraction.timezone)
+        zone = _zone(row.utc_offset, message.metadata.get("timezone"), self._settings.extraction.zone)
         return replace(
             message,
             content=without_recalled(message.content),
@@ -324,7 +324,7 @@ def _portions(messages: Sequence[Message], size: int) -> Iterator[list[Message]]
         yield portion
 
 
-def _zone(offset: int | None, named: object, default: str) -> tzinfo:
+def _zone(offset: int | None, named: object, default: tzinfo) -> tzinfo:
     """Return where a message's dates are meant: as its moment was given, as its metadata say, as is usual."""
     if isinstance(named, str):
         try:
@@ -333,4 +333,4 @@ def _zone(offset: int | None, named: object, default: str) -> tzinfo:
             logger.warning("There is no time zone %r; the usual one is used.", named)
     if offset is not None:
         return timezone(timedelta(minutes=offset)) if offset else UTC
-    return UTC if default == "UTC" else ZoneInfo(default)
+    return default

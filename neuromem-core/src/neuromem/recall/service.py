@@ -16,7 +16,7 @@ from neuromem.recall.render import result
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
-    from datetime import datetime
+    from datetime import datetime, tzinfo
 
     from neuromem.config import RecallSettings
     from neuromem.domain.recall import About, Kind, RecallResult
@@ -58,13 +58,15 @@ class RecallService:
     """Answers questions through the pipeline."""
 
     def __init__(
-        self, search: Search, pipeline: Pipeline, embeddings: QueryEmbeddings, settings: RecallSettings, clock: Clock
+        self, search: Search, pipeline: Pipeline, embeddings: QueryEmbeddings, settings: RecallSettings, clock: Clock,
+        zone: tzinfo,
     ) -> None:  # fmt: skip
         self._search = search
         self.pipeline = pipeline
         self._embeddings = embeddings
         self._settings = settings
         self._clock = clock
+        self._zone = zone  # in which "yesterday" is meant; as_of brings its own
 
     async def recall(
         self, user_id: str, query: str, limit: int, *, memory_type: str | None, created_after: datetime | None,
@@ -102,7 +104,7 @@ class RecallService:
         return Query(
             user_id=user_id,
             text=checks.content(query, most=MAX_QUERY, whose=user_id, name="query"),
-            now=checks.moment("as_of", as_of) or self._clock.now(),
+            now=checks.moment("as_of", as_of) or self._clock.now().astimezone(self._zone),
             limit=limit,
             depth=max(self._settings.depth, limit),
             language=checks.language(language),
