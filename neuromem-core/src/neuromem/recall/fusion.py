@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from neuromem.domain.recall import Fused
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from neuromem.domain.recall import Candidate, Kind
-
-    Key = tuple[Kind, str]
-    Place = tuple[str, int]  # session and position
 
 # What a turn gains from the evidence of the turns one and two away, per retriever: words of an answer often stand in
 # the question before it, while meaning spreads less.
@@ -31,6 +29,7 @@ ALONE, BESIDE, BESIDE_MEANT = 0.5, 0.3, 0.15
 # What the best of a session give to all of it: three parts the mean of three, one part the best.
 SESSION = 0.4
 SESSION_BEST = 3
+REACH = 2  # turns
 
 
 class NormalizedFusion:
@@ -53,30 +52,34 @@ class NormalizedFusion:
 
     def fuse(self, ranked: Mapping[str, Sequence[Candidate]]) -> Sequence[Fused]:
         """Return the union of all candidates, best first."""
-        everything = _by_key(ranked)
-        places = _places(everything)
-        arms = {name: _evidence(ranked[name]) for name in sorted(ranked) if ranked[name]}
-        weights = {name: self._weight(name) * _trust(name, evidence) for name, evidence in arms.items()}
+        union = _Union(ranked)
+        places = _places(union.candidates)
+        arms = {name: arm for name, arm in union.evidence.items() if arm}
+        weights = {name: self._weight(name) * _trust(name, arm) for name, arm in arms.items()}
         total = sum(weights.values()) or 1.0
-        scores = dict.fromkeys(everything, 0.0)
-        for name, evidence in arms.items():
+        numbers = range(len(union.candidates))
+        scores = [0.0 for _ in numbers]
+        for name, arm in arms.items():
             weight = weights[name] / total
             if not weight:
                 continue
-            middle = 0.0
-            if name in UNKNOWN:
-                middle = sum(evidence.values()) / len(evidence)
-                evidence = {key: evidence.get(key, middle) for key in everything}
+            middle = sum(arm.values()) / len(arm) if name in UNKNOWN else 0.0
+            evidence = [arm.get(number, middle) for number in numbers]
             told = _told(evidence, places, BESIDE_MEANT if name == "vector" else BESIDE)
-            if name in self._context:
+            shares = self._context.get(name)
+            if shares is not None:
                 # Against the middle: to have neighbors tells nothing by itself.
-                told = {place: value - middle for place, value in told.items()}
-                evidence = _with_neighbors(evidence, everything, places, told, self._context[name])
-            for key, value in _normalized(evidence, SPREAD.get(name, 0.0)).items():
-                scores[key] += weight * value
+                _add_neighbors(evidence, places, [value - middle for value in told], shares)
+            part: Iterable[int] = numbers
+            if shares is None and name not in UNKNOWN:
+                part = arm.keys() | {n for place in places if place.made for n in (*place.made, *place.said)}
+            high = max(evidence[number] for number in part)
+            width = max(high - min(evidence[number] for number in part), SPREAD.get(name, 0.0))
+            for number in part:
+                scores[number] += weight * (1.0 - (high - evidence[number]) / width if width else 1.0)
         if self._session:
-            scores = _with_sessions(scores, everything, places, self._session)
-        return _fused(ranked, scores)
+            scores = _with_sessions(scores, union.candidates, places, self._session)
+        return union.fused(scores)
 
     def _weight(self, name: str) -> float:
         return self._weights.get(name, 1.0)
@@ -91,130 +94,150 @@ class ReciprocalRankFusion:
 
     def fuse(self, ranked: Mapping[str, Sequence[Candidate]]) -> Sequence[Fused]:
         """Return the union of all candidates, best first."""
-        scores: dict[Key, float] = defaultdict(float)
+        union = _Union(ranked)
         total = sum(self._weights.get(name, 1.0) for name, arm in ranked.items() if arm) or 1.0
+        return union.fused(
+            [
+                sum(
+                    self._weights.get(name, 1.0) / total * (self._k + 1) / (self._k + rank)
+                    for name, rank in ranks.items()
+                )
+                for ranks in union.ranks
+            ]
+        )
+
+
+class _Union:
+    """The candidates of all lists, each once and with a number; the first one seen stands for it.
+
+    ``evidence`` is that of each list, by number; ``ranks`` count from 1 and leave out what is hidden.
+    """
+
+    def __init__(self, ranked: Mapping[str, Sequence[Candidate]]) -> None:
+        self.candidates: list[Candidate] = []
+        self.evidence: dict[str, dict[int, float]] = {}
+        self.ranks: list[dict[str, int]] = []
+        self._relevance: list[float] = []
+        numbers: dict[tuple[Kind, str], int] = {}
         for name in sorted(ranked):
-            visible = [candidate for candidate in ranked[name] if not candidate.hidden]
-            for rank, key in enumerate(_by_key({name: visible}), start=1):
-                scores[key] += self._weights.get(name, 1.0) / total * (self._k + 1) / (self._k + rank)
-        return _fused(ranked, scores)
+            arm = self.evidence[name] = {}
+            rank = 0
+            for candidate in ranked[name]:
+                number = numbers.setdefault((candidate.kind, candidate.id), len(numbers))
+                if number == len(self.candidates):
+                    self.candidates.append(candidate)
+                    self.ranks.append({})
+                    self._relevance.append(0.0)
+                if number not in arm:
+                    arm[number] = candidate.score if candidate.evidence is None else candidate.evidence
+                if not candidate.hidden:
+                    if name not in self.ranks[number]:
+                        rank += 1
+                        self.ranks[number][name] = rank
+                    if candidate.relevance and candidate.relevance > self._relevance[number]:
+                        self._relevance[number] = candidate.relevance
+
+    def fused(self, scores: Sequence[float]) -> list[Fused]:
+        """Return what some list shows, best first."""
+        fused = [
+            Fused(candidate.id, candidate.kind, score, relevance, ranks)
+            for candidate, score, relevance, ranks in zip(
+                self.candidates, scores, self._relevance, self.ranks, strict=True
+            )
+            if ranks
+        ]
+        fused.sort(key=_best_first)
+        return fused
 
 
-def _by_key(ranked: Mapping[str, Sequence[Candidate]]) -> dict[Key, Candidate]:
-    """Return every candidate once; the first one seen stands for it."""
-    found: dict[Key, Candidate] = {}
-    for name in sorted(ranked):
-        for candidate in ranked[name]:
-            found.setdefault((candidate.kind, candidate.id), candidate)
-    return found
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """The numbers of what was said in one place of a conversation, of what was made of it, and of all around it.
+
+    ``near`` has one list per distance.
+    """
+
+    session: str
+    said: list[int]
+    made: list[int]
+    everything: list[int]
+    near: list[list[int]]
 
 
-def _evidence(arm: Sequence[Candidate]) -> dict[Key, float]:
-    found: dict[Key, float] = {}
-    for candidate in arm:
-        evidence = candidate.score if candidate.evidence is None else candidate.evidence
-        found.setdefault((candidate.kind, candidate.id), evidence)
-    return found
-
-
-def _trust(name: str, evidence: Mapping[Key, float]) -> float:
+def _trust(name: str, evidence: Mapping[int, float]) -> float:
     return min(1.0, max(0.0, *evidence.values())) if name in ABSOLUTE else 1.0
 
 
-def _places(everything: Mapping[Key, Candidate]) -> dict[Place, list[Key]]:
-    """Return what was said, and what was made of it, by its place in the conversation."""
-    places: dict[Place, list[Key]] = {}
-    for key, candidate in everything.items():
+def _best_first(item: Fused) -> tuple[float, str]:
+    return -item.score, item.id
+
+
+def _places(candidates: Sequence[Candidate]) -> list[_Place]:
+    """Return the places in conversations that candidates stand at."""
+    sessions: dict[str, dict[int, _Place]] = {}
+    for number, candidate in enumerate(candidates):
         if candidate.session_id is not None and candidate.position is not None:
-            places.setdefault((candidate.session_id, candidate.position), []).append(key)
-    return places
+            session = sessions.setdefault(candidate.session_id, {})
+            place = session.get(candidate.position)
+            if place is None:
+                place = session[candidate.position] = _Place(candidate.session_id, [], [], [], [])
+            place.everything.append(number)
+            if candidate.kind == "message":
+                place.said.append(number)
+            elif candidate.kind == "memory":
+                place.made.append(number)
+    for session in sessions.values():
+        for position, place in session.items():
+            for distance in range(1, REACH + 1):
+                sides = (session.get(position - distance), session.get(position + distance))
+                place.near.append(
+                    [number for side in sides if side is not None for number in side.everything]
+                )
+    return [place for session in sessions.values() for place in session.values()]
 
 
-def _told(
-    evidence: dict[Key, float], places: Mapping[Place, Sequence[Key]], beside: float
-) -> dict[Place, float]:
+def _told(evidence: list[float], places: Sequence[_Place], beside: float) -> list[float]:
     """Return the evidence of every place; a message and what was made of it get their share of each other's."""
-    told: dict[Place, float] = {}
-    for place, keys in places.items():
-        if len(keys) == 1 and keys[0][0] == "message":
-            told[place] = evidence.get(keys[0], 0.0)
-            continue
-        said = 0.0
+    told = []
+    for place in places:
+        said = evidence[place.said[-1]] if place.said else 0.0
         best = 0.0
-        for key in keys:
-            if key[0] == "message":
-                said = evidence.get(key, 0.0)
-        for key in keys:
-            if key[0] == "memory":
-                known = max(0.0, evidence.get(key, 0.0))
-                best = max(best, known)
-                evidence[key] = max(said, ALONE * known) + beside * known
-        told[place] = max(said, ALONE * best) + beside * best if best else said
-        for key in keys:
-            if key[0] == "message":
-                evidence[key] = told[place]
+        for number in place.made:
+            known = max(0.0, evidence[number])
+            best = max(best, known)
+            evidence[number] = max(said, ALONE * known) + beside * known
+        if best:
+            said = max(said, ALONE * best) + beside * best
+        for number in place.said:
+            evidence[number] = said
+        told.append(said)
     return told
 
 
-def _with_neighbors(
-    evidence: Mapping[Key, float],
-    everything: Mapping[Key, Candidate],
-    places: Mapping[Place, Sequence[Key]],
-    told: Mapping[Place, float],
-    shares: Sequence[float],
-) -> dict[Key, float]:
-    """Return the evidence of every candidate with what its neighbors in the session add."""
-    supported = {key: evidence.get(key, 0.0) for key in everything}
-    for (session, position), value in told.items():
+def _add_neighbors(
+    evidence: list[float], places: Sequence[_Place], told: Sequence[float], shares: Sequence[float]
+) -> None:
+    """Add to the evidence of what stands in a conversation a share of its neighbors'."""
+    for place, value in zip(places, told, strict=True):
         if value:
-            for distance, share in enumerate(shares, start=1):
-                for place in ((session, position - distance), (session, position + distance)):
-                    for key in places.get(place, ()):
-                        supported[key] += share * value
-    return supported
+            for share, near in zip(shares, place.near, strict=True):
+                for number in near:
+                    evidence[number] += share * value
 
 
 def _with_sessions(
-    scores: Mapping[Key, float],
-    everything: Mapping[Key, Candidate],
-    places: Mapping[Place, Sequence[Key]],
-    lift: float,
-) -> dict[Key, float]:
-    """Return the scores, each lifted by the mean of the best places of its session, within [0, 1]."""
+    scores: Sequence[float], candidates: Sequence[Candidate], places: Sequence[_Place], lift: float
+) -> list[float]:
+    """Return the scores, each lifted by the best places of its session, within [0, 1]."""
     sessions: dict[str, list[float]] = defaultdict(list)
-    for (session, _), keys in places.items():
-        sessions[session].append(scores[keys[0]] if len(keys) == 1 else max(scores[key] for key in keys))
-    best = {}
+    for place in places:
+        sessions[place.session].append(max(scores[number] for number in place.everything))
+    best: dict[str | None, float] = {}
     for session, values in sessions.items():
         values.sort(reverse=True)
         mean = sum(values[:SESSION_BEST]) / min(len(values), SESSION_BEST)
         best[session] = 0.75 * mean + 0.25 * values[0]
-    lifted = {}
-    for key, candidate in everything.items():
-        own = best.get(candidate.session_id, scores[key]) if candidate.session_id else scores[key]
-        lifted[key] = (scores[key] + lift * own) / (1.0 + lift)
-    return lifted
-
-
-def _normalized(values: Mapping[Key, float], spread: float) -> dict[Key, float]:
-    """Return the values as parts of their range, or of ``spread`` where that is more; the best is 1."""
-    high = max(values.values())
-    width = max(high - min(values.values()), spread)
-    return {key: 1.0 - (high - value) / width if width else 1.0 for key, value in values.items()}
-
-
-def _fused(ranked: Mapping[str, Sequence[Candidate]], scores: Mapping[Key, float]) -> list[Fused]:
-    relevance: dict[Key, float] = defaultdict(float)
-    ranks: dict[Key, dict[str, int]] = defaultdict(dict)
-    for name in sorted(ranked):
-        visible = (candidate for candidate in ranked[name] if not candidate.hidden)
-        for rank, candidate in enumerate(visible, start=1):
-            key = (candidate.kind, candidate.id)
-            ranks[key].setdefault(name, rank)
-            relevance[key] = max(relevance[key], candidate.relevance or 0.0)
-    fused = [
-        Fused(id=key[1], kind=key[0], score=scores[key], relevance=relevance[key], ranks=ranks[key])
-        for key in ranks
+    return [
+        (score + lift * best.get(candidate.session_id, score)) / (1.0 + lift)
+        for score, candidate in zip(scores, candidates, strict=True)
     ]
-    fused.sort(key=lambda item: (-item.score, item.id))
-    return fused
