@@ -118,7 +118,10 @@ class Query:
     reader: Reader = field(default_factory=_NoReader, repr=False, compare=False)
 
 
-@dataclass(frozen=True, slots=True)
+# The next three are made by the hundred for every question; a frozen one takes four times as long to make.
+
+
+@dataclass(slots=True)
 class Candidate:
     """What a retriever found; ``score`` orders this retriever's list, higher is better.
 
@@ -138,7 +141,7 @@ class Candidate:
     hidden: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Fused:
     """A candidate after fusion: ``score`` in [0, 1] orders, ``relevance`` is absolute, ``ranks`` count from 1."""
 
@@ -149,7 +152,7 @@ class Fused:
     ranks: Mapping[str, int]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Hit:
     """A fused candidate together with what is stored about it: what scorers and rerankers see.
 

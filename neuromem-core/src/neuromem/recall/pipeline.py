@@ -68,6 +68,7 @@ class Pipeline:
         self.scorers = dict(scorers)
         self.rerankers = dict(rerankers)
         self._timeout = timeout
+        self._silent = dict.fromkeys(self.scorers, 0.0)
         self._highest = 1.0 + sum(weighted.weight for weighted in self.scorers.values())
 
     async def run(
@@ -84,6 +85,7 @@ class Pipeline:
         arms = _ordered({name: _seen(arm, hidden) for name, arm in arms.items()}, fused)
         if min_relevance is not None:
             fused = [item for item in fused if item.relevance >= min_relevance]
+        speaking = self._speaking(query)
         # Of a fact and its message one may step back.
         both = {"message", "memory"} <= {item.kind for item in fused}
         most = query.limit * (2 if self.rerankers or both else 1)
@@ -91,14 +93,14 @@ class Pipeline:
         shown.update((item.kind, item.id) for item in fused[:most])
         if len(fused) > most:
             # Who will overtake some of these comes with them: signals are seldom all against one.
-            least = fused[most - 1].score - self._most(query) / 2
+            least = fused[most - 1].score - _most(speaking) / 2
             shown.update((item.kind, item.id) for item in fused[most:] if item.score > least)
         hits: dict[tuple[Kind, str], Hit] = {}
         await _fill(query, [item for item in everything if (item.kind, item.id) in shown], hits)
         merged: list[Found] = []
         taken = 0
         while taken < len(fused) and len(merged) < most:
-            taken = await self._add(query, fused, taken, most, merged, hits)
+            taken = await self._add(query, speaking, fused, taken, most, merged, hits)
             merged.sort(key=lambda found: (-found.score, found.hit.id))
             merged = _without_repeats(merged)
         merged = provenance.told_once(merged)
@@ -145,54 +147,42 @@ class Pipeline:
             ) from error
 
     async def _add(
-        self, query: Query, fused: Sequence[Fused], taken: int, most: int, merged: list[Found],
-        hits: dict[tuple[Kind, str], Hit],
+        self, query: Query, speaking: Mapping[str, Weighted], fused: Sequence[Fused], taken: int, most: int,
+        merged: list[Found], hits: dict[tuple[Kind, str], Hit],
     ) -> int:  # fmt: skip
         """Score the next best and whoever may still overtake them; returns how many of ``fused`` are done.
 
         Signals only add, and within bounds: whoever stays below the last of the best even with all of them is
         neither loaded nor scored.
         """
-        first = fused[taken : taken + most]
-        await _fill(query, first, hits)
-        merged += self._scores(query, first, hits)
-        done = taken + len(first)
-        reached = sorted((found.score for found in merged), reverse=True)[:most]
-        floor = reached[-1] * self._highest - self._most(query) if reached else 0.0
-        others = [item for item in fused[done:] if item.score > floor]
-        await _fill(query, others, hits)
-        merged += self._scores(query, others, hits)
-        return done + len(others)
 
-    def _most(self, query: Query) -> float:
-        """Return what all signals together can add to a score."""
-        return sum(weighted.weight for weighted in self._speaking(query).values())
+        async def add(items: Sequence[Fused]) -> None:
+            await _fill(query, items, hits)
+            found = [hits[key] for item in items if (key := (item.kind, item.id)) in hits]
+            merged.extend(self._scored(query, hit, speaking) for hit in found)
+
+        done = min(taken + most, len(fused))
+        await add(fused[taken:done])
+        reached = sorted((found.score for found in merged), reverse=True)[:most]
+        floor = reached[-1] * self._highest - _most(speaking) if reached else 0.0
+        others = [item for item in fused[done:] if item.score > floor]
+        await add(others)
+        return done + len(others)
 
     def _speaking(self, query: Query) -> dict[str, Weighted]:
         """Return the scorers that may tell anything about an answer to the question."""
         return {n: w for n, w in self.scorers.items() if not getattr(w.scorer, "mute", _never)(query)}
 
-    def _scores(
-        self, query: Query, items: Sequence[Fused], hits: Mapping[tuple[Kind, str], Hit]
-    ) -> list[Found]:
-        speaking = self._speaking(query)
-        return [
-            self._scored(query, hits[key], speaking)
-            for item in items
-            if (key := (item.kind, item.id)) in hits
-        ]
-
     def _scored(self, query: Query, hit: Hit, speaking: Mapping[str, Weighted]) -> Found:
         """Add the weighted signals to the fused score; the sum is scaled back to [0, 1]."""
-        signals = dict.fromkeys(self.scorers, 0.0)
+        signals = self._silent.copy()
         score = hit.score
         for name, weighted in speaking.items():
-            signal = weighted.scorer.score(query, hit)
+            signal = signals[name] = weighted.scorer.score(query, hit)
             if not 0.0 <= signal <= 1.0:
                 raise RecallError(
                     f"The scorer {name!r} returned {signal!r}; a signal lies in [0, 1].", arm=name
                 )
-            signals[name] = signal
             score += weighted.weight * signal
         return Found(hit, min(1.0, max(0.0, score / self._highest)), signals)
 
@@ -216,6 +206,11 @@ def _ordered(
         else arm
         for name, arm in arms.items()
     }
+
+
+def _most(speaking: Mapping[str, Weighted]) -> float:
+    """Return what all signals together can add to a score."""
+    return sum(weighted.weight for weighted in speaking.values())
 
 
 def _never(query: Query) -> bool:

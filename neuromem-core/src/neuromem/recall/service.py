@@ -137,29 +137,16 @@ class RecallService:
         about = await self._search.before(query.user_id)
         named, topic = question.read(query.text, about.speakers)
         query = replace(query, named=named, topic=topic, spans=moments.read(query.text, query.now))
-        embedded: dict[tuple[int, str], asyncio.Task[Sequence[float]]] = {}
-
-        async def embed(space: int, text: str) -> Sequence[float]:
-            """Embed each text once, however many retrievers want it."""
-            if (space, text) not in embedded:
-                embedded[space, text] = asyncio.create_task(self._vector(space, text))
-            return await asyncio.shield(embedded[space, text])
-
         by_meaning = "vector" in self.pipeline.retrievers
-        try:
-            async with self._search.open(query.user_id, embed, by_meaning=by_meaning) as reader:
-                query = replace(query, reader=reader)
-                outcome = await self.pipeline.run(query, min_relevance=min_relevance, skip_errors=skip_errors)
-                relations = await reader.relations(query) if "graph" in outcome.arms else ()
-                search = reader.search(query) if "vector" in outcome.arms else None
-                said = [found.hit for found in outcome.merged if found.hit.kind == "message"]
-                turns = await reader.turns(query, said, neighbors) if neighbors and said else {}
-                outcome = replace(outcome, relations=relations, search=search, turns=turns)
-                return outcome, await reader.about(query)
-        finally:
-            for task in embedded.values():
-                task.cancel()
-            await asyncio.gather(*embedded.values(), return_exceptions=True)
+        async with self._search.open(query.user_id, self._vector, by_meaning=by_meaning) as reader:
+            query = replace(query, reader=reader)
+            outcome = await self.pipeline.run(query, min_relevance=min_relevance, skip_errors=skip_errors)
+            relations = await reader.relations(query) if "graph" in outcome.arms else ()
+            search = reader.search(query) if "vector" in outcome.arms else None
+            said = [found.hit for found in outcome.merged if found.hit.kind == "message"]
+            turns = await reader.turns(query, said, neighbors) if neighbors and said else {}
+            outcome = replace(outcome, relations=relations, search=search, turns=turns)
+            return outcome, await reader.about(query)
 
     async def _vector(self, space: int, text: str) -> Sequence[float]:
         async with asyncio.timeout(self._settings.timeout):

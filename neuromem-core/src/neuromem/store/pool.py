@@ -32,11 +32,14 @@ class Pool:
 
     async def take(self) -> asyncpg.Connection:
         """Return a connection for the caller alone, who gives it back or drops it."""
-        try:
-            async with asyncio.timeout(self.wait):
-                await self._places.acquire()
-        except TimeoutError as error:
-            raise PoolTimeoutError from error
+        if self._places.locked():
+            try:
+                async with asyncio.timeout(self.wait):
+                    await self._places.acquire()
+            except TimeoutError as error:
+                raise PoolTimeoutError from error
+        else:
+            await self._places.acquire()  # at once
         try:
             while self._idle:
                 connection = self._idle.pop()

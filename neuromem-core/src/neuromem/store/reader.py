@@ -160,9 +160,11 @@ class StoreReader:
             while True:
                 meaning = await self._meaning(transaction, query, about, space, vector)
                 language = query.language or about.language or self._settings.language
+                tokens = tokenize(query.text, language)
+                topic = query.topic or query.text
                 run = partial(
-                    probe.run, transaction, tokens=tokenize(query.text, language), meaning=meaning,
-                    topical=frozenset(tokenize(query.topic or query.text, language)),
+                    probe.run, transaction, tokens=tokens, meaning=meaning,
+                    topical=frozenset(tokens if topic == query.text else tokenize(topic, language)),
                     exact_limit=self._known.exact_limit, bm25=self._settings.bm25,
                 )  # fmt: skip
                 hides = _hides(query, about)
