@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import date  # noqa: TC003  pydantic reads it
+from datetime import UTC, date, datetime
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +12,8 @@ from pydantic import BaseModel, Field
 
 from neuromem.config import Settings
 from neuromem.errors import ConfigurationError
-from neuromem.ingest import schema
+from neuromem.ingest import prompts, reply, schema
+from neuromem.ingest.llm import PROMPT, RELATIONS
 from neuromem.memory import NeuroMemory
 from neuromem.testing import HashEmbedding
 from tests.conftest import opened
@@ -79,7 +80,7 @@ async def test_own_fields_are_asked_for_checked_and_kept_in_the_metadata(
         async with nm._open_rooms.database.user("alice") as transaction:
             origin = await transaction.value("SELECT origin FROM {s}.extractions")
     assert origin["rejected"] == {"extra fields of no use": 2}
-    assert origin["prompt"].startswith("extraction-2+")
+    assert origin["prompt"].startswith("extraction-3+")
     asked = model.requests[0].json
     system = asked["messages"][0]["content"]
     assert "Ignore small talk about the weather." in system
@@ -191,3 +192,33 @@ def test_fields_may_be_named_in_the_environment() -> None:
     settings = Settings.load(env=env)
     assert settings.extraction.fields is Ticket
     assert settings.stage_options["llm"]["instructions"] == "Be brief."
+
+
+def fits(value: Any, shape: dict[str, Any]) -> bool:
+    """Whether a value is one that a closed schema without references allows."""
+    if "anyOf" in shape:
+        return any(fits(value, one) for one in shape["anyOf"])
+    kinds = {"string": str, "number": float | int, "null": type(None), "array": list, "object": dict}
+    types = shape["type"] if isinstance(shape["type"], list) else [shape["type"]]
+    if not any(isinstance(value, kinds[kind]) for kind in types) or value not in shape.get("enum", [value]):
+        return False
+    if isinstance(value, list):
+        return all(fits(one, shape["items"]) for one in value)
+    properties = shape["properties"] if isinstance(value, dict) else {}
+    return not isinstance(value, dict) or (
+        value.keys() == properties.keys() and all(fits(value[name], one) for name, one in properties.items())
+    )
+
+
+def test_the_example_in_the_prompt_is_a_reply_as_it_is_asked_for() -> None:
+    system = prompts.read(PROMPT)
+    line = next(line for line in system.splitlines() if line.startswith('{"facts"'))
+    example = json.loads(line)
+    assert fits(example, schema.reply(graph=False, extra=None))
+    related = json.loads(RELATIONS[RELATIONS.index("[{") : RELATIONS.rindex("]") + 1])
+    assert fits({**example, "relations": related}, schema.reply(graph=True, extra=None))
+    assert not fits({**example, "profile": {}}, schema.reply(graph=False, extra=None))
+    read = reply.read({**example, "relations": related}, lambda sources: datetime(2023, 5, 8, tzinfo=UTC))
+    assert (len(read.facts), len(read.episodes), len(read.relations), read.rejected) == (1, 1, 1, {})
+    for name in (*schema.FACT, *schema.EPISODE, *schema.PROFILE, *schema.RELATION, *schema.WITHDRAWN):
+        assert f'"{name}"' in system + RELATIONS, name

@@ -68,7 +68,7 @@ async def test_a_dry_run_shows_what_an_application_then_does(nm: NeuroMemory, mo
         ("Alice lives in Paris.", "re-extracted"), ("Alice lives in the city of Paris.", None),
     ]  # fmt: skip
     assert versions[1].by == "extractor"
-    assert versions[1].why == "extractor llm, model test-model, prompt extraction-2, why re-extracted"
+    assert versions[1].why == "extractor llm, model test-model, prompt extraction-3, why re-extracted"
     assert await state(nm, as_of=moment) == before
     assert (await nm.reextract("alice"))["unchanged"] == 3
     await nm.rollback_memories("alice", moment)

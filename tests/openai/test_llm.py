@@ -200,6 +200,17 @@ async def test_reasoning_is_not_the_reply(server: HttpServer) -> None:
     await provider.close()
 
 
+async def test_json_that_a_server_took_for_reasoning_is_the_reply(server: HttpServer) -> None:
+    server.script(
+        said(None, reasoning_content='{"facts": []}'), said(None, reasoning='{"facts": []}'), said("Hi")
+    )
+    provider = llm(server)
+    schema = {"type": "object", "properties": {}}
+    assert await provider.chat(ASK, json_schema=schema) == '{"facts": []}'
+    assert await provider.chat(ASK) == "Hi"  # nobody asked for JSON: these were thoughts
+    await provider.close()
+
+
 async def test_silence_is_asked_once_more(server: HttpServer) -> None:
     server.script(said("", reasoning_content="hm"), said("Hi"))
     provider = llm(server)

@@ -118,7 +118,11 @@ class ProviderUnavailableError(ProviderError):
 
 
 class ProviderResponseError(ProviderError):
-    """The provider answered, but not with what was asked for."""
+    """The provider answered, but not with what was asked for; ``reply`` is what a model said, as far as it did."""
+
+    def __init__(self, message: str, *, provider: str, reply: str | None = None) -> None:
+        super().__init__(message, provider=provider)
+        self.reply = reply
 
 
 class StorageError(ProviderError):

@@ -126,11 +126,14 @@ class MeteredLLM(LLMProvider):
             return reply
         except BaseException as failure:
             error = f"{type(failure).__name__}: {failure}"
+            reply = getattr(failure, "reply", None)  # what was of no use has its price all the same
             raise
         finally:
             told = reply if isinstance(reply, ChatReply) else None
-            prompt, completion = (told.prompt_tokens, told.completion_tokens) if told else (None, None)
-            model = (told.model if told else None) or self._llm.model
+            prompt, completion = (
+                (None, None) if told is None else (told.prompt_tokens, told.completion_tokens)
+            )
+            model = (None if told is None else told.model) or self._llm.model
             calls = self._account.get()
             if calls is not None:
                 calls.append(Call(model, error is not None, prompt or 0, completion or 0))

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from neuromem.plugin import ChatMessage
     from neuromem.plugin.http import Retry
 
-_THOUGHT = re.compile(r"\A\s*<think>.*?</think>\s*", re.DOTALL)
+# Some servers leave out where the thoughts begin.
+_THOUGHT = re.compile(r"\A(?:\s*<think>|(?!\s*[{\[])).*?</think>\s*", re.DOTALL)
 _FINAL = ("length", "content_filter")  # asking the same again would end the same
 
 
@@ -90,6 +91,7 @@ class OpenAILLM(LLMProvider):
             f"{self._model!r} of {self.provider} replied without text (it finished with "
             f"{reply.finish_reason!r}). {advice}",
             provider=self.provider,
+            reply=reply,
         )
 
     async def close(self) -> None:
@@ -116,11 +118,11 @@ class OpenAILLM(LLMProvider):
                 dialect = dialect.after(error, wants_json=json_schema is not None)
             else:
                 self._dialect = dialect
-                return self._reply(answer)
+                return self._reply(answer, wants_json=json_schema is not None)
         assert first is not None
         raise first
 
-    def _reply(self, answer: Mapping[str, Any]) -> ChatReply:
+    def _reply(self, answer: Mapping[str, Any], *, wants_json: bool) -> ChatReply:
         choices = answer.get("choices")
         choice = choices[0] if isinstance(choices, list) and choices else None
         message = choice.get("message") if isinstance(choice, dict) else None
@@ -131,8 +133,9 @@ class OpenAILLM(LLMProvider):
                 provider=self.provider,
             )
         usage = answer.get("usage")
+        text = _THOUGHT.sub("", _text(message.get("content"))).strip()
         return ChatReply(
-            _THOUGHT.sub("", _text(message.get("content"))).strip(),
+            text or (_misplaced(message) if wants_json else ""),
             model=_str(answer.get("model")) or self._model,
             prompt_tokens=_count(usage, "prompt_tokens"),
             completion_tokens=_count(usage, "completion_tokens"),
@@ -146,6 +149,15 @@ def _text(content: Any) -> str:
         parts = [part for part in content if isinstance(part, dict) and part.get("type") == "text"]
         return "".join(_str(part.get("text")) or "" for part in parts)
     return _str(content) or ""
+
+
+def _misplaced(message: Mapping[str, Any]) -> str:
+    """Return the JSON that a server's parser took for reasoning; a model that thinks does not begin with a brace."""
+    for name in ("reasoning_content", "reasoning"):
+        thought = _text(message.get(name)).strip()
+        if thought.startswith("{"):
+            return thought
+    return ""
 
 
 def _str(value: Any) -> str | None:

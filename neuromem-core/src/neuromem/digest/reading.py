@@ -9,8 +9,8 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 
 from neuromem.ingest import reply
-from neuromem.ingest.reply import Strings, Ten, Text, clean
 from neuromem.ingest.schema import MAYBE, NUMBER, STRING, STRINGS, strict_object
+from neuromem.ingest.values import Strings, Ten, Text, clean
 
 KEYS = frozenset({"insights", "state", "nothing"})
 MAX_INSIGHT = 1_000  # characters
@@ -19,11 +19,13 @@ STANDINGS = {
     "contradict": "contradicts",
 }  # fmt: skip
 
-POINTER = strict_object({"id": STRING, "standing": {"enum": ["reinforces", "refines", "contradicts"]}})
+POINTER = strict_object(
+    {"id": STRING, "standing": {**STRING, "enum": ["reinforces", "refines", "contradicts"]}}
+)
 INSIGHT = strict_object(
     {
         "content": STRING,
-        "category": {"enum": ["pattern", "summary"]},
+        "category": {**STRING, "enum": ["pattern", "summary"]},
         "importance": NUMBER,
         "evidence": STRINGS,
         "known": {"anyOf": [POINTER, {"type": "null"}]},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -11,7 +12,8 @@ from neuromem.domain.graph import SINGLE_VALUED, NewEdge, NodeType, name, name_k
 from neuromem.domain.memories import NewMemory
 from neuromem.errors import InputError
 from neuromem.ingest.judging import Statement
-from neuromem.ingest.reply import MAX_REASON, clean
+from neuromem.ingest.reply import MAX_REASON
+from neuromem.ingest.values import NOTHING, clean
 from neuromem.store.memories import statement_hash
 
 if TYPE_CHECKING:
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
 
 TEXTS = ("identity", "occupation")
 LISTS = ("interests", "preferences", "values", "relationships", "personality")
+SEVERAL = re.compile(r"[;、；\n]|,\s|，")  # in a text where a list belongs
 MAX_LIST = 100  # entries of a list of the profile
 ME = frozenset({"user", "the user", "i", "me", "myself", "speaker", "用户", "我", "本人"})
 ITEMS = {"fact", "episodic", "general"}
@@ -57,6 +60,9 @@ def admit(window: Window, extraction: Extraction, extractor: str, most: int) -> 
     roles = {message.id: message.role for message in (*window.messages, *window.context)}
     said_at = {message.id: message.occurred_at for message in (*window.messages, *window.context)}
     places = {message.id: (message.session_id, message.position) for message in window.messages}
+    speakers = {
+        message.id: message.name for message in window.messages if message.name and message.role == "user"
+    }
     new = list(places)
     shown = {memory.id for memory in window.known}
     for memory in extraction.memories:
@@ -70,9 +76,10 @@ def admit(window: Window, extraction: Extraction, extractor: str, most: int) -> 
             "source_class": "/".join(sorted({roles[source] for source in sources})),
         }  # fmt: skip
         said = [source for source in sources if source in places]
-        stored = _new(
-            memory, sources, max(said_at[s] for s in said), max(places[s] for s in said), origin, window
-        )
+        place = max(places[s] for s in said)
+        speaker = next((speakers[s] for s in said if s in speakers), window.user_id)
+        slot = _slot(memory, max(said_at[s] for s in said), speaker, window.user_id)
+        stored = _new(memory, sources, max(said_at[s] for s in said), place, slot, origin, window)
         target = memory.target if memory.target in shown else None
         standing = memory.relation if target and memory.relation in STANDINGS else "new"
         reason = clean(memory.reason, MAX_REASON)
@@ -138,6 +145,7 @@ def _new(
     sources: tuple[str, ...],
     said_at: datetime,
     place: tuple[str, int],
+    slot: str | None,
     origin: Mapping[str, Any],
     window: Window,
 ) -> NewMemory:
@@ -155,12 +163,16 @@ def _new(
         emotion=clean(memory.emotion, 100), category=clean(memory.category, 100), origin=origin, sources=sources,
         language=window.language, subject=subject,
         entities=tuple(e for entity in memory.entities[:50] if (e := clean(entity, 200)) is not None),
-        slot=_slot(memory, subject, said_at, window.user_id), place=place,
+        slot=slot, place=place,
     )  # fmt: skip
 
 
-def _slot(memory: ExtractedMemory, subject: str | None, said_at: datetime, user_id: str) -> str | None:
-    """Return what the subject has one of at a time and the memory tells, if it holds when it is said."""
+def _slot(memory: ExtractedMemory, said_at: datetime, speaker: str, user_id: str) -> str | None:
+    """Return what the subject has one of at a time and the memory tells, if it holds when it is said.
+
+    Who speaks of themselves is meant by their name: "user" and "Alice" are one, in every language.
+    """
+    subject = clean(memory.subject, 200)
     states = (memory.states or "").strip().upper()
     if states not in SINGLE_VALUED or subject is None or memory.memory_type != "fact":
         return None
@@ -169,7 +181,8 @@ def _slot(memory: ExtractedMemory, subject: str | None, said_at: datetime, user_
     if memory.valid_from is not None and _aware(memory.valid_from) and memory.valid_from > said_at:
         return None
     key = name_key(subject)
-    who = "user" if key in ME or key == name_key(user_id) else key
+    key = name_key(speaker) if key in ME else key
+    who = "user" if key == name_key(user_id) else key
     return f"{who} {states}"
 
 
@@ -205,15 +218,38 @@ def _node(node_type: str, text: str, user_id: str) -> Name:
 def _profile(said: Mapping[str, Any], rejected: Counter[str]) -> dict[str, Any]:
     profile: dict[str, Any] = {}
     for key, value in said.items():
-        if key in TEXTS and (text := clean(value, 500)) is not None:
-            profile[key] = text
-        elif key in LISTS and isinstance(value, str | list | tuple):
-            parts = [value] if isinstance(value, str) else value
-            if texts := [text for part in parts if (text := clean(part, 200)) is not None]:
-                profile[key] = texts
+        if key in TEXTS:
+            found = _texts(value, 500, rejected)
+            if found:
+                profile[key] = ", ".join(found)[:500]
+        elif key in LISTS:
+            found = _texts(SEVERAL.split(value) if isinstance(value, str) else value, 200, rejected)
+            if found:
+                profile[key] = found
         elif value:
             rejected["profile: entry of no use"] += 1
     return profile
+
+
+def _texts(value: object, most: int, rejected: Counter[str]) -> list[str]:
+    """Return the texts that stand where one or several belong; what is none is counted, what says nothing is not."""
+    parts = value if isinstance(value, list | tuple) else [value]
+    texts = []
+    for part in parts:
+        text = clean(_told(part), most)
+        if text is None and part:
+            rejected["profile: entry of no use"] += 1
+        elif text is not None and text.lower() not in NOTHING:
+            texts.append(text)
+    return texts
+
+
+def _told(part: object) -> object:
+    """Return an object as a text: what it is named and what is said of that."""
+    if not isinstance(part, dict):
+        return part
+    said = {str(key): text for key, text in part.items() if isinstance(text, str) and text}
+    return ", ".join(said.values() if "name" in said else (f"{key}: {text}" for key, text in said.items()))
 
 
 def _withdrawn(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from datetime import UTC
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +13,7 @@ from pydantic import PydanticUserError, ValidationError
 from neuromem.domain.extraction import ExtractedMemory, ExtractedRelation, Extraction
 from neuromem.errors import ConfigurationError, ProviderResponseError
 from neuromem.ingest import prompts, reply, schema
+from neuromem.ingest.asking import Names, named, shown
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -21,17 +21,18 @@ if TYPE_CHECKING:
     from pydantic import BaseModel
 
     from neuromem.domain.extraction import Window
-    from neuromem.domain.memories import Memory
-    from neuromem.domain.messages import Message
     from neuromem.ingest.reply import Item, Reply
     from neuromem.plugin.providers import ChatMessage, LLMProvider
 
-PROMPT = "extraction-2"
+PROMPT = "extraction-3"
 RELATIONS = (
     '"relations": how two named things stand to each other, as a graph. "subject_type" and "object_type": USER (the '
     'user), PERSON, ORGANIZATION, LOCATION, EVENT, SKILL, CONCEPT or ENTITY. "relation": WORKS_AT, LIVES_IN, '
     "BORN_IN, STUDIED_AT, KNOWS, COLLEAGUE, MET, ATTENDED, VISITED, HAS_SKILL, SPEAKS, HOBBY, OWNS, USES, BELONGS_TO, "
-    "LOCATED_IN, RELATED_TO, or a short verb of its own.\n\n"
+    "LOCATED_IN, RELATED_TO, or a short verb of its own. "
+    'Each also has "sources", "confidence", "valid_from" and "valid_until" as facts have them. In the example below: '
+    '"relations": [{"subject": "Ann", "subject_type": "PERSON", "relation": "LIVES_IN", "object": "Rome", '
+    '"object_type": "LOCATION", "sources": ["m7"], "confidence": 0.95, "valid_from": null, "valid_until": null}].\n\n'
 )
 TAKEN = frozenset({"people", "place"})  # of the metadata of episodes
 # What sounds like a rule for the assistant is kept as something that was said, whatever the model made of it.
@@ -77,20 +78,24 @@ class LLMExtractor:
 
     async def extract(self, window: Window) -> Extraction:
         """Ask once, and once more when the reply is of no use; `ProviderResponseError` when that does not help."""
-        names = _Names(window)
-        asked = self._ask(window, names)
+        names = Names(window)
+        asked: list[ChatMessage] = [
+            {"role": "system", "content": self._systems[window.graph]},
+            {"role": "user", "content": json.dumps(shown(window, names), ensure_ascii=False)},
+        ]
         shape = self._shapes[window.graph]
-        said, read, fault = await self._call(asked, shape, self._max_tokens, window)
+        said, read, fault = await self._call(asked, shape, self._max_tokens, names)
         if fault is not None:
-            again: list[ChatMessage] = [
-                *asked,
-                {"role": "assistant", "content": str(said)[:4_000]},
+            again = list(asked)
+            if said:
+                again.append({"role": "assistant", "content": str(said)[:4_000]})
+            again.append(
                 {
                     "role": "user",
                     "content": f"{fault} Reply again, with the whole JSON object and nothing else.",
-                },
-            ]
-            said, second, fault = await self._call(again, shape, 2 * self._max_tokens, window)
+                }
+            )
+            said, second, fault = await self._call(again, shape, 2 * self._max_tokens, names)
             read = second if read is None or (second is not None and second.items >= read.items) else read
         if read is None or (fault is not None and (len(window.messages) > 1 or not read.items)):
             raise ProviderResponseError(
@@ -101,39 +106,29 @@ class LLMExtractor:
             )
         return self._extraction(window, names, read, getattr(said, "model", None) or self._llm.model)
 
-    def _ask(self, window: Window, names: _Names) -> list[ChatMessage]:
-        turns = sorted(
-            [*window.messages, *window.context], key=lambda m: (m.occurred_at, m.session_id, m.position)
-        )
-        new = {message.id for message in window.messages}
-        asked = {
-            "conversation": [_turn(names.of[turn.id], turn, new=turn.id in new) for turn in turns],
-            "known": [_known(name, memory) for name, memory in names.known.items()],
-            "profile": dict(window.profile),
-        }
-        return [
-            {"role": "system", "content": self._systems[window.graph]},
-            {"role": "user", "content": json.dumps(asked, ensure_ascii=False)},
-        ]
-
     async def _call(
-        self, asked: Sequence[ChatMessage], shape: Mapping[str, Any], max_tokens: int, window: Window
+        self, asked: Sequence[ChatMessage], shape: Mapping[str, Any], max_tokens: int, names: Names
     ) -> tuple[str, Reply | None, str | None]:
         """Return the reply, what could be read of it, and what was wrong with it as a whole."""
-        said = await self._llm.chat(
-            asked, temperature=self._temperature, max_tokens=max_tokens, json_schema=shape
-        )
+        try:
+            said = await self._llm.chat(
+                asked, temperature=self._temperature, max_tokens=max_tokens, json_schema=shape
+            )
+        except ProviderResponseError as error:
+            if getattr(error.reply, "finish_reason", None) != "length":
+                raise
+            return "", None, "All the room went into reasoning. Think less."  # with more room it may do
         found = reply.parse(said)
         if found is None:
             return said, None, "That was no JSON object with the lists that were asked for."
-        read = reply.read(found, window.messages[-1].occurred_at.tzinfo or UTC)
+        read = reply.read(found, names.said_at)
         if getattr(said, "finish_reason", None) == "length":
             return said, read, "That was cut off before its end."
         if read.rejected and not read.items:
             return said, read, f"No item of that could be used ({', '.join(read.rejected)})."
         return said, read, None
 
-    def _extraction(self, window: Window, names: _Names, read: Reply, model: str) -> Extraction:
+    def _extraction(self, window: Window, names: Names, read: Reply, model: str) -> Extraction:
         rejected = Counter(read.rejected)
         memories = []
         for item in (*read.facts, *read.episodes):
@@ -202,54 +197,9 @@ def _version(prompt: str | None, own: str) -> str:
     return f"own-{digest}" if prompt is not None else f"{PROMPT}+{digest}"
 
 
-class _Names:
-    """Short names for what the model is shown: it cannot name what it was not shown."""
-
-    def __init__(self, window: Window) -> None:
-        turns = sorted(
-            [*window.messages, *window.context], key=lambda m: (m.occurred_at, m.session_id, m.position)
-        )
-        self.turns = {f"m{i}": turn for i, turn in enumerate(turns, 1)}
-        self.of = {turn.id: name for name, turn in self.turns.items()}
-        self.known = {f"k{i}": memory for i, memory in enumerate(window.known, 1)}
-        self._only = window.messages[0].id if len(window.messages) == 1 else None
-
-    def sources(self, said: Sequence[str]) -> tuple[str, ...]:
-        """Return the ids of messages; of one new message alone, what names no source can only come from it."""
-        found = [self.turns[name].id for part in said if (name := _name(part, "m")) in self.turns]
-        return tuple(dict.fromkeys(found)) or ((self._only,) if self._only else ())
-
-    def speaker(self, sources: Sequence[str]) -> str:
-        """Return who said what these messages say."""
-        for source in sources:
-            turn = self.turns[self.of[source]]
-            return turn.name or turn.role
-        return "user"
-
-
-def _name(said: str, letter: str) -> str:
-    said = said.strip().lower()
-    return f"{letter}{said}" if said.isdigit() else said
-
-
-def _turn(name: str, message: Message, *, new: bool) -> dict[str, Any]:
-    moment = message.occurred_at
-    turn: dict[str, Any] = {
-        "id": name, "speaker": message.name or message.role, "role": message.role,
-        "time": f"{moment:%Y-%m-%d %H:%M %A} {moment:%Z}".strip(), "text": message.content,
-    }  # fmt: skip
-    return {**turn, "new": True} if new else turn
-
-
-def _known(name: str, memory: Memory) -> dict[str, Any]:
-    known: dict[str, Any] = {"id": name, "content": memory.content}
-    when = memory.occurred_at if memory.memory_type == "episodic" else None
-    return {**known, "date": when.date().isoformat()} if when else known
-
-
-def _memory(item: Item, names: _Names, extra: Mapping[str, Any]) -> ExtractedMemory:
+def _memory(item: Item, names: Names, extra: Mapping[str, Any]) -> ExtractedMemory:
     sources = names.sources(item.sources)
-    target = names.known.get(_name(item.known.id, "k")) if item.known else None
+    target = names.known.get(named(item.known.id, "k")) if item.known else None
     content, category, metadata = item.content, getattr(item, "category", None), dict(extra)
     if RULE.match(content) and category != "quotation":
         content, category = f"{names.speaker(sources)} said: “{content}”", "quotation"

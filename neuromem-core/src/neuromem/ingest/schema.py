@@ -25,7 +25,11 @@ STRINGS: dict[str, Any] = {"type": "array", "items": STRING}
 KNOWN: dict[str, Any] = {
     "anyOf": [
         strict_object(
-            {"id": STRING, "standing": {"enum": ["repeats", "refines", "contradicts"]}, "reason": MAYBE}
+            {
+                "id": STRING,
+                "standing": {**STRING, "enum": ["repeats", "refines", "contradicts"]},
+                "reason": MAYBE,
+            }
         ),
         {"type": "null"},
     ]
@@ -35,8 +39,8 @@ ITEM = {
     "valence": NUMBER, "arousal": NUMBER, "emotion": MAYBE, "entities": STRINGS, "known": KNOWN,
 }  # fmt: skip
 FACT = {
-    **ITEM, "category": MAYBE, "states": {"enum": ["WORKS_AT", "LIVES_IN", "BORN_IN", None]}, "valid_from": MAYBE,
-    "valid_until": MAYBE,
+    **ITEM, "category": MAYBE, "states": {**MAYBE, "enum": ["WORKS_AT", "LIVES_IN", "BORN_IN", None]},
+    "valid_from": MAYBE, "valid_until": MAYBE,
 }  # fmt: skip
 EPISODE = {**ITEM, "date": MAYBE, "people": STRINGS, "place": MAYBE}
 RELATION = {
@@ -47,7 +51,7 @@ PROFILE = {
     "identity": MAYBE, "occupation": MAYBE, "interests": STRINGS, "preferences": STRINGS, "values": STRINGS,
     "relationships": STRINGS, "personality": STRINGS,
 }  # fmt: skip
-WITHDRAWN = {"key": {"enum": list(PROFILE)}, "entry": STRING}
+WITHDRAWN = {"key": {**STRING, "enum": list(PROFILE)}, "entry": STRING}
 
 
 def reply(*, graph: bool, extra: type[BaseModel] | None) -> dict[str, Any]:

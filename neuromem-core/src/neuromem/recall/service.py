@@ -7,11 +7,11 @@ from collections import OrderedDict
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from neuromem.domain import checks
+from neuromem.domain import checks, moments
 from neuromem.domain.memories import MEMORY_TYPES
 from neuromem.domain.recall import Filters, Query
 from neuromem.errors import InputError
-from neuromem.recall import moments, question
+from neuromem.recall import question
 from neuromem.recall.render import result
 
 if TYPE_CHECKING:

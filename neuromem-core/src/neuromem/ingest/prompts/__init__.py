@@ -6,5 +6,5 @@ from importlib.resources import files
 
 
 def read(name: str) -> str:
-    """Return a prompt by name and version, such as ``extraction-2``."""
+    """Return a prompt by name and version, such as ``extraction-3``."""
     return (files(__name__) / f"{name}.txt").read_text(encoding="utf-8")
