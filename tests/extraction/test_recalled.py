@@ -77,3 +77,32 @@ async def test_hidden_messages_do_not_crowd_out_what_may_be_shown(nm: NeuroMemor
     await nm.add_memory("alice", kept)
     await nm.drain()
     assert kept in await contents(nm, "cat", limit=5)
+
+
+async def test_a_relation_leads_to_where_it_was_told_unless_that_is_everywhere(
+    nm: NeuroMemory, model: HttpServer
+) -> None:
+    often = [f"We sat by the river until {hour} again" for hour in range(1, 9)]
+    known = dict.fromkeys(often, ("Bob", "KNOWS", "Alice"))
+    known["She is paid for the boat by them"] = ("Carol", "WORKS_AT", "Acme")
+
+    def tell(shown: dict[str, Any]) -> dict[str, Any]:
+        keys = ("subject", "relation", "object")
+        new = [turn for turn in shown["conversation"] if turn.get("new")]
+        return {
+            "relations": [
+                {**dict(zip(keys, known[turn["text"]], strict=True)), "sources": [turn["id"]]} for turn in new
+            ]
+        }
+
+    model.always = answering(tell)
+    await nm.conversations.add_messages_batch("alice", [{"role": "user", "content": text} for text in known])
+    await nm.drain()
+
+    async def led_to(question: str) -> set[float]:
+        found = await nm.recall("alice", question, include_conversations=True, explain=True)
+        arms = [item["explain"]["arms"].get("graph") for item in found["merged"]]
+        return {arm["score"] for arm in arms if arm}
+
+    assert await led_to("Where does Carol live?") == {1.0}
+    assert await led_to("Where does Bob live?") == {1 / len(often)}

@@ -127,6 +127,14 @@ def test_a_word_that_covers_little_of_a_question_does_not_outweigh_meaning() -> 
         assert ids(fusion.fuse({"bm25": words, "vector": near}))[0] == first
 
 
+def test_a_relation_that_was_told_everywhere_changes_no_order() -> None:
+    words = [Candidate("meant", "memory", 5.0, evidence=1.0), Candidate("other", "memory", 4.8, evidence=0.96),
+             Candidate("far", "memory", 0.1, evidence=0.0)]  # fmt: skip
+    for told, first in ((1, "other"), (20, "meant")):
+        led_to = [Candidate("other", "memory", 1 / told), Candidate("far", "memory", 1 / told)]
+        assert ids(NormalizedFusion().fuse({"bm25": words, "graph": led_to}))[0] == first
+
+
 def test_what_is_not_embedded_yet_is_found_by_its_words_in_a_short_chat() -> None:
     """A handful of turns are all about as near to a question; that must not drown the one that names its word."""
 

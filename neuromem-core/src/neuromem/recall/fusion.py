@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 CONTEXT = {"bm25": (0.4, 0.2), "vector": (0.2, 0.1)}
 WEIGHTS = {"bm25": 1.0, "vector": 1.75, "graph": 0.3, "conversation": 0.0}
 # Whose best evidence, where it is less than 1, says how far the whole list is to be trusted.
-ABSOLUTE = frozenset({"bm25"})
+ABSOLUTE = frozenset({"bm25", "graph"})
 # What has no evidence here is neither near nor far: it is not embedded yet. Elsewhere it was not found.
 UNKNOWN = frozenset({"vector"})
 # Evidence that lies closer together than this tells little, so its differences are not stretched to the full range.
@@ -39,7 +39,8 @@ class NormalizedFusion:
     Before normalizing, a message and the memories made of it share their evidence, and a turn gains from that of its
     neighbors in the session; after adding up, every entry of a session gains from its best ones, because what answers
     a question is often spread over a conversation. A list whose evidence is all equal counts as fully sure of each.
-    Words count as far as they cover the question: a lone word that happens to match must not outweigh meaning.
+    Words count as far as they cover the question: a lone word that happens to match must not outweigh meaning; and
+    relations as far as they lead somewhere: one that was told in every session tells nothing of any.
     """
 
     def __init__(

@@ -47,23 +47,27 @@ async def relations(transaction: Transaction, query: Query) -> list[Edge]:
 
 
 async def follow(transaction: Transaction, query: Query, edges: Sequence[Edge]) -> list[Candidate]:
-    """Return what relations come from, that of the nearest relation first."""
-    place: dict[str, int] = {}
-    for i, edge in enumerate(edges):
-        for source in edge.sources:
-            place.setdefault(source, i)
-    if not place:
+    """Return what relations come from, that of the nearest relation first.
+
+    A score is one part of as many messages as there are to read before this one is surely among them: a relation
+    that was told again and again leads to none of its messages in particular.
+    """
+    read: dict[str, int] = {}
+    for edge in edges:
+        told = [source for source in edge.sources if source not in read]
+        read.update(dict.fromkeys(told, len(read) + len(told)))
+    if not read:
         return []
     condition, params = visible.condition(query.filters)
     now = "e.superseded_at IS NULL" if query.filters.as_of is None else "true"
     _, said = visible.memory(query.filters.as_of)
     sql = RELATED.replace("{said}", said).replace("{condition}", f"{now} AND {condition or 'true'}")
     values = {
-        "user": query.user_id, "messages": list(place), "kinds": visible.kinds(query.filters), **params
+        "user": query.user_id, "messages": list(read), "kinds": visible.kinds(query.filters), **params
     }  # fmt: skip
     found = [
         Candidate(
-            str(row.item), NAME_OF[row.kind], 1.0 / (1.0 + place[str(row.message_id)]),
+            str(row.item), NAME_OF[row.kind], 1.0 / read[str(row.message_id)],
             session_id=row.session_id, position=row.position,
         )
         for row in await transaction.all(sql, values)
