@@ -55,12 +55,12 @@ class Refill:
             await index.lock(transaction, user_id)
             if not await jobs.held(transaction, claim):
                 return {}
-            await vectors.insert(transaction, user_id, self._space, found)
             await spaces.apart(transaction, user_id, self._space, list(refused))
             if len(entries) < self._batch:
                 await jobs.done(transaction, claim)
             else:
                 await spaces.again(transaction, claim, {"next": entries[-1] + 1, "last": span["last"]})
+            await vectors.insert(transaction, user_id, self._space, found)
         return {}
 
 

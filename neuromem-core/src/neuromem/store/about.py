@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from neuromem.domain.profile import PROFILE
 from neuromem.domain.recall import About
-from neuromem.store import approximate, kv, vectors
+from neuromem.store import approximate, kv
 from neuromem.store.engine import LOOKUPS_OF_FEW
 
 if TYPE_CHECKING:
@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 
     from neuromem.store.engine import Database, Transaction
     from neuromem.store.rows import Row
-    from neuromem.store.vectors import Middle
 
 T = TypeVar("T")
 
@@ -74,7 +73,6 @@ class Known:
         self.exact_limit = exact_limit
         self._indexed: _Last[bool] = _Last()
         self._abouts: _Last[About] = _Last()
-        self._middles: _Last[tuple[int, int, Middle]] = _Last()
 
     def last(self, user_id: str) -> About | None:
         """Return what the last answer knew of a user."""
@@ -111,16 +109,3 @@ class Known:
         self._abouts.put(user_id, known)
         self._indexed.put(user_id, row.indexed)
         return known
-
-    async def middle(
-        self, transaction: Transaction, user_id: str, space: int, last_entry: int
-    ) -> Middle | None:
-        """Return the middle of a user's vectors, made anew when the user has grown by a tenth; None: no vectors."""
-        known = self._middles.get(user_id)
-        if known is not None and known[0] == space and known[1] <= last_entry <= known[1] * 1.1:
-            return known[2]
-        middle = await vectors.middle(transaction, user_id, space, last_entry)
-        # What was made of a few texts changes with the next one.
-        if middle is not None and last_entry >= vectors.SAMPLE:
-            self._middles.put(user_id, (space, last_entry, middle))
-        return middle

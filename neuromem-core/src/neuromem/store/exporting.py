@@ -22,8 +22,8 @@ BATCH = 1_000  # rows
 INDEX = ("entries", "postings", "vectors", "corpora")
 """What things are found by: made from the data, and exported so that nothing has to be made anew."""
 
-LEFT_OUT = frozenset({"imports", "emotions"})
-"""Emotions are sums that the database makes of the memories by itself."""
+LEFT_OUT = frozenset({"imports", "emotions", "middles"})
+"""Emotions are sums that the database makes of the memories by itself, the middle of vectors is made of these."""
 
 # Of work only what nobody can tell from the data: which messages are still to be extracted.
 ONLY = {"jobs": "kind = 'extract'", "vectors": "space = (SELECT space FROM {s}.spaces WHERE active)"}

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from neuromem.domain.graph import name_key
 from neuromem.errors import ConflictError, InputError
-from neuromem.store import catalogue, exporting, index, vectors
+from neuromem.store import catalogue, exporting, index, middles, vectors
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping, Sequence
@@ -115,6 +115,8 @@ async def begin(
         same = active is not None and all(getattr(active, name) == value for name, value in space.items())
         yield Import(transaction, user_id, tables, same and bool(space))
         await transaction.run(EMBED, {"user": user_id})
+        if active is not None:
+            await middles.follow(transaction, user_id, active.space)
         if old_user != user_id:
             names = {"user": user_id, "name": user_id, "key": name_key(user_id), "old": name_key(old_user)}
             for statement in RENAME:

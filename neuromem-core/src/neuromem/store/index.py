@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from neuromem.domain.tokens import TOKENIZER
-from neuromem.store import evidence
+from neuromem.store import evidence, middles
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -293,4 +294,5 @@ async def erase(transaction: Transaction, user_id: str, entries: Sequence[int]) 
 
     if entries:
         transaction.before_commit(forget)
+        transaction.before_commit(partial(middles.renew, transaction, user_id))
         settle(transaction, user_id)

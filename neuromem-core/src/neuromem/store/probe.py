@@ -15,7 +15,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from neuromem.store import approximate, lexical, vectors, visible
+from neuromem.store import approximate, lexical, middles, vectors, visible
 from neuromem.store.about import about
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from neuromem.domain.recall import Query
     from neuromem.store.engine import Transaction
     from neuromem.store.rows import Row
-    from neuromem.store.vectors import Middle, Space
+    from neuromem.store.vectors import Space
 
 REACH = 2  # turns before and after a found one that come along
 
@@ -81,13 +81,15 @@ MADE = """
 
 FOUND = ("kinds", "items", "sessions", "positions", "done", "scores", "shares", "cosines", "commons")
 
-ASKED = ", -(CAST(:vector AS halfvec) <#> CAST(:middle AS halfvec)) AS asked"
+ASKED = """,
+        -(CAST(:vector AS halfvec) <#> (SELECT v FROM middle)) AS asked,
+        (SELECT -(v <#> v) FROM middle) AS square, (SELECT n FROM middle) AS n"""
 
 BY_MEANING = "UNION SELECT entry FROM near"
 REACHED = "(SELECT count(*) FROM near)"
 
 COMPARE = """
-        SELECT v.entry, -(v.v <#> CAST(:vector AS halfvec)) AS cosine, -(v.v <#> CAST(:middle AS halfvec)) AS common
+        SELECT v.entry, -(v.v <#> CAST(:vector AS halfvec)) AS cosine, -(v.v <#> (SELECT v FROM middle)) AS common
         FROM {s}.vectors v
         WHERE v.user_id = :user AND v.space = :space AND v.part = 0 AND v.entry = ANY(ARRAY(SELECT entry FROM around))
 """
@@ -117,11 +119,10 @@ class Probed(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Meaning:
-    """A question's vector in its space, and the middle of the user's vectors."""
+    """A question's vector in its space."""
 
     space: Space
     literal: str
-    middle: Middle
 
 
 async def run(
@@ -153,6 +154,7 @@ async def run(
             if through_index
             else vectors.near(query.filters, condition)
         )
+        expressions.append(middles.EXPRESSIONS)
     join = "JOIN {s}.entries e ON e.user_id = :user AND e.entry = s.entry" if condition else ""
     sql = (
         ("WITH " + ",".join(expressions) + FIND)
@@ -171,9 +173,9 @@ async def run(
         "topical": [term in topical for term in counts], "k1": bm25.k1, "b": bm25.b, **params, **whose,
     }  # fmt: skip
     if meaning is not None:
-        values |= {"space": meaning.space.space, "vector": meaning.literal, "middle": meaning.middle.literal}
+        values |= {"space": meaning.space.space, "vector": meaning.literal}
     row = (await transaction.all(sql, values))[0]
-    contrast = _Contrast(row["asked"], meaning.middle.square) if meaning else None
+    contrast = _Contrast(row["asked"], row["square"], row["n"]) if meaning and row["n"] else None
     return row, [
         Probed(
             kind, item, session, position, extracted, score, share, cosine,
@@ -186,14 +188,19 @@ async def run(
 
 
 class _Contrast:
-    """Gives the cosine of (question - middle) and (text - middle), from inner products alone."""
+    """Gives the cosine of (question - middle) and (text - middle), from inner products alone.
 
-    def __init__(self, asked: float, square: float) -> None:
-        self._square = square
-        self._asked = asked
-        self._question = 1.0 - 2.0 * asked + square
+    The middle of few vectors counts little, so that the only one is not its own middle.
+    """
+
+    def __init__(self, asked: float, square: float, n: int) -> None:
+        self._part = n / (n + middles.SHRINK)
+        self._asked = self._part * asked
+        self._square = self._part * self._part * square
+        self._question = 1.0 - 2.0 * self._asked + self._square
 
     def __call__(self, cosine: float, common: float) -> float:
+        common *= self._part
         text = 1.0 - 2.0 * common + self._square
         if self._question <= 1e-6 or text <= 1e-6:
             return 0.0

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from neuromem.domain.recall import Candidate, Hit
 from neuromem.domain.tokens import tokenize
 from neuromem.errors import EmbeddingSpaceError
-from neuromem.store import approximate, hidden, hits, leads, probe, turns, vectors
+from neuromem.store import approximate, hidden, hits, leads, middles, probe, turns, vectors
 from neuromem.store.about import Known
 from neuromem.store.engine import LOOKUPS, LOOKUPS_OF_FEW
 from neuromem.store.index import NAME_OF
@@ -157,8 +157,8 @@ class StoreReader:
             about = self._about or self._known.last(query.user_id)
             if about is None:
                 about = await self._known.read(transaction, query.user_id, query.filters.as_of)
+            meaning = probe.Meaning(space, vector) if vector is not None else None
             while True:
-                meaning = await self._meaning(transaction, query, about, space, vector)
                 language = query.language or about.language or self._settings.language
                 tokens = tokenize(query.text, language)
                 topic = query.topic or query.text
@@ -175,10 +175,7 @@ class StoreReader:
                 if vector is not None and about.space != space.space:
                     await self._follow(transaction)
                     return None
-                if (about.extracted, about.language) == (before.extracted, before.language) and (
-                    about.last_entry == before.last_entry
-                    or await self._meaning(transaction, query, about, space, vector) == meaning
-                ):
+                if (about.extracted, about.language) == (before.extracted, before.language):
                     break
             if hides:
                 found = [entry._replace(hidden=entry.extracted) for entry in found]
@@ -186,7 +183,7 @@ class StoreReader:
                     known = {(entry.kind, entry.item) for entry in found}
                     _, shown = await self._found(transaction, query, run, meaning)
                     found += [entry for entry in shown if (entry.kind, entry.item) not in known]
-        trust = meaning.middle.share if meaning else 0.0
+        trust = middles.trust(row["n"]) if meaning else 0.0
         return [(entry, _relevance(entry, trust, about.background)) for entry in found]
 
     async def _follow(self, transaction: Transaction) -> None:
@@ -196,14 +193,6 @@ class StoreReader:
         except EmbeddingSpaceError as error:
             self._changed = error
         await self._end()  # nobody waits for an embedding in a transaction
-
-    async def _meaning(
-        self, transaction: Transaction, query: Query, about: About, space: vectors.Space, vector: str | None
-    ) -> probe.Meaning | None:
-        if vector is None:
-            return None
-        middle = await self._known.middle(transaction, query.user_id, space.space, about.last_entry)
-        return probe.Meaning(space, vector, middle) if middle is not None else None
 
     async def _found(
         self, transaction: Transaction, query: Query, run: Run, meaning: probe.Meaning | None

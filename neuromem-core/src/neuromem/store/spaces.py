@@ -115,6 +115,7 @@ APART = """
 
 USERS = "SELECT user_id FROM {s}.users WHERE user_id > :after AND last_entry > 0 ORDER BY user_id LIMIT :page"
 DELETE = """
+    WITH middle AS (DELETE FROM {s}.middles WHERE user_id = :user AND space = :space)
     DELETE FROM {s}.vectors WHERE user_id = :user AND space = :space AND entry = ANY(ARRAY(
         SELECT entry FROM {s}.vectors WHERE user_id = :user AND space = :space LIMIT :most))
 """

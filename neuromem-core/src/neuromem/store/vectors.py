@@ -8,7 +8,7 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from neuromem.errors import EmbeddingSpaceError, ProviderResponseError
-from neuromem.store import visible
+from neuromem.store import middles, visible
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,15 +26,15 @@ OPEN = """
     ON CONFLICT DO NOTHING
 """
 
-SAMPLE = 100  # vectors that a user's middle is made of
-SHRINK = 10  # so many vectors give half of it
-
-INSERT = """
-    INSERT INTO {s}.vectors (user_id, space, entry, kind, current, v)
-    SELECT e.user_id, :space, e.entry, e.kind, e.superseded_at IS NULL, n.v::halfvec
-    FROM unnest(CAST(:entry AS int[]), CAST(:vector AS text[])) AS n(entry, v)
-    JOIN {s}.entries e ON e.user_id = :user AND e.entry = n.entry
-    ON CONFLICT (user_id, space, entry, part) DO UPDATE SET v = excluded.v, current = excluded.current
+INSERT = f"""
+    WITH stored AS (
+        INSERT INTO {{s}}.vectors (user_id, space, entry, kind, current, v)
+        SELECT e.user_id, :space, e.entry, e.kind, e.superseded_at IS NULL, n.v::halfvec
+        FROM unnest(CAST(:entry AS int[]), CAST(:vector AS text[])) AS n(entry, v)
+        JOIN {{s}}.entries e ON e.user_id = :user AND e.entry = n.entry
+        ON CONFLICT (user_id, space, entry, part) DO UPDATE SET v = excluded.v, current = excluded.current
+    )
+    {middles.OUTGROWN}
 """
 
 # "+ 0" keeps every index out of the ordering: this scan is exact whatever the planner thinks.
@@ -45,16 +45,6 @@ NEAR = """
         ORDER BY (v.v <#> CAST(:vector AS halfvec)) + 0, v.entry
         LIMIT CAST(:depth AS int)
     )
-"""
-
-# The middle of what the user's vectors have in common, from a sample spread over the entries.
-MIDDLE = """
-    SELECT avg(v.v::vector)::text AS middle, count(*) AS n
-    FROM unnest(CAST(:sample AS int[])) AS n(entry) CROSS JOIN LATERAL (
-        SELECT v.v FROM {s}.vectors v
-        WHERE v.user_id = :user AND v.space = :space AND v.entry = n.entry AND v.part = 0
-        OFFSET 0
-    ) AS v
 """
 
 
@@ -195,16 +185,14 @@ def _form(dims: int) -> str:
     return ",".join(["%.6g"] * dims)
 
 
-def numbers(literal: str) -> list[float]:
-    """Return the numbers of a vector as pgvector writes it."""
-    return [float(x) for x in literal.strip("[]").split(",")]
-
-
 async def insert(
     transaction: Transaction, user_id: str, space: Space, vectors: Sequence[tuple[int, str]]
 ) -> None:
-    """Store vectors (entry, literal); entries that are gone by now are passed over."""
-    await transaction.run(
+    """Store vectors (entry, literal); entries that are gone by now are passed over.
+
+    The work that they came from is to be acknowledged before: when it was the last, the user's middle follows.
+    """
+    outgrown = await transaction.value(
         INSERT,
         {
             "user": user_id,
@@ -213,6 +201,8 @@ async def insert(
             "vector": [vector for _, vector in vectors],
         },
     )
+    if outgrown:
+        await middles.keep(transaction, user_id, space.space)
 
 
 def near(filters: Filters, condition: str) -> str:
@@ -220,29 +210,3 @@ def near(filters: Filters, condition: str) -> str:
     join = "JOIN {s}.entries e ON e.user_id = v.user_id AND e.entry = v.entry" if condition else ""
     terms = ["v.current" if filters.as_of is None else "", visible.of_kinds("v", filters), condition]
     return NEAR.replace("{join}", join).replace("{condition}", " AND ".join(filter(None, terms)))
-
-
-@dataclass(frozen=True, slots=True)
-class Middle:
-    """What a user's vectors have in common: subtracting it leaves what tells them apart.
-
-    ``share`` in [0, 1) says how far it can be trusted: few vectors have much in common by chance.
-    """
-
-    literal: str
-    square: float
-    share: float
-
-
-async def middle(transaction: Transaction, user_id: str, space: int, last_entry: int) -> Middle | None:
-    """Return the middle of a sample spread evenly over the user's entries; None when nothing is embedded.
-
-    Few vectors count little, so that the only one is not its own middle.
-    """
-    sample = sorted({1 + i * (last_entry - 1) // SAMPLE for i in range(SAMPLE + 1)}) if last_entry else []
-    row = await transaction.first(MIDDLE, {"user": user_id, "space": space, "sample": sample})
-    if row is None or not row.n:
-        return None
-    share = row.n / (row.n + SHRINK)
-    text = "[" + ",".join(f"{share * x:.6g}" for x in numbers(row.middle)) + "]"
-    return Middle(text, math.fsum(x * x for x in numbers(text)), row.n / (row.n + 2 * SHRINK))

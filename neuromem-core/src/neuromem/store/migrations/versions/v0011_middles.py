@@ -1,0 +1,33 @@
+"""What the vectors of a user have in common, kept so that the first question after a start need not work it out."""
+
+from __future__ import annotations
+
+from alembic import context, op
+
+from neuromem.store.isolation import protect
+
+revision = "0011"
+down_revision = "0010"
+
+# The mean of `n` vectors, made when the user had had so many `entries`. None is made here of what is stored already:
+# where it is missing a question works it out by itself, until more is embedded for the user.
+MIDDLES = """
+    CREATE TABLE {s}.middles (
+        user_id text COLLATE "C" NOT NULL,
+        space smallint NOT NULL REFERENCES {s}.spaces,
+        entries integer NOT NULL,
+        n integer NOT NULL,
+        v halfvec NOT NULL,
+        PRIMARY KEY (user_id, space)
+    )
+"""
+
+
+def upgrade() -> None:
+    """Create the table."""
+    schema: str = context.config.attributes["schema"]
+    op.execute(MIDDLES.replace("{s}", f'"{schema}"'))
+    for statement in protect(schema, "middles"):
+        op.execute(statement)
+    # As in `vectors`: in the row, whatever its length.
+    op.execute(f'ALTER TABLE "{schema}".middles ALTER COLUMN v SET STORAGE MAIN')
