@@ -10,9 +10,10 @@ import pytest
 from neuromem import RecallError
 from neuromem.plugin import StageSpec, hookimpl
 from tests.conftest import opened
+from tests.support.http_server import HttpServer, Reply, Request, running_server
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from neuromem.domain.recall import Hit, Query
     from neuromem.memory import NeuroMemory
@@ -59,6 +60,45 @@ async def test_users_at_the_same_time_are_reranked_apart(database_url: str) -> N
         assert all(content.endswith(f"{user} said") for content in shown)
 
 
+def judge(request: Request) -> Reply:
+    """Judge a document by its length, best first."""
+    scores = [(len(text) / 100, index) for index, text in enumerate(request.json["documents"])]
+    return Reply({"results": [{"index": i, "relevance_score": s} for s, i in sorted(scores, reverse=True)]})
+
+
+@pytest.fixture
+def siliconflow() -> Iterator[HttpServer]:
+    """Answers like SiliconFlow's rerank endpoint."""
+    with running_server() as server:
+        server.always = judge
+        yield server
+
+
+async def test_recall_is_reranked_over_http_when_settings_name_it(
+    siliconflow: HttpServer, database_url: str
+) -> None:
+    options = {"siliconflow": {"api_key": "sk-flow", "base_url": siliconflow.url}}
+    told = ["tea", "tea in the morning, with milk", "tea at noon"]
+    async with opened(database_url, worker=False, settings={"plugins": options}) as nm:
+        for text in told:
+            await nm.add_memory("alice", text, "fact")
+        await nm.recall("alice", "tea?")
+        assert siliconflow.requests == []  # off unless named
+    settings = {"plugins": options, "recall": {"rerankers": ["siliconflow"]}}
+    async with opened(database_url, worker=False, settings=settings) as nm:
+        found = await nm.recall("alice", "tea?", limit=2, explain=True)
+        assert [item["content"] for item in found["merged"]] == sorted(told, key=len, reverse=True)[:2]
+        assert [item["score"] for item in found["merged"]] == [0.29, 0.11]
+        assert found["merged"][0]["explain"]["signals"]["siliconflow"] == 0.29
+        siliconflow.always = Reply({"message": "overloaded"}, status=400)
+        with pytest.raises(RecallError, match="siliconflow") as caught:
+            await nm.recall("alice", "tea?")
+        assert "sk-flow" not in str(caught.value)
+        answered = await nm.recall("alice", "tea?", on_arm_error="skip")
+        assert (answered["skipped"], len(answered["merged"])) == (["siliconflow"], 3)
+    assert {request.json["query"] for request in siliconflow.requests} == {"tea?"}
+
+
 async def test_it_is_off_unless_named_and_one_that_miscounts_is_an_error(database_url: str) -> None:
     reranker = Shortest()
     async with opened(database_url, plugins=[reranker]) as nm:
@@ -68,7 +108,7 @@ async def test_it_is_off_unless_named_and_one_that_miscounts_is_an_error(databas
     reranker.short_by = 1
     settings = {"recall": {"rerankers": ["shortest"]}}
     async with opened(database_url, plugins=[reranker], settings=settings) as nm:
-        with pytest.raises(RecallError, match="'shortest' returned 2 numbers for 3 hits"):
+        with pytest.raises(RecallError, match=r"'shortest' failed.*2 numbers for 3 hits"):
             await nm.recall("alice", "cat")
 
 

@@ -45,7 +45,9 @@ class RecallSettings(_Section):
     """The pipeline behind ``recall()``."""
 
     depth: int = Field(default=60, ge=1, le=1_000, description="candidates that each retriever offers")
-    timeout: float = Field(default=10.0, gt=0, description="seconds that each retriever may take")
+    timeout: float = Field(
+        default=10.0, gt=0, description="seconds that each retriever and reranker may take"
+    )
     fusion: str | None = Field(default=None, description="name of the fusion; None: the default one")
     scorer_weights: dict[str, float] = Field(default_factory=dict, description="weights of the signals")
     rerankers: tuple[str, ...] = Field(default=(), description="rerankers to run, in this order")

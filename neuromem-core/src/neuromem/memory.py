@@ -193,6 +193,7 @@ class NeuroMemory(Managing, History, Thinking, Owning, Moving, Spaces, Rederivin
         for provider in (self._embedding, self._llm, self._storage, self._database_provider):
             if provider is not None:
                 await provider.close()
+        await self._parts.pipeline.close()
 
     async def __aenter__(self) -> Self:
         """Open; see `init`."""
@@ -319,8 +320,8 @@ class NeuroMemory(Managing, History, Thinking, Owning, Moving, Spaces, Rederivin
         """Find what matters for a question: vector and BM25 candidates, fused and scored.
 
         With ``neighbors=2`` each message in ``merged`` carries the two turns before and after it in its session.
-        Raises `InputError` for what cannot be asked, `RecallError` naming the retriever that failed or was late;
-        with ``on_arm_error="skip"`` it is listed under ``skipped`` instead.
+        Raises `InputError` for what cannot be asked, `RecallError` naming the retriever or reranker that failed or was
+        late; with ``on_arm_error="skip"`` it is listed under ``skipped`` instead.
         """
         rooms = self._open_rooms
         found = await rooms.recall.recall(

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Mapping, Sequence, Set
     from contextlib import AbstractAsyncContextManager
 
     from neuromem.domain.graph import Edge
-    from neuromem.domain.recall import About, Candidate, Fused, Hit, Query, Turn, VectorSearch
+    from neuromem.domain.recall import About, Candidate, Fused, Hit, Kind, Query, Turn, VectorSearch
 
 
 class Reader(Protocol):
@@ -45,6 +45,10 @@ class Reader(Protocol):
 
     async def turns(self, query: Query, hits: Sequence[Hit], reach: int) -> Mapping[str, Sequence[Turn]]:
         """Return what was said up to ``reach`` turns before and after messages, by their ids, in order."""
+        ...
+
+    async def visible(self, query: Query, keys: Sequence[tuple[Kind, str]]) -> Set[tuple[Kind, str]]:
+        """Return which entries, by kind and id, the question may see."""
         ...
 
     async def load(self, query: Query, found: Sequence[Fused]) -> Sequence[Hit]:

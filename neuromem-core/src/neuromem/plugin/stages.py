@@ -1,7 +1,8 @@
 """Stages of the pipeline: what the author of one implements.
 
 Mathematics is ``def``; what may wait is ``async def``. A stage is built once and used by many calls at the same
-time, so it keeps no state of a call.
+time, so it keeps no state of a call. A retriever or reranker that holds connections may have ``async def close()``,
+which is called when the `neuromem.NeuroMemory` closes; it may be asked again afterwards.
 """
 
 from __future__ import annotations

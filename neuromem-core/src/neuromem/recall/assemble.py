@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from neuromem.recall.foreign import ForeignRetriever
 from neuromem.recall.pipeline import Pipeline, Weighted
 
 if TYPE_CHECKING:
     from neuromem.config import Settings
     from neuromem.plugin.context import Clock
+    from neuromem.plugin.specs import StageSpec
+    from neuromem.plugin.stages import Retriever
     from neuromem.registry import PluginRegistry, Stages
+    from neuromem.registry.origin import Offer
 
 # What each built-in signal adds to a fused score in [0, 1]; a plugin's without a weight in settings gets OTHER.
 WEIGHTS = {
@@ -17,13 +21,14 @@ WEIGHTS = {
     "importance": 0.04, "emotion": 0.01,
 }  # fmt: skip
 OTHER = 0.05
+OURS = "neuromem"  # the distribution that the built-in stages come with
 
 
 def assemble(registry: PluginRegistry, stages: Stages, settings: Settings, clock: Clock) -> Pipeline:
     """Return the pipeline of the active stages."""
     weights = {**WEIGHTS, **settings.recall.scorer_weights}
     return Pipeline(
-        retrievers={offer.spec.name: registry.build(offer, clock=clock) for offer in stages.retrievers},
+        retrievers={offer.spec.name: _retriever(registry, offer, clock) for offer in stages.retrievers},
         fusion=registry.build(stages.fusion, clock=clock),
         scorers={
             offer.spec.name: Weighted(registry.build(offer, clock=clock), weights.get(offer.spec.name, OTHER))
@@ -32,3 +37,9 @@ def assemble(registry: PluginRegistry, stages: Stages, settings: Settings, clock
         rerankers={offer.spec.name: registry.build(offer, clock=clock) for offer in stages.rerankers},
         timeout=settings.recall.timeout,
     )
+
+
+def _retriever(registry: PluginRegistry, offer: Offer[StageSpec[Retriever]], clock: Clock) -> Retriever:
+    """Build a retriever; what one that is not ours brings is checked."""
+    retriever = registry.build(offer, clock=clock)
+    return retriever if offer.origin.distribution == OURS else ForeignRetriever(retriever)

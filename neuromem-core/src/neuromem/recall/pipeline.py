@@ -7,8 +7,9 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, TypeVar
 
 from neuromem.domain.recall import Candidate, Fused
-from neuromem.errors import EmbeddingSpaceError, NeuroMemError, RecallError
+from neuromem.errors import EmbeddingSpaceError, PluginError, RecallError
 from neuromem.recall import provenance
+from neuromem.recall.guard import guarded
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence, Set
@@ -18,8 +19,6 @@ if TYPE_CHECKING:
     from neuromem.plugin.stages import Fusion, Reranker, Retriever, Scorer
 
 T = TypeVar("T", Candidate, Fused)
-
-GRACE = 1.0  # seconds beyond the budget: a statement of our own is ended by PostgreSQL before we end its task
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +76,7 @@ class Pipeline:
         """Answer a question.
 
         What is less relevant than ``min_relevance`` is left out, and of entries that say the same only the best
-        stays. With ``skip_errors`` a failing or late retriever is named instead of raised.
+        stays. With ``skip_errors`` a failing or late retriever or reranker is named instead of raised.
         """
         arms, skipped = await self._candidates(query, skip_errors=skip_errors)
         hidden = {(c.kind, c.id) for arm in arms.values() for c in arm if c.hidden}
@@ -105,8 +104,20 @@ class Pipeline:
             merged = _without_repeats(merged)
         merged = provenance.told_once(merged)
         for name, reranker in self.rerankers.items():
-            merged = await _reranked(query, name, reranker, merged[:most])
+            asked = _reranked(query, name, reranker, merged[:most])
+            try:
+                merged = await guarded("reranker", name, query, self._timeout, asked)
+            except RecallError:
+                if not skip_errors:
+                    raise
+                skipped.append(name)
         return Outcome(merged[: query.limit], arms, hits, skipped, fused)
+
+    async def close(self) -> None:
+        """Close the retrievers and rerankers that can be closed: they may hold connections."""
+        for stage in (*self.retrievers.values(), *self.rerankers.values()):
+            if (close := getattr(stage, "close", None)) is not None:
+                await close()
 
     async def _candidates(
         self, query: Query, *, skip_errors: bool
@@ -127,24 +138,7 @@ class Pipeline:
         return arms, skipped
 
     async def _one(self, name: str, query: Query) -> Sequence[Candidate]:
-        try:
-            async with asyncio.timeout(self._timeout + GRACE):
-                return await self.retrievers[name].candidates(query)
-        except TimeoutError as error:
-            raise RecallError(
-                f"The retriever {name!r} took longer than {self._timeout} s for a question of user "
-                f"{query.user_id!r}. Raise settings.recall.timeout, or pass on_arm_error='skip'.",
-                arm=name,
-            ) from error
-        except EmbeddingSpaceError:
-            raise  # no fault of the retriever's: this process must be started anew
-        except Exception as error:
-            known = str(error) if isinstance(error, NeuroMemError) else repr(error)
-            raise RecallError(
-                f"The retriever {name!r} failed for a question of user {query.user_id!r}: {known} "
-                "Pass on_arm_error='skip' to answer without it.",
-                arm=name,
-            ) from error
+        return await guarded("retriever", name, query, self._timeout, self.retrievers[name].candidates(query))
 
     async def _add(
         self, query: Query, speaking: Mapping[str, Weighted], fused: Sequence[Fused], taken: int, most: int,
@@ -178,8 +172,16 @@ class Pipeline:
         signals = self._silent.copy()
         score = hit.score
         for name, weighted in speaking.items():
-            signal = signals[name] = weighted.scorer.score(query, hit)
-            if not 0.0 <= signal <= 1.0:
+            try:
+                signal = signals[name] = weighted.scorer.score(query, hit)
+                sound = 0.0 <= signal <= 1.0
+            except Exception as error:
+                raise RecallError(
+                    f"The scorer {name!r} failed for a question of user {query.user_id!r}: {error!r}. "
+                    "Put it into settings.disable to answer without it.",
+                    arm=name,
+                ) from error
+            if not sound:
                 raise RecallError(
                     f"The scorer {name!r} returned {signal!r}; a signal lies in [0, 1].", arm=name
                 )
@@ -239,11 +241,11 @@ async def _fill(query: Query, items: Sequence[Fused], hits: dict[tuple[Kind, str
 
 async def _reranked(query: Query, name: str, reranker: Reranker, merged: Sequence[Found]) -> list[Found]:
     """Order the hits by a reranker's relevance, which becomes their score."""
-    relevance = await reranker.rerank(query, [found.hit for found in merged])
+    relevance = [*await reranker.rerank(query, [found.hit for found in merged])]
     if len(relevance) != len(merged):
-        raise RecallError(
-            f"The reranker {name!r} returned {len(relevance)} numbers for {len(merged)} hits.", arm=name
-        )
+        raise PluginError(f"It returned {len(relevance)} numbers for {len(merged)} hits.")
+    if not all(0.0 <= score <= 1.0 for score in relevance):
+        raise PluginError(f"It returned {relevance!r:.200}; a relevance lies in [0, 1].")
     again = [
         replace(found, score=score, signals={**found.signals, name: score})
         for found, score in zip(merged, relevance, strict=True)

@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 from neuromem.domain.recall import Hit
 from neuromem.store import visible
+from neuromem.store.index import NAME_OF
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from datetime import datetime
 
-    from neuromem.domain.recall import Fused, Query
+    from neuromem.domain.recall import Fused, Kind, Query
     from neuromem.store.engine import Transaction
 
 # One part per kind: what is not asked for is not planned.
@@ -41,6 +42,25 @@ LOAD = {
         WHERE p.user_id = :user AND p.passage_id = ANY(CAST(string_to_array(:document, ' ') AS uuid[]))
     """,
 }
+
+VISIBLE = """
+    SELECT e.kind::text AS kind, e.item::text AS item FROM {s}.entries e
+    WHERE e.user_id = :user AND e.item = ANY(CAST(:items AS uuid[]))
+      AND e.kind = ANY(CAST(CAST(:kinds AS text[]) AS "char"[])) AND {current} AND {condition}
+"""
+
+
+async def visible_of(
+    transaction: Transaction, query: Query, keys: Sequence[tuple[Kind, str]]
+) -> set[tuple[Kind, str]]:
+    """Return which entries, by kind and id, pass all filters of a question."""
+    condition, params = visible.condition(query.filters)
+    current = "e.superseded_at IS NULL" if query.filters.as_of is None else "true"
+    sql = VISIBLE.replace("{current}", current).replace("{condition}", condition or "true")
+    values = {
+        "user": query.user_id, "items": [item for _, item in keys], "kinds": visible.kinds(query.filters), **params
+    }  # fmt: skip
+    return {(NAME_OF[row.kind], row.item) for row in await transaction.all(sql, values)}
 
 
 async def load(transaction: Transaction, query: Query, found: Sequence[Fused]) -> list[Hit]:

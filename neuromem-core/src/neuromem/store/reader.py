@@ -17,11 +17,11 @@ from neuromem.store.engine import LOOKUPS, LOOKUPS_OF_FEW
 from neuromem.store.index import NAME_OF
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence, Set
 
     from neuromem.config import Settings
     from neuromem.domain.graph import Edge
-    from neuromem.domain.recall import About, Fused, Query, Turn, VectorSearch
+    from neuromem.domain.recall import About, Fused, Kind, Query, Turn, VectorSearch
     from neuromem.store.engine import Database, Transaction
     from neuromem.store.probe import Probed
     from neuromem.store.rows import Row
@@ -120,6 +120,11 @@ class StoreReader:
         """Return what was said around messages; see the port."""
         async with self._statement(query) as transaction:
             return await turns.around(transaction, query.user_id, hits, reach, query.filters.as_of)
+
+    async def visible(self, query: Query, keys: Sequence[tuple[Kind, str]]) -> Set[tuple[Kind, str]]:
+        """Return which entries, by kind and id, the question may see."""
+        async with self._statement(query) as transaction:
+            return await hits.visible_of(transaction, query, keys)
 
     async def load(self, query: Query, found: Sequence[Fused]) -> Sequence[Hit]:
         """Return what is stored about what was found; what the question may not see is left out."""
