@@ -15,6 +15,7 @@ from neuromem.store import approximate, hidden, hits, leads, middles, probe, tur
 from neuromem.store.about import Known
 from neuromem.store.engine import LOOKUPS, LOOKUPS_OF_FEW
 from neuromem.store.index import NAME_OF
+from neuromem.store.once import Once
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence, Set
@@ -52,10 +53,10 @@ class StoreReader:
         self._transaction: Transaction | None = None
         self._about: About | None = None
         self._relations: list[Edge] | None = None
-        self._literals: dict[tuple[int, str], asyncio.Task[str | None]] = {}
+        self._literals: dict[tuple[int, str], Once[str | None]] = {}
         self._indexed = False  # and the transaction was begun to use it
         self._searches: dict[str, VectorSearch] = {}
-        self._probes: list[tuple[Query, bool, asyncio.Task[list[tuple[Probed, float]]]]] = []
+        self._probes: list[tuple[Query, bool, Once[list[tuple[Probed, float]]]]] = []
 
     async def lexical(self, query: Query) -> Sequence[Candidate]:
         """Return the entries that share words with the question, best BM25 score first."""
@@ -137,12 +138,12 @@ class StoreReader:
         """Return what the probe found, with relevance: one run for all that ask the same; plugins may ask else."""
         if query.user_id != self._user_id:
             return []
-        for asked, meant, task in self._probes:
-            if asked == query and meant is by_meaning:
-                return await asyncio.shield(task)
-        task = asyncio.create_task(self._probe(query, by_meaning=by_meaning))
-        self._probes.append((query, by_meaning, task))
-        return await asyncio.shield(task)
+        for asked, meant, once in self._probes:
+            if (asked is query or asked == query) and meant is by_meaning:
+                return await once.get()
+        once = Once(partial(self._probe, query, by_meaning=by_meaning))
+        self._probes.append((query, by_meaning, once))
+        return await once.get()
 
     async def _probe(self, query: Query, *, by_meaning: bool) -> list[tuple[Probed, float]]:
         while True:
@@ -234,8 +235,8 @@ class StoreReader:
         text = query.topic or query.text
         key = (space.space, text)
         if key not in self._literals:
-            self._literals[key] = asyncio.create_task(self._literal(space, text))
-        return await asyncio.shield(self._literals[key])
+            self._literals[key] = Once(partial(self._literal, space, text))
+        return await self._literals[key].get()
 
     async def _vector_if_any(self, query: Query, space: vectors.Space) -> str | None:
         try:
@@ -270,11 +271,7 @@ class StoreReader:
         await self._stack.aclose()
 
     async def close(self) -> None:
-        """End what is still running and give the connection back."""
-        tasks = [*(task for _, _, task in self._probes), *self._literals.values()]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        """Give the connection back."""
         await self._stack.aclose()
 
 
