@@ -178,12 +178,16 @@ async def test_merged_is_sorted_and_bounded_and_explains_itself(nm: NeuroMemory)
     keys = [(-item["score"], item["id"]) for item in result["merged"]]
     assert len(keys) == 7
     assert keys == sorted(keys)
+    weights = result["explain"]["weights"]
     for item in result["merged"]:
         assert 0 <= item["score"] <= 1
         assert 0 <= item["relevance"] <= 1
         assert item["sources"] == [item["id"]]
-        for signal in item["explain"]["signals"].values():
-            assert 0 <= signal <= 1
+        signals = item["explain"]["signals"]
+        assert signals.keys() == weights.keys()
+        assert all(0 <= signal <= 1 for signal in signals.values())
+        told = item["explain"]["fused"] + sum(weights[name] * signal for name, signal in signals.items())
+        assert item["score"] == pytest.approx(told / (1 + sum(weights.values())))
 
 
 @pytest.mark.parametrize(

@@ -193,7 +193,9 @@ class RecallItem(TypedDict):
     """One item of ``merged``, ``vector_results``, ``bm25_results`` and ``conversation_results``.
 
     ``explain`` has ``arms`` (per retriever ``rank, score, evidence``, and for the vector arm ``search``: "exact" or
-    "approximate"), ``signals``, ``fused`` and ``kind``.
+    "approximate"), ``signals``, ``fused``, ``kind``, and ``repeats``, the part of its score that was left to what
+    shows nothing new. With the ``weights`` of the answer, ``score`` is ``repeats * (fused + the sum of weight *
+    signal) / (1 + the sum of all weights)``, or what the last reranker said.
     """
 
     id: str
@@ -220,7 +222,10 @@ class GraphItem(TypedDict):
 
 
 class RecallResult(TypedDict):
-    """What ``recall()`` returns; ``explain`` says how the vector arm searched: ``{"vector": "exact"}``."""
+    """What ``recall()`` returns.
+
+    ``explain`` says how the vector arm searched and what the signals weigh: ``{"vector": "exact", "weights": {...}}``.
+    """
 
     merged: list[RecallItem]
     vector_results: list[RecallItem]

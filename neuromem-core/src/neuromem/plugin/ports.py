@@ -70,6 +70,10 @@ class Search(Protocol):
         """
         ...
 
+    async def embedded(self, query: Query, item: str) -> bool:
+        """Tell whether an item can be found by meaning: it has a vector in the active space."""
+        ...
+
     def open(
         self, user_id: str, embed: Callable[[int, str], Awaitable[Sequence[float]]], *, by_meaning: bool
     ) -> AbstractAsyncContextManager[Reader]:

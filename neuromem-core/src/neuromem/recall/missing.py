@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypedDict
+from uuid import UUID
 
 from neuromem.domain import checks
+from neuromem.recall.pipeline import statement
 
 if TYPE_CHECKING:
-    from neuromem.domain.recall import Candidate, Query
+    from neuromem.domain.recall import Candidate, Fused, Query
     from neuromem.plugin.ports import Search
     from neuromem.recall.pipeline import Outcome
     from neuromem.recall.service import RecallService
@@ -39,6 +41,7 @@ async def explain(
     """Return which retriever saw a memory, at which rank, and what dropped it."""
     checks.identifier("memory_id", memory_id)
     hidden = await search.hidden(query, memory_id)
+    memory_id = str(UUID(memory_id))  # however it was written
     asked, _ = await service.run(query, min_relevance=min_relevance)
     deep, _ = await service.run(replace(query, limit=EVERYTHING, depth=EVERYTHING))
     arms = {name: _place(arm, memory_id) for name, arm in deep.arms.items()}
@@ -48,6 +51,12 @@ async def explain(
     fused_rank = next((i for i, item in enumerate(deep.fused, 1) if item.id == memory_id), None)
     dropped_by, why = (None, f"It is in the answer, at rank {rank}.")
     if rank is None:
+        if hidden is None and fused_rank is None and not await search.embedded(query, memory_id):
+            hidden = (
+                "not_embedded",
+                "No retriever found it: it shares no words with the question, and it is not embedded yet. Wait with "
+                "drain(), or look at stats() for jobs that failed.",
+            )
         dropped_by, why = hidden or _reason(query, asked, deep, memory_id, min_relevance)
     return Missing(
         id=memory_id,
@@ -95,7 +104,20 @@ def _reason(
             f"Every retriever that found it had more than {query.depth} better candidates; raise "
             "settings.recall.depth.",
         )
-    if not any(found.hit.id == memory_id for found in deep.merged):
-        return "repeats", "Another entry says the same and stands in its place."
-    place = next(i for i, found in enumerate(deep.merged, 1) if found.hit.id == memory_id)
+    place = next((i for i, found in enumerate(deep.merged, 1) if found.hit.id == memory_id), None)
+    if place is None:
+        return "repeats", _repeated(deep, everywhere)
+    if place <= query.limit:
+        return "limit", f"It came after the best {query.limit}; among more candidates it is at rank {place}."
     return "limit", f"It is at rank {place}, and limit is {query.limit}."
+
+
+def _repeated(deep: Outcome, item: Fused) -> str:
+    """Say which entry stands in the place of one that says the same."""
+    hit = deep.hits.get((item.kind, item.id))
+    other = hit and next((f.hit for f in deep.merged if statement(f.hit) == statement(hit)), None)
+    return (
+        f"The {other.kind} {other.id!r} says the same and stands in its place."
+        if other
+        else "It cannot be read."
+    )

@@ -31,18 +31,22 @@ class Weighted:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A hit with every number that led to its place."""
+    """A hit with every number that led to its place.
+
+    ``left`` is the part of its score that was left to what others show, too.
+    """
 
     hit: Hit
     score: float
     signals: Mapping[str, float] = field(default_factory=dict)
+    left: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """What a run of the pipeline found: the merged list, each arm's list, what is stored about all of them.
 
-    ``search`` says how the vector arm searched, if it did.
+    ``search`` says how the vector arm searched, if it did; ``weights`` are those of the signals.
     """
 
     merged: Sequence[Found]
@@ -53,6 +57,7 @@ class Outcome:
     relations: Sequence[Edge] = ()
     search: VectorSearch | None = None
     turns: Mapping[str, Sequence[Turn]] = field(default_factory=dict)
+    weights: Mapping[str, float] = field(default_factory=dict)
 
 
 class Pipeline:
@@ -111,7 +116,8 @@ class Pipeline:
                 if not skip_errors:
                     raise
                 skipped.append(name)
-        return Outcome(merged[: query.limit], arms, hits, skipped, fused)
+        weights = {name: weighted.weight for name, weighted in self.scorers.items()}
+        return Outcome(merged[: query.limit], arms, hits, skipped, fused, weights=weights)
 
     async def close(self) -> None:
         """Close the retrievers and rerankers that can be closed: they may hold connections."""
@@ -220,14 +226,18 @@ def _never(query: Query) -> bool:
     return False
 
 
+def statement(hit: Hit) -> str:
+    """Return what a hit says; what differs in case, spaces or a final stop says the same."""
+    return " ".join(hit.content.casefold().split()).rstrip(".!?。！？ ")
+
+
 def _without_repeats(merged: Sequence[Found]) -> list[Found]:
-    """Return the best of each statement; what differs in case, spaces or a final stop says the same."""
+    """Return the best of each statement."""
     seen: set[str] = set()
     kept = []
     for found in merged:
-        statement = " ".join(found.hit.content.casefold().split()).rstrip(".!?。！？ ")
-        if statement not in seen:
-            seen.add(statement)
+        if (said := statement(found.hit)) not in seen:
+            seen.add(said)
             kept.append(found)
     return kept
 

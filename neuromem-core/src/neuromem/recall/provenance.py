@@ -34,7 +34,7 @@ def told_once(found: Sequence[Found]) -> list[Found]:
             elif told.issuperset(f.hit.sources):
                 left = AGAIN
             told.update(f.hit.sources)
-        items.append(replace(f, score=f.score * left) if left < 1.0 else f)
+        items.append(replace(f, score=f.score * left, left=left) if left < 1.0 else f)
     return sorted(items, key=_order)
 
 

@@ -27,8 +27,9 @@ def result(outcome: Outcome, about: About, *, limit: int, explain: bool) -> Reca
         graph_context=[str(edge) for edge in outcome.relations],
         user_profile=dict(about.profile), pending=about.pending,
     )  # fmt: skip
-    if explain and outcome.search:
-        answer["explain"] = {"vector": outcome.search}
+    if explain:
+        searched = {"vector": outcome.search} if outcome.search else {}
+        answer["explain"] = {**searched, "weights": dict(outcome.weights)}
     if outcome.skipped:
         answer["skipped"] = list(outcome.skipped)
     return answer
@@ -51,6 +52,8 @@ def _merged_item(found: Found, outcome: Outcome, *, explain: bool) -> RecallItem
             "signals": dict(found.signals),
             "kind": key[0],
         }
+        if found.left < 1.0:
+            item["explain"]["repeats"] = found.left
     return item
 
 

@@ -103,7 +103,7 @@ class RecallService:
         checks.count("limit", limit, most=MAX_LIMIT)
         return Query(
             user_id=user_id,
-            text=checks.content(query, most=MAX_QUERY, whose=user_id, name="query"),
+            text=_asked(query, user_id),
             now=checks.moment("as_of", as_of) or self._clock.now().astimezone(self._zone),
             limit=limit,
             depth=max(self._settings.depth, limit),
@@ -151,6 +151,19 @@ class RecallService:
     async def _vector(self, space: int, text: str) -> Sequence[float]:
         async with asyncio.timeout(self._settings.timeout):
             return await self._embeddings.get(space, text)
+
+
+def _asked(query: object, user_id: str) -> str:
+    if not isinstance(query, str):
+        raise InputError(f"The query of user {user_id!r} must be a string, not {type(query).__name__}.")
+    if not query.strip():
+        raise InputError(f"The query of user {user_id!r} is empty; ask for something.")
+    if len(query) > MAX_QUERY:
+        raise InputError(
+            f"The query of user {user_id!r} has {len(query):,} characters; at most {MAX_QUERY:,} are possible. Ask "
+            "with the part of it that matters."
+        )
+    return checks.characters("query", query)
 
 
 def _kinds(memory_type: str | None, include_conversations: bool | None) -> tuple[Kind, ...]:

@@ -1,10 +1,12 @@
-"""Tells what hides an item from a question."""
+"""Tells what hides an item from a question, whatever its words and meaning."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import fields, replace
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
+from neuromem.domain.recall import Filters
 from neuromem.errors import NotFoundError
 from neuromem.store import visible
 from neuromem.store.index import NAME_OF
@@ -16,34 +18,90 @@ if TYPE_CHECKING:
     from neuromem.store.engine import Transaction
     from neuromem.store.rows import Row
 
+NARROWING = {
+    "memory_types": "memory_type", "created_after": "created_after", "created_before": "created_before",
+    "event_after": "event_after", "event_before": "event_before", "metadata": "metadata",
+    "session_id": "session_id", "documents": "documents",
+}  # fmt: skip
+
 VERSIONS = """
-    SELECT e.kind::text AS kind, e.superseded_at IS NULL AS current, {seen} AS seen, {condition} AS passes
-    FROM {s}.entries e WHERE e.user_id = :user AND e.item = CAST(:item AS uuid)
+    SELECT e.kind::text AS kind, {seen} AS seen, e.extracted, m.expires_at, {holds} AS holds, m.superseded_why,
+           e.occurred_at IS NULL AS timeless, CAST(ARRAY[{passes}] AS boolean[]) AS passes
+    FROM {s}.entries e
+    LEFT JOIN {s}.memories m ON m.user_id = e.user_id AND m.memory_id = e.item AND m.version = e.version
+                                AND e.kind = 'k'
+    WHERE e.user_id = :user AND e.item = CAST(:item AS uuid)
     ORDER BY e.version DESC
+"""
+
+EMBEDDED = """
+    SELECT EXISTS (
+        SELECT FROM {s}.entries e
+        JOIN {s}.vectors v ON v.user_id = e.user_id AND v.entry = e.entry
+        JOIN {s}.spaces s ON s.space = v.space AND s.active
+        WHERE e.user_id = :user AND e.item = CAST(:item AS uuid))
 """
 
 
 async def reason(transaction: Transaction, query: Query, item: str) -> tuple[str, str] | None:
     """Return by what an item is hidden and in which way, None when it is not; raises `NotFoundError`."""
+    given, sql, params = _versions(query.filters)
     rows: Sequence[Row] = ()
     if _is_uuid(item):
-        condition, params = visible.condition(query.filters)
-        as_of = query.filters.as_of
-        seen = visible.visible_at("e") if as_of is not None else "e.superseded_at IS NULL"
-        sql = VERSIONS.replace("{seen}", seen).replace("{condition}", condition or "true")
         rows = await transaction.all(sql, {"user": query.user_id, "item": item, **params})
     if not rows:
         raise NotFoundError(f"User {query.user_id!r} has no memory, message or passage with the id {item!r}.")
-    seen_rows = [row for row in rows if row.seen]
-    if not seen_rows:
+    last = next((row for row in rows if row.seen), None)
+    if last is None:
         if query.filters.as_of is not None:
             return "as_of", "No version of it was current at that moment."
-        return "superseded", "It was superseded or deleted; as_of shows when it still held."
-    if NAME_OF[seen_rows[0].kind] not in query.filters.kinds:
-        return "filter", f"It is a {NAME_OF[seen_rows[0].kind]}, and the question asks for other kinds."
-    if not seen_rows[0].passes:
-        return "filter", "One of the filters (memory type, created, event, metadata) leaves it out."
+        why = rows[0].superseded_why or "deleted"
+        return "superseded", f"It does not hold any more ({why}); as_of shows it as of a moment when it did."
+    if last.holds is False:
+        return "expired", f"It expired at {last.expires_at.isoformat()}."
+    if NAME_OF[last.kind] not in query.filters.kinds:
+        return "filter", f"It is a {NAME_OF[last.kind]}, and the question asks for other kinds."
+    for name, passes in zip(given, last.passes, strict=True):
+        if not passes:
+            timeless = (
+                ": when it happened is not known" if name.startswith("event_") and last.timeless else ""
+            )
+            return "filter", f"The filter {NARROWING[name]} leaves it out{timeless}."
+    if last.kind == "m" and last.extracted and not query.filters.include_extracted:
+        return (
+            "extracted",
+            "It is a message that a model is done with, and what was made of it stands in its place; "
+            "include_conversations=True shows both.",
+        )
     return None
+
+
+async def embedded(transaction: Transaction, query: Query, item: str) -> bool:
+    """Tell whether an item has a vector in the active space."""
+    return bool(await transaction.value(EMBEDDED, {"user": query.user_id, "item": item}))
+
+
+def _versions(filters: Filters) -> tuple[list[str], str, dict[str, Any]]:
+    """Return the filters that were given, and what tells of every version of an item which of them it passes."""
+    nothing = Filters(include_extracted=True)
+    given = [f.name for f in fields(filters) if f.name in NARROWING and getattr(filters, f.name) is not None]
+    params: dict[str, Any] = {}
+    passes = []
+    for name in given:
+        sql, values = visible.condition(replace(nothing, **{name: getattr(filters, name)}))
+        passes.append(f"coalesce({sql}, false)")
+        params |= values
+    past = filters.as_of is not None
+    seen, moment = (visible.visible_at("e"), ":as_of") if past else ("e.superseded_at IS NULL", "now()")
+    if past:
+        params["as_of"] = filters.as_of
+    return (
+        given,
+        VERSIONS.replace("{seen}", seen)
+        .replace("{holds}", f"(m.expires_at IS NULL OR m.expires_at > {moment})")
+        .replace("{passes}", ", ".join(passes)),
+        params,
+    )
 
 
 def _is_uuid(text: str) -> bool:

@@ -315,6 +315,11 @@ class Search:
         async with self._database.reader(query.user_id) as transaction:
             return await hidden.reason(transaction, query, item)
 
+    async def embedded(self, query: Query, item: str) -> bool:
+        """Tell whether an item can be found by meaning; see the port."""
+        async with self._database.reader(query.user_id) as transaction:
+            return await hidden.embedded(transaction, query, item)
+
     @asynccontextmanager
     async def open(
         self, user_id: str, embed: Callable[[int, str], Awaitable[Sequence[float]]], *, by_meaning: bool
