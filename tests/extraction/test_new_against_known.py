@@ -215,6 +215,62 @@ async def test_what_an_erased_session_ended_holds_again_and_its_words_are_gone(
     assert "Alice lives in Rome." in await facts(nm)
 
 
+async def test_the_past_too_is_as_if_an_erased_session_had_never_been(
+    nm: NeuroMemory, model: HttpServer
+) -> None:
+    moments = []
+    for place in ("Paris", "Rome", "Oslo"):
+        home = {"content": f"Alice lives in {place}.", "subject": "Alice", "states": "LIVES_IN"}
+        model.always = answering(lambda shown, home=home: {"facts": [home]})
+        await nm.ingest("alice", "user", f"I live in {place}", place)
+        await nm.drain()
+        async with nm._open_rooms.database.user("alice") as transaction:
+            moments.append(await transaction.value("SELECT last_tx FROM {s}.users"))
+    await nm.conversations.delete_session("alice", "Rome")
+    found = [
+        [
+            item["content"]
+            for item in (await nm.recall("alice", "Alice lives", as_of=then, memory_type="fact"))["merged"]
+        ]
+        for then in moments
+    ]
+    assert found == [["Alice lives in Paris."], ["Alice lives in Paris."], ["Alice lives in Oslo."]]
+    await nm.conversations.delete_session("alice", "Oslo")
+    assert list(await facts(nm)) == ["Alice lives in Paris."]
+
+
+async def test_what_an_erased_session_took_from_the_profile_stands_there_again(
+    nm: NeuroMemory, model: HttpServer
+) -> None:
+    async def say_so(session: str, profile: dict[str, Any], *withdrawn: tuple[str, str]) -> None:
+        gone = [{"key": key, "entry": entry} for key, entry in withdrawn]
+        model.always = answering(lambda shown: {"profile": profile, "withdrawn": gone})
+        await nm.ingest("alice", "user", f"what is said in {session}", session)
+        await nm.drain()
+
+    async def profile(**when: Any) -> dict[str, Any]:
+        return (await nm.recall("alice", "Who is she?", **when))["user_profile"]
+
+    await say_so("first", {"occupation": "nurse", "preferences": ["likes coffee", "prefers dark mode"]})
+    await say_so("left", {}, ("occupation", "nurse"))
+    await say_so(
+        "secret", {"occupation": "spy", "preferences": ["likes vodka"]}, ("preferences", "likes coffee")
+    )
+    await say_so("later", {"preferences": ["likes tea"]}, ("preferences", "prefers dark mode"))
+    async with nm._open_rooms.database.user("alice") as transaction:
+        then = await transaction.value("SELECT last_tx FROM {s}.users")
+    assert await profile() == {"occupation": "spy", "preferences": ["likes vodka", "likes tea"]}
+    assert (await nm.conversations.delete_session("alice", "secret"))["profile"] == 2
+    assert await profile() == await profile(as_of=then) == {"preferences": ["likes coffee", "likes tea"]}
+    await nm.conversations.delete_session("alice", "left")
+    assert await profile() == {"occupation": "nurse", "preferences": ["likes coffee", "likes tea"]}
+    await nm.conversations.delete_session("alice", "first")
+    await nm.conversations.delete_session("alice", "later")
+    assert await profile() == await profile(as_of=then) == {}
+    async with nm._open_rooms.database.user("alice") as transaction:
+        assert await transaction.value("SELECT count(*) FROM {s}.kv") == 0
+
+
 async def test_a_profile_loses_what_the_user_takes_back_and_the_past_keeps_it(
     nm: NeuroMemory, model: HttpServer
 ) -> None:

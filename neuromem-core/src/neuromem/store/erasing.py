@@ -12,6 +12,7 @@ from neuromem.store import index, profile
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from datetime import datetime
 
     from neuromem.store.engine import Database, Transaction
     from neuromem.store.rows import Row
@@ -32,6 +33,32 @@ MEMORIES = f"""
          AND m.version = doomed.version AND m.origin ->> 'by' IS DISTINCT FROM 'digest'
 """
 
+# A version in the past that was followed by what is erased lasted until what follows that.
+PROLONG = """
+    WITH gone AS MATERIALIZED (
+        SELECT m.memory_id, m.version, m.created_at, m.superseded_at
+        FROM unnest(CAST(:memories AS uuid[]), CAST(:versions AS int[])) AS n(memory, version)
+        JOIN {s}.memories m ON m.user_id = :user AND m.memory_id = n.memory AND m.version = n.version
+    ), left_over AS MATERIALIZED (
+        SELECT m.memory_id, m.version, m.superseded_at FROM {s}.memories m
+        WHERE m.user_id = :user AND m.memory_id IN (SELECT memory_id FROM gone)
+          AND (m.memory_id, m.version) NOT IN (SELECT memory_id, version FROM gone)
+    ), longer AS (
+        SELECT l.memory_id, l.version, max(g.superseded_at) AS ends
+        FROM left_over l JOIN gone g ON g.memory_id = l.memory_id AND g.version > l.version
+        WHERE NOT EXISTS (SELECT FROM left_over o WHERE o.memory_id = l.memory_id
+                          AND o.version > l.version AND o.version < g.version)
+        GROUP BY l.memory_id, l.version
+        HAVING bool_or(g.created_at = l.superseded_at) AND bool_and(g.superseded_at IS NOT NULL)
+    ), told AS (
+        UPDATE {s}.memories m SET superseded_at = longer.ends FROM longer
+        WHERE m.user_id = :user AND m.memory_id = longer.memory_id AND m.version = longer.version
+        RETURNING m.entry, m.superseded_at
+    )
+    UPDATE {s}.entries e SET superseded_at = told.superseded_at FROM told
+    WHERE e.user_id = :user AND e.entry = told.entry
+"""
+
 DELETE_MEMORIES = """
     DELETE FROM {s}.memories m USING unnest(CAST(:memories AS uuid[]), CAST(:versions AS int[])) AS n(memory, version)
     WHERE m.user_id = :user AND m.memory_id = n.memory AND m.version = n.version
@@ -42,9 +69,14 @@ LEFT = """
     WHERE user_id = :user AND memory_id = ANY(CAST(:memories AS uuid[]))
 """
 
-# When the session's messages were extracted: what ended at such a moment was ended by them.
+# When the session's messages were extracted, they alone: what ended at such a moment was ended by them.
 MOMENTS = f"""
-    SELECT DISTINCT created_at FROM {{s}}.extractions WHERE user_id = :user AND message_id IN ({SAID})
+    WITH said AS MATERIALIZED ({SAID})
+    SELECT created_at FROM {{s}}.extractions x
+    WHERE user_id = :user AND created_at IN (
+        SELECT created_at FROM {{s}}.extractions JOIN said USING (message_id) WHERE user_id = :user
+    )
+    GROUP BY created_at HAVING bool_and(message_id IN (SELECT message_id FROM said))
 """
 
 # The newest version that is left, unless the same statement is current elsewhere by now. What it was evidence for
@@ -155,9 +187,10 @@ async def session(database: Database, user_id: str, session_id: str) -> dict[str
     place = {"user": user_id, "session": session_id}
     async with database.user(user_id) as transaction:
         await index.begin(transaction, user_id)
-        memories = await _memories(transaction, place)
+        moments = [row.created_at for row in await transaction.all(MOMENTS, place)]
+        memories = await _memories(transaction, place, moments)
         edges, nodes = await _graph(transaction, place)
-        unsaid = await profile.unsay(transaction, user_id, session_id)
+        unsaid = await profile.unsay(transaction, user_id, session_id, moments)
         entries = await transaction.all(ENTRIES, place)
         await index.erase(transaction, user_id, [row.entry for row in entries])
         messages = await transaction.value(DELETE_MESSAGES, place)
@@ -169,27 +202,24 @@ async def session(database: Database, user_id: str, session_id: str) -> dict[str
     }  # fmt: skip
 
 
-async def _memories(transaction: Transaction, place: dict[str, Any]) -> int:
+async def _memories(transaction: Transaction, place: dict[str, Any], moments: Sequence[datetime]) -> int:
     doomed = await transaction.all(MEMORIES, place)
-    moments = [row.created_at for row in await transaction.all(MOMENTS, place)]
     if not doomed and not moments:
         return 0
     user_id = place["user"]
     ids = sorted({str(row.memory_id) for row in doomed})
     await index.erase(transaction, user_id, [row.entry for row in doomed])
-    await transaction.run(
-        DELETE_MEMORIES,
-        {
-            "user": user_id, "memories": [row.memory_id for row in doomed],
-            "versions": [row.version for row in doomed],
-        },
-    )  # fmt: skip
+    await transaction.run(FORGET_REASONS, {"user": user_id, "moments": moments})
+    gone = {
+        "user": user_id, "memories": [row.memory_id for row in doomed], "versions": [row.version for row in doomed],
+    }  # fmt: skip
+    await transaction.run(PROLONG, gone)
+    await transaction.run(DELETE_MEMORIES, gone)
     was_current = [row.memory_id for row in doomed if row.current]
     reopened = await transaction.all(
         REOPEN_MEMORIES, {"user": user_id, "memories": was_current, "moments": moments}
     )
     await index.reopen(transaction, user_id, [row.entry for row in reopened])
-    await transaction.run(FORGET_REASONS, {"user": user_id, "moments": moments})
     left = await transaction.value(LEFT, {"user": user_id, "memories": ids})
     return len(ids) - int(left)
 

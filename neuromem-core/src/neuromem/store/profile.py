@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
+from dataclasses import dataclass, replace
 from hashlib import blake2b
+from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from neuromem.domain.graph import name_key
 from neuromem.domain.profile import PROFILE
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
+    from datetime import datetime
 
     from neuromem.store.engine import Transaction
 
@@ -37,23 +40,35 @@ SAID_THERE_ALONE = """
 
 VERSIONS = """
     SELECT key, created_at, value, superseded_at, origin ->> 'by' = 'user' AS by_user FROM {s}.kv
-    WHERE user_id = :user AND namespace = :namespace AND key = ANY(CAST(:keys AS text[]))
+    WHERE user_id = :user AND namespace = :namespace AND key IN (
+        SELECT unnest(CAST(:keys AS text[])) UNION
+        SELECT key FROM {s}.kv WHERE user_id = :user AND namespace = :namespace
+        AND (created_at = ANY(CAST(:moments AS timestamptz[])) OR superseded_at = ANY(CAST(:moments AS timestamptz[])))
+    )
     ORDER BY key, created_at
 """
 
-REWRITE = """
-    UPDATE {s}.kv SET value = CAST(:value AS json)
-    WHERE user_id = :user AND namespace = :namespace AND key = :key AND created_at = :created_at
-"""
-
 DELETE = """
-    DELETE FROM {s}.kv WHERE user_id = :user AND namespace = :namespace AND key = :key AND created_at = :created_at
+    DELETE FROM {s}.kv v USING unnest(CAST(:keys AS text[]), CAST(:created AS timestamptz[])) AS n(key, created_at)
+    WHERE v.user_id = :user AND v.namespace = :namespace AND v.key = n.key AND v.created_at = n.created_at
 """
 
-REOPEN = """
-    UPDATE {s}.kv SET superseded_at = NULL
-    WHERE user_id = :user AND namespace = :namespace AND key = :key AND created_at = :created_at
+REWRITE = """
+    UPDATE {s}.kv v SET value = n.value::json, superseded_at = n.superseded_at
+    FROM unnest(CAST(:keys AS text[]), CAST(:created AS timestamptz[]), CAST(:values AS text[]),
+                CAST(:ends AS timestamptz[])) AS n(key, created_at, value, superseded_at)
+    WHERE v.user_id = :user AND v.namespace = :namespace AND v.key = n.key AND v.created_at = n.created_at
 """
+
+
+@dataclass(slots=True)
+class Held:
+    """A value of a key of the profile, from when until when; None: until now."""
+
+    value: Any
+    begins: datetime
+    ends: datetime | None
+    by_user: bool = False
 
 
 async def said(
@@ -70,43 +85,87 @@ async def said(
     )  # fmt: skip
 
 
-async def unsay(transaction: Transaction, user_id: str, session_id: str) -> int:
+async def unsay(
+    transaction: Transaction, user_id: str, session_id: str, moments: Collection[datetime]
+) -> int:
     """Erase what a session alone said of the profile, from the past too; returns how many keys that touched.
 
-    What the user set by hand stays. A value that was overwritten by what is erased holds again.
+    ``moments`` are those at which the session was extracted. What was overwritten or withdrawn then holds again. What
+    the user set by hand stays.
     """
     place = {"user": user_id, "namespace": PROFILE}
     doomed: dict[str, set[bytes]] = defaultdict(set)
     for row in await transaction.all(SAID_THERE_ALONE, {**place, "session": session_id}):
         doomed[row.key].add(bytes(row.item))
-    if not doomed:
-        return 0
-    rows = await transaction.all(VERSIONS, {**place, "keys": list(doomed)})
-    for row in rows:
-        if row.by_user:
-            doomed[row.key].difference_update(_items(row.value))
-    touched = set()
-    left: dict[str, Any] = {}
-    for row in rows:
-        version = {**place, "key": row.key, "created_at": row.created_at}
-        gone = doomed[row.key].intersection(_items(row.value))
-        kept = (
-            [part for part in row.value if not gone.issuperset(_items(part))]
-            if isinstance(row.value, list)
-            else []
-        )
-        if gone:
-            touched.add(row.key)
-        if gone and kept:
-            await transaction.run(REWRITE, {**version, "value": json.dumps(kept)})
-        elif gone:
-            await transaction.run(DELETE, version)
-        if gone and not kept and row.superseded_at is None:
-            if row.key in left:
-                await transaction.run(REOPEN, left[row.key])
-        elif kept or not gone:
-            left[row.key] = version
-    return len(touched)
+    rows = await transaction.all(VERSIONS, {**place, "keys": list(doomed), "moments": list(moments)})
+    gone: list[tuple[str, datetime]] = []
+    changed: list[tuple[str, Held]] = []
+    for key, versions in groupby(rows, key=lambda row: row.key):
+        held = [Held(row.value, row.created_at, row.superseded_at, bool(row.by_user)) for row in versions]
+        kept = {one.begins: one for one in without(held, doomed[key], moments)}
+        gone += [(key, one.begins) for one in held if one.begins not in kept]
+        changed += [(key, kept[one.begins]) for one in held if kept.get(one.begins, one) != one]
+    await transaction.run(
+        DELETE, {**place, "keys": [key for key, _ in gone], "created": [begins for _, begins in gone]}
+    )
+    await transaction.run(
+        REWRITE,
+        {
+            **place, "keys": [key for key, _ in changed], "created": [one.begins for _, one in changed],
+            "values": [json.dumps(one.value) for _, one in changed], "ends": [one.ends for _, one in changed],
+        },
+    )  # fmt: skip
+    return len({key for key, _ in (*gone, *changed)})
+
+
+def without(versions: Sequence[Held], doomed: set[bytes], moments: Collection[datetime]) -> list[Held]:
+    """Return the versions of a key as they would be if what is ``doomed``, and what was done at ``moments``, were not.
+
+    Each version is read as a change of the one before: what it added, and what it took away.
+    """
+    by_hand = {item for one in versions if one.by_user for item in _items(one.value)}
+    doomed = doomed - by_hand
+    kept: list[Held] = []
+    was: Any = None  # the value before, as it stands there
+    now: Any = None  # and as it would be
+    for place, one in enumerate(versions):
+        before = versions[place - 1] if place else None
+        if before is None or before.ends != one.begins:  # there was nothing
+            was = None
+            now = now if before is not None and before.ends in moments else None
+        value = one.value
+        if not one.by_user:
+            value = _changed(was, now, value, doomed, erased=one.begins in moments)
+        following = versions[place + 1] if place + 1 < len(versions) else None
+        ends = one.ends
+        if ends in moments and (
+            following is None or following.begins != ends
+        ):  # it was taken away altogether
+            ends = following.begins if following is not None else None
+        was, now = one.value, value
+        if kept and kept[-1].ends == one.begins and kept[-1].value == value and value != one.value:
+            kept[-1].ends = ends
+        elif value:
+            kept.append(replace(one, value=value, ends=ends))
+    return kept
+
+
+def _changed(was: Any, now: Any, value: Any, doomed: set[bytes], *, erased: bool) -> Any:
+    """Return what a change from ``was`` to ``value`` makes of ``now``; an erased one takes nothing away."""
+    if not isinstance(value, list):
+        return now if doomed.intersection(_items(value)) else value
+    parts = now if isinstance(now, list) else []
+    had = set(_items(was)) if isinstance(was, list) else set()
+    stands = set(_items(value))
+    left = [part for part in parts if erased or not had.difference(stands).intersection(_items(part))]
+    missing = [part for part in left if not stands.intersection(_items(part))]
+    there = {item for part in left for item in _items(part)}
+    here = [
+        part for part in value
+        if there.intersection(_items(part)) or not (had | doomed).intersection(_items(part))
+    ]  # fmt: skip
+    result = missing + here
+    return parts if erased and set(_items(result)) == set(_items(parts)) else result
 
 
 def _items(value: Any) -> list[bytes]:
