@@ -219,10 +219,14 @@ async def test_the_past_too_is_as_if_an_erased_session_had_never_been(
     nm: NeuroMemory, model: HttpServer
 ) -> None:
     moments = []
+
+    def tell(shown: dict[str, Any]) -> dict[str, Any]:
+        place = next(turn["text"] for turn in shown["conversation"] if turn.get("new"))
+        return {"facts": [fact(f"Alice lives in {place}.", subject="Alice", states="LIVES_IN")]}
+
+    model.always = answering(tell)
     for place in ("Paris", "Rome", "Oslo"):
-        home = {"content": f"Alice lives in {place}.", "subject": "Alice", "states": "LIVES_IN"}
-        model.always = answering(lambda shown, home=home: {"facts": [home]})
-        await nm.ingest("alice", "user", f"I live in {place}", place)
+        await nm.ingest("alice", "user", place, place)
         await nm.drain()
         async with nm._open_rooms.database.user("alice") as transaction:
             moments.append(await transaction.value("SELECT last_tx FROM {s}.users"))

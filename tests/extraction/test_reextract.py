@@ -155,10 +155,66 @@ async def test_relations_and_the_profile_follow(nm: NeuroMemory, model: HttpServ
     done = await nm.reextract("alice", dry_run=False)
     assert done["relations"]["added"] == ["alice -> KNOWS -> Eve"]
     assert done["relations"]["lost"] == ["alice -> KNOWS -> Carol"]
-    assert done["profile"]["interests"]["after"] == ["Bob", "Carol", "Eve"]
+    assert done["profile"] == {"interests": {"before": ["Bob", "Carol"], "after": ["Bob", "Eve"]}}
     names = {n.node.id for n in await nm.graph.get_neighbors("alice", "USER", "alice")}
     assert names == {"Bob", "Dan", "Eve"}
     assert await nm.kv.get("alice", "profile", "occupation") == "baker"
+
+
+async def test_a_profile_keeps_what_others_said_and_a_person_set(nm: NeuroMemory, model: HttpServer) -> None:
+    def says(answers: dict[str, dict[str, Any]]) -> Any:
+        def tell(shown: dict[str, Any]) -> dict[str, Any]:
+            new = [turn["text"] for turn in shown["conversation"] if turn.get("new")]
+            return answers.get(new[0], {})
+
+        return answering(tell)
+
+    first = {"profile": {"occupation": "nurse", "interests": ["chess", "golf"], "values": ["honesty"]}}
+    model.always = says(
+        {
+            "first": first, "second": {"profile": {"occupation": "doctor", "interests": ["golf", "go"]}},
+            "third": {"withdrawn": [{"key": "values", "entry": "honesty"}]},
+        }
+    )  # fmt: skip
+    for session in ("first", "second", "third"):
+        await nm.ingest("alice", "user", session, session)
+        await nm.drain()
+    await nm.kv.set("alice", "profile", "personality", ["calm"])
+
+    async def profile() -> dict[str, Any]:
+        return (await nm.recall("alice", "Who?"))["user_profile"]
+
+    model.always = says(
+        {"first": {"profile": {"occupation": "pilot", "interests": ["golf"], "personality": ["loud"]}}}
+    )
+    done = await nm.reextract("alice", {"session_id": "first"}, dry_run=False)
+    assert done["profile"] == {"interests": {"before": ["chess", "golf", "go"], "after": ["golf", "go"]}}
+    assert await profile() == {"occupation": "doctor", "interests": ["golf", "go"], "personality": ["calm"]}
+
+    model.always = says({"second": {"profile": {"interests": ["go"]}}})
+    shown = await nm.reextract("alice")
+    assert shown["profile"] == {
+        "occupation": {"before": "doctor", "after": None}, "interests": {"before": ["golf", "go"], "after": ["go"]},
+    }  # fmt: skip
+    assert await profile() == {"occupation": "doctor", "interests": ["golf", "go"], "personality": ["calm"]}
+    await nm.reextract("alice", dry_run=False)
+    assert await profile() == {"interests": ["go"], "personality": ["calm"]}
+    await nm.conversations.delete_session("alice", "second")  # what it says is known to be its own
+    assert await profile() == {"personality": ["calm"]}
+
+
+async def test_erasing_a_session_brings_back_nothing_that_others_lost_by_extracting_anew(
+    nm: NeuroMemory, model: HttpServer
+) -> None:
+    await say(nm, model, "Blah", fact("Alice says blah."))
+    await say(nm, model, "I drink tea", fact("Alice drinks tea."))
+    tea = (await nm.conversations.list_sessions("alice"))[0].id
+    model.always = told({"I drink tea": [fact("Alice drinks tea.")]})
+    assert [one["content"] for one in (await nm.reextract("alice", dry_run=False))["lost"]] == [
+        "Alice says blah."
+    ]
+    await nm.conversations.delete_session("alice", tea)
+    assert await contents(nm) == set()
 
 
 async def test_a_model_that_fails_changes_nothing(nm: NeuroMemory, model: HttpServer) -> None:

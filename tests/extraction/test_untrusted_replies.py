@@ -150,6 +150,14 @@ async def test_nothing_worth_keeping_says_why(nm: NeuroMemory, model: HttpServer
     assert await nm.conversations.get_unextracted_messages("alice") == []
 
 
+async def test_an_empty_object_says_that_there_is_nothing(nm: NeuroMemory, model: HttpServer) -> None:
+    model.always = completion("```json\n{}\n```")
+    await nm.ingest("alice", "user", "Thanks!")
+    await nm.drain()
+    assert (await state(nm))[:2] == ("empty", "nothing worth keeping")
+    assert len(model.requests) == 1
+
+
 async def test_numbers_and_dates_are_made_fit_or_dropped() -> None:
     raw = {
         "facts": [

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from neuromem.ingest.admitting import merged
-from neuromem.store.profile import Held, _items, without
+from neuromem.store.profile import Held, items, without
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 WORDS = ("tea", "coffee", "gin", "jam")
@@ -39,10 +39,10 @@ def play(key: str, steps: list[tuple[datetime, Any, list[str]]]) -> list[Held]:
 
 def said_alone(steps: list[tuple[str, Any]]) -> set[bytes]:
     """What only session A said."""
-    items: dict[str, set[bytes]] = {"A": set(), "B": set()}
+    told: dict[str, set[bytes]] = {"A": set(), "B": set()}
     for session, said in steps:
-        items[session].update(_items(said) if said else [])
-    return items["A"] - items["B"]
+        told[session].update(items(said) if said else [])
+    return told["A"] - told["B"]
 
 
 def now(versions: list[Held]) -> Any:
@@ -66,7 +66,7 @@ def test_a_list_is_as_if_the_session_had_never_been(steps: list[tuple[str, list[
     doomed = said_alone([(session, said) for session, said, _ in steps])
     left = without(whole, doomed, at)
     assert sound(left)
-    assert not any(doomed.intersection(_items(one.value)) for one in left)
+    assert not any(doomed.intersection(items(one.value)) for one in left)
     if not any(session == "A" for session, _, _ in steps):
         assert left == whole
     spoken = {word for session, said, _ in steps if session == "B" for word in said}
@@ -100,4 +100,4 @@ def test_what_was_taken_away_altogether_stands_there_again() -> None:
     assert without([nurse, baker], set(), {moment[1]}) == [Held("nurse", moment[0], moment[2]), baker]
     by_hand = Held(["tea"], moment[2], None, by_user=True)
     likes = [Held(["gin"], moment[0], moment[1]), Held(["gin", "tea"], moment[1], moment[2]), by_hand]
-    assert without(likes, set(_items(["tea"])), {moment[1]})[-1] == by_hand
+    assert without(likes, set(items(["tea"])), {moment[1]})[-1] == by_hand

@@ -18,6 +18,7 @@ from neuromem.cli.kv import kv
 from neuromem.cli.migrate import migrate
 from neuromem.cli.plugins import plugins
 from neuromem.cli.recall import recall
+from neuromem.cli.reextract import reextract
 from neuromem.cli.screen import Failure, log_to_screen
 from neuromem.cli.sessions import sessions
 from neuromem.cli.spaces import reembed, spaces
@@ -128,5 +129,6 @@ for command in (
     migrate,
     spaces,
     reembed,
+    reextract,
 ):
     neuromem.add_command(command)

@@ -85,7 +85,7 @@ class Reply(_Reading):
 
 def parse(text: str) -> dict[str, Any] | None:
     """Return the JSON object in a reply, whatever surrounds or mars it; None when there is none of the kind."""
-    return reply.parse(text, KEYS, bare="insights", mark="evidence")
+    return reply.parse(text, KEYS, bare="insights", mark="evidence") or None
 
 
 def intact(text: str) -> bool:

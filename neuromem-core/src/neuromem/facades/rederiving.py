@@ -26,8 +26,8 @@ class Rederiving(Operations):
         ``where`` narrows the messages that were extracted before: ``session_id``, ``after`` and ``before`` (when they
         were said). Memories that a person made, changed, pinned or deleted stay as they are, and nothing that tells the
         same comes beside them; so do memories with sources outside of ``where``. Everything else that extraction made
-        and does not make again ends, in one transaction, and stays in the past (`rollback_memories` undoes it). To the
-        profile is only added.
+        and does not make again ends, in one transaction, and stays in the past (`rollback_memories` undoes it). The
+        same goes for the profile: what only these messages said and do not say again ends, what a person set stays.
 
         Returns ``messages`` (how many were read), ``added``, ``changed`` (with ``before`` and ``after``), ``lost``,
         ``kept`` (with what would have come ``instead_of``), ``unchanged`` (how many), ``relations``, ``profile``, and

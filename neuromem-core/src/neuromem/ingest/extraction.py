@@ -108,7 +108,8 @@ class ExtractionHandler:
         return {}
 
     async def reread(
-        self, user_id: str, entries: Sequence[int], known: Callable[[str], Sequence[Memory]], calls: list[Call]
+        self, user_id: str, entries: Sequence[int], known: Callable[[str], Sequence[Memory]],
+        profile: Mapping[str, Any], calls: list[Call],
     ) -> Reread:  # fmt: skip
         """Extract messages anew; ``known`` returns what is known of a text, ``calls`` gets what was asked.
 
@@ -126,7 +127,7 @@ class ExtractionHandler:
         window = Window(
             user_id=user_id, session_id=new[0].session_id if new else "", messages=new,
             context=[self._message(row) for row in loaded.rows if row.entry not in entries],
-            known=known("\n".join(message.content for message in new)), profile=loaded.profile,
+            known=known("\n".join(message.content for message in new)), profile=dict(profile),
             language=next((message.language for message in new if message.language), loaded.language),
             graph=self._graph(),
         )  # fmt: skip

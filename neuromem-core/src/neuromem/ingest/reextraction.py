@@ -5,11 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from neuromem.domain.profile import PROFILE, json_text
 from neuromem.domain.searchable import Words
-from neuromem.ingest.admitting import merged
 from neuromem.ingest.rederiving import Replay, compare, is_replaceable
-from neuromem.store import index, kv, memories, usage
+from neuromem.ingest.reprofiling import Reprofile
+from neuromem.store import index, memories, usage
 from neuromem.store import rederiving as store
 from neuromem.store.relate import relate
 
@@ -61,10 +60,11 @@ class Reextraction:
                 transaction, user_id, session=where.session, after=where.after, before=where.before
             )
             held = await store.holding(transaction, user_id)
-        scope = frozenset(message.id for message in said)
+            scope = frozenset(message.id for message in said)
+            reprofile = await Reprofile.of(transaction, user_id, scope)
         kept = [one for one in held if not is_replaceable(one, scope)]
         replay = Replay(user_id, kept, self._clock.now())
-        read = await self._read(user_id, said, replay) if self._handlers else []
+        read = await self._read(user_id, said, replay, reprofile) if self._handlers else []
         report: dict[str, Any] = {}
         try:
             async with self._database.user(user_id) as transaction:
@@ -77,7 +77,9 @@ class Reextraction:
             self._wake()
         return {"messages": len(said), **report, "applied": not dry_run}
 
-    async def _read(self, user_id: str, said: Sequence[store.Said], replay: Replay) -> list[Reread]:
+    async def _read(
+        self, user_id: str, said: Sequence[store.Said], replay: Replay, profile: Reprofile
+    ) -> list[Reread]:
         """Extract window after window; each sees what the ones before it told."""
         read = []
         most = self._settings.extraction.known_memories
@@ -85,13 +87,16 @@ class Reextraction:
             for handler in self._handlers:
                 calls: list[Call] = []
                 try:
-                    one = await handler.reread(user_id, entries, lambda text: replay.known(text, most), calls)
+                    one = await handler.reread(
+                        user_id, entries, lambda text: replay.known(text, most), profile.now, calls
+                    )
                 finally:
                     if calls:
                         async with self._database.user(user_id) as transaction:
                             await usage.add(transaction, user_id, OPERATION, calls)
                 if one.admitted is not None:
                     replay.take(one.admitted.statements)
+                    profile.take(one.admitted, list(one.ended.states), one.origin)
                 read.append(one)
         return read
 
@@ -121,7 +126,11 @@ class Reextraction:
             transaction, user_id, found.learned(moment.now), moment, tokens=Words(self._settings.language)
         )
         relations = await self._relations(transaction, user_id, scope, read, moment.now)
-        profile = await self._profile(transaction, user_id, read, moment.now)
+        reprofile = await Reprofile.of(transaction, user_id, scope)
+        for one in read:
+            if one.admitted is not None:
+                reprofile.take(one.admitted, list(one.ended.states), one.origin)
+        profile = await reprofile.store(transaction, user_id, scope, moment.now) if read else {}
         await store.tell(transaction, user_id, [one.ended for one in read], moment.now)
         return {**_shown(found), "relations": relations, "profile": profile}
 
@@ -149,25 +158,6 @@ class Reextraction:
             ],
             "lost": [edge.text for edge_id, edge in before.items() if edge_id not in after],
         }  # fmt: skip
-
-    async def _profile(
-        self, transaction: Transaction, user_id: str, read: Sequence[Reread], now: datetime
-    ) -> dict[str, dict[str, Any]]:
-        """Add what the messages tell to the profile; what a person set is not overwritten."""
-        before = await kv.profile(transaction, user_id)
-        own = await store.set_by_hand(transaction, user_id)
-        after = dict(before)
-        origin: Mapping[str, Any] = {}
-        for one in read:
-            if one.admitted is not None:
-                told = {key: value for key, value in one.admitted.profile.items() if key not in own}
-                after |= {k: v for k, v in merged(after, told).items() if v is not None}
-                origin = one.origin
-        changed = {key: value for key, value in after.items() if before.get(key) != value}
-        if changed:
-            pairs = {key: json_text(value, whose=f"the profile's {key!r}") for key, value in changed.items()}
-            await kv.write(transaction, user_id, kv.Change(PROFILE, pairs, None, origin), now)
-        return {key: {"before": before.get(key), "after": value} for key, value in changed.items()}
 
 
 def _shown(found: Difference) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 LISTS = ("facts", "episodes", "relations")
 KEYS = frozenset({*LISTS, "profile", "withdrawn", "nothing"})
 MAX_REASON = 500
+EMPTY = re.compile(r"\s*(?:```\w*)?\s*\{\s*\}\s*(?:```)?\s*")
 
 
 def _pointer(value: object) -> object:
@@ -140,10 +142,13 @@ def parse(
 ) -> dict[str, Any] | None:
     """Return the JSON object in a reply, whatever surrounds or mars it; None when there is none of the kind.
 
-    Of the kind is what has one of the ``keys``. A list of objects with a ``mark`` counts as the value of ``bare``.
+    Of the kind is what has one of the ``keys``, or nothing at all. A list of objects with a ``mark`` counts as the
+    value of ``bare``.
     """
     if "{" not in text:
         return None
+    if EMPTY.fullmatch(text):
+        return {}
     value = json_repair.loads(text)
     if isinstance(value, list):  # prose with brackets, several objects, or the items alone
         objects = [_small(item) for item in value if isinstance(item, dict)]

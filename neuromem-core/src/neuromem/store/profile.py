@@ -26,16 +26,26 @@ SAID = """
     ON CONFLICT DO NOTHING
 """
 
-SAID_THERE_ALONE = """
-    WITH here AS MATERIALIZED (
-        SELECT message_id FROM {s}.messages WHERE user_id = :user AND session_id = :session
-    )
+SAID_HERE_ALONE = """
+    WITH here AS MATERIALIZED ({here})
     SELECT s.key, s.item FROM {s}.kv_sources s
     WHERE s.user_id = :user AND s.namespace = :namespace AND (s.key, s.item) IN (
         SELECT o.key, o.item FROM {s}.kv_sources o JOIN here USING (message_id)
         WHERE o.user_id = :user AND o.namespace = :namespace
     )
     GROUP BY s.key, s.item HAVING bool_and(s.message_id IN (SELECT message_id FROM here))
+"""
+
+SAID_THERE_ALONE = SAID_HERE_ALONE.replace(
+    "{here}", "SELECT message_id FROM {s}.messages WHERE user_id = :user AND session_id = :session"
+)
+SAID_BY_THESE_ALONE = SAID_HERE_ALONE.replace(
+    "{here}", "SELECT unnest(CAST(:messages AS uuid[])) AS message_id"
+)
+
+FORGET = """
+    DELETE FROM {s}.kv_sources
+    WHERE user_id = :user AND namespace = :namespace AND message_id = ANY(CAST(:messages AS uuid[]))
 """
 
 VERSIONS = """
@@ -75,7 +85,7 @@ async def said(
     transaction: Transaction, user_id: str, given: Mapping[str, Any], sources: Sequence[str]
 ) -> None:
     """Remember which messages said these values, of lists each item; also of what was known already."""
-    pairs = [(key, item) for key, value in given.items() for item in _items(value)]
+    pairs = [(key, item) for key, value in given.items() for item in items(value)]
     await transaction.run(
         SAID,
         {
@@ -83,6 +93,22 @@ async def said(
             "items": [item for _, item in pairs], "sources": list(sources),
         },
     )  # fmt: skip
+
+
+async def said_alone(
+    transaction: Transaction, user_id: str, messages: Collection[str]
+) -> dict[str, set[bytes]]:
+    """Return by key the `items` of the profile that these messages said and no others."""
+    given = {"user": user_id, "namespace": PROFILE, "messages": list(messages)}
+    alone: dict[str, set[bytes]] = defaultdict(set)
+    for row in await transaction.all(SAID_BY_THESE_ALONE, given):
+        alone[row.key].add(bytes(row.item))
+    return alone
+
+
+async def forget(transaction: Transaction, user_id: str, messages: Collection[str]) -> None:
+    """Forget what these messages said; the values stay."""
+    await transaction.run(FORGET, {"user": user_id, "namespace": PROFILE, "messages": list(messages)})
 
 
 async def unsay(
@@ -123,7 +149,7 @@ def without(versions: Sequence[Held], doomed: set[bytes], moments: Collection[da
 
     Each version is read as a change of the one before: what it added, and what it took away.
     """
-    by_hand = {item for one in versions if one.by_user for item in _items(one.value)}
+    by_hand = {item for one in versions if one.by_user for item in items(one.value)}
     doomed = doomed - by_hand
     kept: list[Held] = []
     was: Any = None  # the value before, as it stands there
@@ -153,22 +179,22 @@ def without(versions: Sequence[Held], doomed: set[bytes], moments: Collection[da
 def _changed(was: Any, now: Any, value: Any, doomed: set[bytes], *, erased: bool) -> Any:
     """Return what a change from ``was`` to ``value`` makes of ``now``; an erased one takes nothing away."""
     if not isinstance(value, list):
-        return now if doomed.intersection(_items(value)) else value
+        return now if doomed.intersection(items(value)) else value
     parts = now if isinstance(now, list) else []
-    had = set(_items(was)) if isinstance(was, list) else set()
-    stands = set(_items(value))
-    left = [part for part in parts if erased or not had.difference(stands).intersection(_items(part))]
-    missing = [part for part in left if not stands.intersection(_items(part))]
-    there = {item for part in left for item in _items(part)}
+    had = set(items(was)) if isinstance(was, list) else set()
+    stands = set(items(value))
+    left = [part for part in parts if erased or not had.difference(stands).intersection(items(part))]
+    missing = [part for part in left if not stands.intersection(items(part))]
+    there = {item for part in left for item in items(part)}
     here = [
         part for part in value
-        if there.intersection(_items(part)) or not (had | doomed).intersection(_items(part))
+        if there.intersection(items(part)) or not (had | doomed).intersection(items(part))
     ]  # fmt: skip
     result = missing + here
-    return parts if erased and set(_items(result)) == set(_items(parts)) else result
+    return parts if erased and set(items(result)) == set(items(parts)) else result
 
 
-def _items(value: Any) -> list[bytes]:
+def items(value: Any) -> list[bytes]:
     """Return what stands for a value, or for each item of a list, in the form in which they are compared."""
     parts = value if isinstance(value, list) else [value]
     texts = [name_key(part) if isinstance(part, str) else json.dumps(part, sort_keys=True) for part in parts]
