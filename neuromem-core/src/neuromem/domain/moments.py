@@ -10,8 +10,8 @@ import re
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from neuromem.domain import moments_en, moments_zh
 from neuromem.domain.recall import Span
-from neuromem.recall import moments_en, moments_zh
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

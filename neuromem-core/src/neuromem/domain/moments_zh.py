@@ -5,14 +5,14 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from neuromem.recall import moments_calendar as calendar
+from neuromem.domain import moments_calendar as calendar
 
 if TYPE_CHECKING:
     import re
     from datetime import datetime
 
+    from neuromem.domain.moments_en import Rule
     from neuromem.domain.recall import Span
-    from neuromem.recall.moments_en import Rule
 
 DIGITS = "〇一二三四五六七八九"
 NUMBERS = {

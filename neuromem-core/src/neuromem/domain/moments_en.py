@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from neuromem.recall import moments_calendar as calendar
+from neuromem.domain import moments_calendar as calendar
 
 if TYPE_CHECKING:
     import re
