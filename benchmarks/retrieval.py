@@ -30,6 +30,7 @@ from benchmarks.support.references import Ranked, References, Tap, difference, s
 from benchmarks.support.replay import Replay, replaying
 from benchmarks.support.server import Place, place
 from benchmarks.support.tables import table
+from benchmarks.support.wordless import Wordless
 from neuromem import NeuroMemory, OpenAILLM, Settings
 
 if TYPE_CHECKING:
@@ -53,6 +54,7 @@ ABLATION: list[tuple[str, Mapping[str, Any]]] = [
     ("ranks instead of scores", {"recall": {"fusion": "rrf"}}),
     ("without turns around", {"disable": ["conversation"]}),
     ("without neighbors' support", {"plugins": {"normalized": {"context": {}}}}),
+    ("with what neighbors merely repeat", {"recall": {"fusion": "wordless"}}),
     ("without the session's lift", {"plugins": {"normalized": {"session": 0.0}}}),
     ("without all three of these", {"disable": ["conversation"], "plugins": {"normalized": CONTEXT_FREE}}),
     ("without the speaker", {"disable": ["speaker"]}),
@@ -142,7 +144,7 @@ async def run(arguments: argparse.Namespace) -> Report:
         if arguments.ablation:
             report.ablation["everything"] = report.systems[PIPELINE]
             for label, override in ABLATION:
-                async with _open(where, embedding, _merged(settings, override)) as nm:
+                async with _open(where, embedding, _merged(settings, override), plugins=[Wordless()]) as nm:
                     report.ablation[label] = await _pipeline(nm, asked, covers, data.language)
     return report
 

@@ -22,6 +22,7 @@ candidates = st.builds(
     Candidate, id=st.sampled_from([f"id{i}" for i in range(12)]), kind=st.sampled_from(["message", "memory"]),
     score=scores, relevance=st.one_of(st.none(), st.floats(0, 1)), evidence=st.one_of(st.none(), scores),
     session_id=sessions, position=st.one_of(st.none(), st.integers(0, 9)), hidden=st.booleans(),
+    words=st.one_of(st.none(), st.integers(0, 7)),
 )  # fmt: skip
 arms = st.dictionaries(
     st.sampled_from(["bm25", "vector", "conversation", "acme"]), st.lists(candidates, max_size=15), max_size=4
@@ -84,6 +85,20 @@ def test_a_turn_is_supported_by_its_neighbors() -> None:
         {"bm25": [turn("question", 5.0, "s", 1), turn("answer", 1.0, "s", 2), turn("stray", 1.2, "t", 7)]}
     )
     assert ids(fused) == ["question", "answer", "stray"]
+
+
+def test_a_neighbor_adds_the_words_that_a_turn_does_not_have() -> None:
+    """Two turns that say one word of the question are less than two that say two words of it between them."""
+
+    def turn(name: str, position: int, words: int) -> Candidate:
+        return Candidate(name, "message", 1.0, session_id="s", position=position, words=words)
+
+    echo = [turn("echo", 10, 0b01), turn("echoed", 11, 0b01), turn("echoed again", 12, 0b01)]
+    complete = [turn("answer", 20, 0b01), turn("completed by", 21, 0b10)]
+    found = ids(NormalizedFusion(session=0.0).fuse({"bm25": [*echo, *complete]}))
+    assert set(found[:2]) == {"answer", "completed by"}
+    alone = NormalizedFusion(session=0.0).fuse({"bm25": [*echo, turn("alone", 30, 0b01)]})
+    assert len({item.score for item in alone}) == 1
 
 
 def test_an_entry_gains_from_the_best_of_its_session() -> None:

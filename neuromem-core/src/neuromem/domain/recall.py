@@ -128,7 +128,8 @@ class Candidate:
     ``relevance`` is absolute, in [0, 1] and comparable between queries; None when the retriever cannot say.
     ``evidence`` is what fusion adds up, where that is not the score itself. ``session_id`` and ``position`` place a
     message, and what was extracted from it, in the conversation. What is ``hidden`` lends its evidence to others and
-    is itself never shown: a raw message in whose place the memories made of it stand.
+    is itself never shown: a raw message in whose place the memories made of it stand. ``words`` has a bit for each word
+    of the question that this evidence comes from, None when it is not of words or the retriever cannot say.
     """
 
     id: str
@@ -139,6 +140,7 @@ class Candidate:
     session_id: str | None = None
     position: int | None = None
     hidden: bool = False
+    words: int | None = None
 
 
 @dataclass(slots=True)

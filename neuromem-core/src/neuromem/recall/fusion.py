@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 # What a turn gains from the evidence of the turns one and two away, per retriever: words of an answer often stand in
 # the question before it, while meaning spreads less.
-CONTEXT = {"bm25": (0.4, 0.2), "vector": (0.2, 0.1)}
+CONTEXT = {"bm25": (0.7, 0.4), "vector": (0.2, 0.1)}
 WEIGHTS = {"bm25": 1.0, "vector": 1.75, "graph": 0.3, "conversation": 0.0}
 # Whose best evidence, where it is less than 1, says how far the whole list is to be trusted.
 ABSOLUTE = frozenset({"bm25", "graph"})
@@ -37,8 +37,10 @@ class NormalizedFusion:
 
     Scores say how sure a retriever is; ranks do not, which is why this finds more than reciprocal rank fusion.
     Before normalizing, a message and the memories made of it share their evidence, and a turn gains from that of its
-    neighbors in the session; after adding up, every entry of a session gains from its best ones, because what answers
-    a question is often spread over a conversation. A list whose evidence is all equal counts as fully sure of each.
+    neighbors in the session: of words, from those that it does not have itself, since a word said once more proves
+    nothing while another one of the question completes it. After adding up, every entry of a session gains from its
+    best ones, because what answers a question is often spread over a conversation. A list whose evidence is all equal
+    counts as fully sure of each.
     Words count as far as they cover the question: a lone word that happens to match must not outweigh meaning; and
     relations as far as they lead somewhere: one that was told in every session tells nothing of any.
     """
@@ -70,7 +72,8 @@ class NormalizedFusion:
             shares = self._context.get(name)
             if shares is not None:
                 # Against the middle: to have neighbors tells nothing by itself.
-                _add_neighbors(evidence, places, [value - middle for value in told], shares)
+                told = [value - middle for value in told]
+                _add_neighbors(evidence, places, told, union.words[name], shares)
             part: Iterable[int] = numbers
             if shares is None and name not in UNKNOWN:
                 part = arm.keys() | {n for place in places if place.made for n in (*place.made, *place.said)}
@@ -111,17 +114,20 @@ class ReciprocalRankFusion:
 class _Union:
     """The candidates of all lists, each once and with a number; the first one seen stands for it.
 
-    ``evidence`` is that of each list, by number; ``ranks`` count from 1 and leave out what is hidden.
+    ``evidence`` is that of each list, by number, and ``words`` are those it comes from, where the list tells; ``ranks``
+    count from 1 and leave out what is hidden.
     """
 
     def __init__(self, ranked: Mapping[str, Sequence[Candidate]]) -> None:
         self.candidates: list[Candidate] = []
         self.evidence: dict[str, dict[int, float]] = {}
+        self.words: dict[str, dict[int, int]] = {}
         self.ranks: list[dict[str, int]] = []
         self._relevance: list[float] = []
         numbers: dict[tuple[Kind, str], int] = {}
         for name in sorted(ranked):
             arm = self.evidence[name] = {}
+            words = self.words[name] = {}
             rank = 0
             for candidate in ranked[name]:
                 number = numbers.setdefault((candidate.kind, candidate.id), len(numbers))
@@ -131,6 +137,8 @@ class _Union:
                     self._relevance.append(0.0)
                 if number not in arm:
                     arm[number] = candidate.score if candidate.evidence is None else candidate.evidence
+                    if candidate.words:
+                        words[number] = candidate.words
                 if not candidate.hidden:
                     if name not in self.ranks[number]:
                         rank += 1
@@ -153,9 +161,9 @@ class _Union:
 
 @dataclass(frozen=True, slots=True)
 class _Place:
-    """The numbers of what was said in one place of a conversation, of what was made of it, and of all around it.
+    """The numbers of what was said in one place of a conversation, and of what was made of it.
 
-    ``near`` has one list per distance.
+    ``near`` are the numbers of the places before and after it, one list per distance.
     """
 
     session: str
@@ -175,26 +183,26 @@ def _best_first(item: Fused) -> tuple[float, str]:
 
 def _places(candidates: Sequence[Candidate]) -> list[_Place]:
     """Return the places in conversations that candidates stand at."""
-    sessions: dict[str, dict[int, _Place]] = {}
+    places: list[_Place] = []
+    sessions: dict[str, dict[int, int]] = {}
     for number, candidate in enumerate(candidates):
         if candidate.session_id is not None and candidate.position is not None:
             session = sessions.setdefault(candidate.session_id, {})
-            place = session.get(candidate.position)
-            if place is None:
-                place = session[candidate.position] = _Place(candidate.session_id, [], [], [], [])
+            at = session.setdefault(candidate.position, len(places))
+            if at == len(places):
+                places.append(_Place(candidate.session_id, [], [], [], []))
+            place = places[at]
             place.everything.append(number)
             if candidate.kind == "message":
                 place.said.append(number)
             elif candidate.kind == "memory":
                 place.made.append(number)
     for session in sessions.values():
-        for position, place in session.items():
+        for position, at in session.items():
             for distance in range(1, REACH + 1):
                 sides = (session.get(position - distance), session.get(position + distance))
-                place.near.append(
-                    [number for side in sides if side is not None for number in side.everything]
-                )
-    return [place for session in sessions.values() for place in session.values()]
+                places[at].near.append([side for side in sides if side is not None])
+    return places
 
 
 def _told(evidence: list[float], places: Sequence[_Place], beside: float) -> list[float]:
@@ -216,14 +224,42 @@ def _told(evidence: list[float], places: Sequence[_Place], beside: float) -> lis
 
 
 def _add_neighbors(
-    evidence: list[float], places: Sequence[_Place], told: Sequence[float], shares: Sequence[float]
+    evidence: list[float],
+    places: Sequence[_Place],
+    told: Sequence[float],
+    words: Mapping[int, int],
+    shares: Sequence[float],
 ) -> None:
-    """Add to the evidence of what stands in a conversation a share of its neighbors'."""
-    for place, value in zip(places, told, strict=True):
-        if value:
-            for share, near in zip(shares, place.near, strict=True):
-                for number in near:
-                    evidence[number] += share * value
+    """Add to the evidence of what stands in a conversation a share of its neighbors', of words that are new here.
+
+    The nearer neighbor tells first, and of two as near the one before: an answer takes up what was asked.
+    """
+    spoken = _spoken(places, words) if words else None
+    for number, place in enumerate(places):
+        gain = 0.0
+        heard = spoken[number] if spoken else 0
+        for share, near in zip(shares, place.near, strict=True):
+            for other in near:
+                value = told[other]
+                if value and spoken and (said := spoken[other]):
+                    new = said & ~heard
+                    heard |= new
+                    value *= new.bit_count() / said.bit_count()
+                gain += share * value
+        if gain:
+            for candidate in place.everything:
+                evidence[candidate] += gain
+
+
+def _spoken(places: Sequence[_Place], words: Mapping[int, int]) -> list[int]:
+    """Return which words of the question stand at every place."""
+    spoken = []
+    for place in places:
+        here = 0
+        for candidate in place.everything:
+            here |= words.get(candidate, 0)
+        spoken.append(here)
+    return spoken
 
 
 def _with_sessions(

@@ -9,8 +9,9 @@ A lateral subquery with OFFSET 0 is looked up once per row of what stands before
 the plan does not depend on what statistics the planner has, which in a young database are none.
 
 The fragments here are common table expressions for `store.probe`. They take ``:user, :kinds, :terms, :counts,
-:topical, :k1, :b`` and give ``scored (kind, entry, score, matched)`` and ``total (kind, idf)``: ``matched / idf`` is
-the part of the question's idf that the entry's words make up, in [0, 1]; names of speakers do not count in it.
+:topical, :k1, :b`` and give ``scored (kind, entry, score, matched, words)`` and ``total (kind, idf)``:
+``matched / idf`` is the part of the question's idf that the entry's words make up, in [0, 1]; names of speakers do not
+count in it. ``words`` has one bit for each of the question's words that the entry has; from the 63rd on they share one.
 """
 
 from __future__ import annotations
@@ -24,15 +25,16 @@ if TYPE_CHECKING:
 
 TERMS = """
     q AS MATERIALIZED (
-        SELECT * FROM unnest(CAST(:terms AS text[]), CAST(:counts AS int[]), CAST(:topical AS bool[]))
-            AS q(term, n, topical)
+        SELECT term, n, topical, 1::bigint << CAST(least(place, 63) - 1 AS int) AS bit
+        FROM unnest(CAST(:terms AS text[]), CAST(:counts AS int[]), CAST(:topical AS bool[]))
+            WITH ORDINALITY AS q(term, n, topical, place)
     )
 """
 
 # Counting first and fetching then reads a term's index pages twice, which costs less than keeping its rows to count.
 NOW = """
     weight AS MATERIALIZED (
-        SELECT c.kind, q.term, q.n, q.topical, c.tokens::float8 / greatest(c.entries, 1) AS average,
+        SELECT c.kind, q.term, q.n, q.topical, q.bit, c.tokens::float8 / greatest(c.entries, 1) AS average,
                ln(1 + (c.entries - d.df + 0.5::float8) / (d.df + 0.5::float8)) AS idf
         FROM {s}.corpora c CROSS JOIN q CROSS JOIN LATERAL (
             SELECT count(*) AS df FROM {s}.postings p
@@ -40,7 +42,7 @@ NOW = """
         ) AS d
         WHERE c.user_id = :user AND c.kind = ANY(CAST(CAST(:kinds AS text[]) AS "char"[]))
     ), hits AS (
-        SELECT w.kind, w.n, w.topical, w.average, w.idf, p.entry, p.tf, p.length
+        SELECT w.kind, w.n, w.topical, w.bit, w.average, w.idf, p.entry, p.tf, p.length
         FROM weight w CROSS JOIN LATERAL (
             SELECT p.entry, p.tf, p.length FROM {s}.postings p
             WHERE p.user_id = :user AND p.kind = w.kind AND p.term = w.term AND p.current
@@ -65,13 +67,13 @@ THEN = """
         ) AS p
         JOIN seen ON seen.entry = p.entry
     ), weight AS MATERIALIZED (
-        SELECT c.kind, q.term, q.n, q.topical, c.average,
+        SELECT c.kind, q.term, q.n, q.topical, q.bit, c.average,
                ln(1 + (c.n - count(p.entry) + 0.5) / (count(p.entry) + 0.5)) AS idf
         FROM (SELECT kind, count(*)::float8 AS n, avg(length)::float8 AS average FROM seen GROUP BY kind) AS c
         CROSS JOIN q LEFT JOIN posted p ON p.kind = c.kind AND p.term = q.term
-        GROUP BY c.kind, q.term, q.n, q.topical, c.n, c.average
+        GROUP BY c.kind, q.term, q.n, q.topical, q.bit, c.n, c.average
     ), hits AS (
-        SELECT w.kind, w.n, w.topical, w.average, w.idf, p.entry, p.tf, p.length
+        SELECT w.kind, w.n, w.topical, w.bit, w.average, w.idf, p.entry, p.tf, p.length
         FROM posted p JOIN weight w USING (kind, term)
     )
 """.replace("{visible}", visible.visible_at("e"))
@@ -83,7 +85,7 @@ SCORED = """
         SELECT kind, entry,
                sum(n * idf * tf / (tf + CAST(:k1 AS float8) * (1 - CAST(:b AS float8)
                    + CAST(:b AS float8) * length / average))) AS score,
-               sum(idf) FILTER (WHERE topical) AS matched
+               sum(idf) FILTER (WHERE topical) AS matched, bit_or(bit) AS words
         FROM hits GROUP BY kind, entry
     )
 """
@@ -94,7 +96,8 @@ PAST = ",".join((TERMS, THEN, SCORED))
 # Stands in where the question has no words or nobody asks for them.
 NOTHING = """
     scored AS (
-        SELECT 'm'::"char" AS kind, 0 AS entry, 0::float8 AS score, 0::float8 AS matched WHERE false
+        SELECT 'm'::"char" AS kind, 0 AS entry, 0::float8 AS score, 0::float8 AS matched, 0::bigint AS words
+        WHERE false
     ), total AS (
         SELECT 'm'::"char" AS kind, 1::float8 AS idf WHERE false
     )

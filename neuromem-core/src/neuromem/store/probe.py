@@ -57,7 +57,7 @@ FIND = """
         SELECT array_agg(a.kind::text) AS kinds, array_agg(a.item::text) AS items,
                array_agg(a.session_id) AS sessions, array_agg(a.position) AS positions,
                array_agg(a.extracted) AS done,
-               array_agg(s.score) AS scores, array_agg(s.matched / t.idf) AS shares,
+               array_agg(s.score) AS scores, array_agg(s.matched / t.idf) AS shares, array_agg(s.words) AS words,
                array_agg(v.cosine) AS cosines, array_agg(v.common) AS commons
         FROM around a
         LEFT JOIN scored s ON s.entry = a.entry
@@ -79,7 +79,7 @@ MADE = """
         WHERE f.kind = 'm' AND f.extracted
 """
 
-FOUND = ("kinds", "items", "sessions", "positions", "done", "scores", "shares", "cosines", "commons")
+FOUND = ("kinds", "items", "sessions", "positions", "done", "scores", "shares", "words", "cosines", "commons")
 
 ASKED = """,
         -(CAST(:vector AS halfvec) <#> (SELECT v FROM middle)) AS asked,
@@ -102,7 +102,7 @@ class Probed(NamedTuple):
 
     ``cosine`` is that of question and text; ``contrast`` the same after what all the user's texts have in common
     was taken from both (a model's vectors crowd into a corner; the differences tell). ``extracted``: a model is done
-    with this message; ``hidden``: the question does not want to see it.
+    with this message; ``hidden``: the question does not want to see it. ``words`` has a bit for each word they share.
     """
 
     kind: str
@@ -112,6 +112,7 @@ class Probed(NamedTuple):
     extracted: bool
     score: float | None
     share: float | None
+    words: int | None
     cosine: float | None
     contrast: float | None
     hidden: bool = False
@@ -178,10 +179,10 @@ async def run(
     contrast = _Contrast(row["asked"], row["square"], row["n"]) if meaning and row["n"] else None
     return row, [
         Probed(
-            kind, item, session, position, extracted, score, share, cosine,
+            kind, item, session, position, extracted, score, share, words, cosine,
             contrast(cosine, common) if contrast and cosine is not None else None,
         )
-        for kind, item, session, position, extracted, score, share, cosine, common in zip(
+        for kind, item, session, position, extracted, score, share, words, cosine, common in zip(
             *[row[name] or () for name in FOUND], strict=True
         )
     ]  # fmt: skip

@@ -65,7 +65,10 @@ class StoreReader:
         sure = max((entry.share or 0.0 for entry, _, _ in scored), default=0.0) / COVERED
         best = max((score for _, score, _ in scored), default=0.0) or 1.0
         scale = min(1.0, max(DOUBTFUL, sure)) / best
-        found = [_candidate(entry, score, relevance, score * scale) for entry, score, relevance in scored]
+        found = [
+            _candidate(entry, score, relevance, score * scale, entry.words)
+            for entry, score, relevance in scored
+        ]
         found.sort(key=_best_first)
         return found
 
@@ -355,8 +358,9 @@ def _best_first(candidate: Candidate) -> tuple[float, str]:
 
 
 def _candidate(
-    entry: Probed, score: float, relevance: float | None = None, evidence: float | None = None
-) -> Candidate:
+    entry: Probed, score: float, relevance: float | None = None, evidence: float | None = None,
+    words: int | None = None,
+) -> Candidate:  # fmt: skip
     return Candidate(
         entry.item,
         NAME_OF[entry.kind],
@@ -366,4 +370,5 @@ def _candidate(
         entry.session_id,
         entry.position,
         entry.hidden,
+        words,
     )
