@@ -22,7 +22,8 @@ from neuromem.ingest.choosing import choose_extractors
 from neuromem.observe import MeteredLLM, Observers
 from neuromem.plugin.context import SystemClock
 from neuromem.recall.assemble import assemble
-from neuromem.recall.context import block, estimate_tokens
+from neuromem.recall.budget import estimate_tokens
+from neuromem.recall.context import block
 from neuromem.recall.missing import explain
 from neuromem.registry import PluginRegistry
 from neuromem.rooms import Parts, Rooms

@@ -194,6 +194,7 @@ class Turn(TypedDict):
 class RecallItem(TypedDict):
     """One item of ``merged``, ``vector_results``, ``bm25_results`` and ``conversation_results``.
 
+    ``speaker`` is the name of who said a message, else the role, and whom a memory is about, where that is known.
     ``explain`` has ``arms`` (per retriever ``rank, score, evidence``, and for the vector arm ``search``: "exact" or
     "approximate"), ``signals``, ``fused``, ``kind``, and ``repeats``, the part of its score that was left to what
     shows nothing new. With the ``weights`` of the answer, ``score`` is ``repeats * (fused + the sum of weight *
@@ -210,6 +211,7 @@ class RecallItem(TypedDict):
     occurred_at: datetime | None
     metadata: dict[str, Any]
     sources: list[str]
+    speaker: str | None
     neighbors: NotRequired[list[Turn]]
     explain: NotRequired[dict[str, Any]]
 

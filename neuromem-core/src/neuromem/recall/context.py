@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
 from neuromem.domain.quoting import NOTICE
 from neuromem.errors import InputError
+from neuromem.recall.budget import estimate_tokens
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from neuromem.domain.recall import RecallItem, RecallResult
 
 Format = Literal["xml", "markdown"]
+Line = tuple[str, str, str]  # kind, id, text
 
 TITLES = {
     "profile": "Profile",
@@ -27,7 +29,7 @@ TITLES = {
     "message": "Said in earlier conversations",
     "document": "Documents",
 }
-_CJK = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]")
+MISFITS = 20  # items that are too long for what is left, after which no more are tried
 
 
 class ContextBlock(TypedDict):
@@ -39,36 +41,47 @@ class ContextBlock(TypedDict):
     omitted: int
 
 
-def estimate_tokens(text: str) -> int:
-    """Return about how many tokens a text has: a CJK character each, four other characters together, rounded up."""
-    wide = len(_CJK.findall(text))
-    return wide + -(-(len(text) - wide) // 4)
-
-
 def block(
     found: RecallResult, *, max_tokens: int, form: str, count: Callable[[str], int] = estimate_tokens
 ) -> ContextBlock:
     """Return the block; what does not fit is left out from the least relevant on, and counted.
 
-    Recalled text cannot leave its place: line breaks and the characters that make up the delimiters are escaped,
-    each item stands on a line of its own.
+    Something shorter may follow what is too long. Recalled text cannot leave its place: line breaks and the characters
+    that make up the delimiters are escaped, each item stands on a line of its own.
     """
     if form not in ("xml", "markdown"):
         raise InputError(f"format must be 'xml' or 'markdown', not {form!r}.")
-    shown: list[tuple[str, str, str]] = []  # kind, id, line
+
+    def fits(lines: Sequence[Line]) -> bool:
+        return count(_render(lines, form)) <= max_tokens
+
+    shown: list[Line] = []
+    rest = list(_lines(found, form))
     omitted = 0
-    for kind, item_id, line in _lines(found, form):
-        text = _render([*shown, (kind, item_id, line)], form)
-        if count(text) <= max_tokens:
-            shown.append((kind, item_id, line))
-        else:
-            omitted += 1
+    while rest and omitted < MISFITS:
+        taken = _most(fits, shown, rest)
+        shown += rest[:taken]
+        omitted += taken < len(rest)
+        rest = rest[taken + 1 :]
+    omitted += len(rest)
     text = _render(shown, form) if shown else ""
-    ids = list(dict.fromkeys(item_id for _, item_id, _ in shown if item_id))
+    ids = list(dict.fromkeys(item_id for _, lines in _by_kind(shown) for _, item_id, _ in lines if item_id))
     return ContextBlock(text=text, source_ids=ids, tokens=count(text), omitted=omitted)
 
 
-def _lines(found: RecallResult, form: str) -> Iterator[tuple[str, str, str]]:
+def _most(fits: Callable[[Sequence[Line]], bool], shown: Sequence[Line], rest: Sequence[Line]) -> int:
+    """Return how many more lines fit, found by doubling and then by halving: counting may be slow."""
+    low, high = 0, 1
+    while high <= len(rest) and fits([*shown, *rest[:high]]):
+        low, high = high, high * 2
+    high = min(high, len(rest) + 1)
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if fits([*shown, *rest[:middle]]) else (low, middle)
+    return low
+
+
+def _lines(found: RecallResult, form: str) -> Iterator[Line]:
     """Yield what could be shown, the most important first."""
     for key, value in found["user_profile"].items():
         if value not in (None, "", [], {}):
@@ -81,6 +94,8 @@ def _lines(found: RecallResult, form: str) -> Iterator[tuple[str, str, str]]:
 
 def _attributes(item: RecallItem) -> dict[str, str]:
     attributes = {"id": item["id"]}
+    if item["memory_type"] == "message" and item["speaker"] is not None:
+        attributes["by"] = item["speaker"]
     moment: datetime | None = item["occurred_at"]
     if moment is not None:
         attributes["date"] = moment.date().isoformat()
@@ -104,7 +119,6 @@ def _plain(value: Any) -> str:
 
 
 def _line(form: str, attributes: Mapping[str, str], content: str) -> str:
-    content = " ".join(content.split())
     if form == "xml":
         named = "".join(f' {name}="{_escape(value)}"' for name, value in attributes.items())
         return f"<item{named}>{_escape(content)}</item>"
@@ -113,6 +127,7 @@ def _line(form: str, attributes: Mapping[str, str], content: str) -> str:
 
 
 def _escape(text: str) -> str:
+    text = " ".join(text.split())
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").replace('"', "&quot;")
 
 
@@ -122,16 +137,20 @@ def _quote(text: str) -> str:
     return text.replace("\\_", "_")
 
 
-def _render(shown: Sequence[tuple[str, str, str]], form: str) -> str:
+def _by_kind(shown: Sequence[Line]) -> Iterator[tuple[str, Sequence[Line]]]:
+    for kind in (*TITLES, *dict.fromkeys(kind for kind, _, _ in shown if kind not in TITLES)):
+        if lines := [line for line in shown if line[0] == kind]:
+            yield kind, lines
+
+
+def _render(shown: Sequence[Line], form: str) -> str:
     parts: list[str] = []
-    for kind in (*TITLES, *dict.fromkeys(k for k, _, _ in shown if k not in TITLES)):
-        lines = [line for other, _, line in shown if other == kind]
-        if not lines:
-            continue
+    for kind, lines in _by_kind(shown):
+        texts = [text for _, _, text in lines]
         if form == "xml":
-            parts += [f"<{kind}>", *lines, f"</{kind}>"]
+            parts += [f"<{kind}>", *texts, f"</{kind}>"]
         else:
-            parts += [f"### {TITLES.get(kind, kind)}", *lines]
+            parts += [f"### {TITLES.get(kind, kind)}", *texts]
     if form == "xml":
         return "\n".join(["<memory>", f"<!-- {NOTICE} -->", *parts, "</memory>"])
     return "\n".join(["## Memory", NOTICE, *parts])

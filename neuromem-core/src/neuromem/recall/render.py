@@ -85,5 +85,5 @@ def _item(hit: Hit, source: str, score: float, relevance: float) -> RecallItem:
     return RecallItem(
         id=hit.id, content=hit.content, source=source, score=score, relevance=relevance,
         memory_type=hit.memory_type, created_at=hit.created_at, occurred_at=hit.occurred_at,
-        metadata=dict(hit.metadata), sources=list(hit.sources),
+        metadata=dict(hit.metadata), sources=list(hit.sources), speaker=hit.speaker,
     )  # fmt: skip

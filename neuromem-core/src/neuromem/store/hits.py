@@ -20,7 +20,7 @@ LOAD = {
     "message": """
         SELECT 'message' AS kind, m.message_id::text AS item, m.content, 'message' AS memory_type, m.created_at,
                m.occurred_at, nullif(m.metadata, '{}') AS metadata, ARRAY[m.message_id::text] AS sources,
-               m.session_id, m.position, m.name AS speaker,
+               m.session_id, m.position, coalesce(m.name, m.role) AS speaker,
                NULL::float8 AS importance, NULL::float8 AS valence, NULL::float8 AS arousal
         FROM {s}.messages m
         WHERE m.user_id = :user AND m.message_id = ANY(CAST(string_to_array(:message, ' ') AS uuid[]))
