@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import random
+import threading
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from neuromem.plugin import LLMProvider
@@ -12,8 +14,9 @@ from neuromem.plugin.http import Retry
 from neuromem_openai import OpenAILLM
 from tests.conftest import opened
 from tests.digest.model import digest, insight
-from tests.extraction.model import answering
+from tests.extraction.model import answering, llm
 from tests.extraction.test_crashes import Telling
+from tests.support.http_server import Reply
 from tests.support.processes import Child
 
 if TYPE_CHECKING:
@@ -88,6 +91,29 @@ async def test_what_happens_while_the_model_thinks_is_respected(database_url: st
         model.meanwhile = lambda: nm.delete_user_data("bob")
         assert (await digest(nm, "bob"))["memories_analyzed"] == 0
         assert await nm.verify_deleted("bob") == {"rows": 0, "objects_pending": 0}
+
+
+async def dies_while_it_thinks(report: Callable[[str], None], url: str, address: str) -> None:
+    """Begin to digest, with the lease that is usual."""
+    model = Telling(OpenAILLM("key", "test-model", address, retry=Retry(attempts=1)), report)
+    async with opened(url, llm=model, auto_extract=False, worker=False) as nm:
+        await nm.digest("alice")
+
+
+async def test_who_was_killed_while_digesting_is_not_waited_for(database_url: str, model: HttpServer) -> None:
+    thinking = threading.Event()
+    model.script(Reply(hold=thinking))
+    model.always = answering(one_each)
+    async with opened(database_url, llm=llm(model), auto_extract=False) as nm:
+        await nm.add_memory("alice", "Memory")
+        child = Child(dies_while_it_thinks, database_url, f"{model.url}/v1")
+        await asyncio.to_thread(model.wait_for, 1)
+        async with nm._life.database.user("alice") as transaction:
+            left = await transaction.value("SELECT lease_until - now() FROM {s}.digests")
+        assert left > timedelta(seconds=20)  # nobody waits for that here
+        child.kill()
+        async with asyncio.timeout(20):
+            assert (await digest(nm, "alice"))["memories_analyzed"] == 1
 
 
 def one_each(shown: dict[str, Any]) -> dict[str, Any]:

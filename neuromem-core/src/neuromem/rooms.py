@@ -23,6 +23,7 @@ from neuromem.ingest.service import IngestService
 from neuromem.recall.service import QueryEmbeddings, RecallService
 from neuromem.store import approximate, digesting, extraction
 from neuromem.store.access import Accesses
+from neuromem.store.presence import Presence
 from neuromem.store.reader import Search
 from neuromem.store.vectors import Spaces
 from neuromem.work.indexing import Indexer
@@ -82,9 +83,10 @@ class Rooms:
             self.search, parts.pipeline, QueryEmbeddings(self._embed_query), settings.recall, parts.clock,
             settings.extraction.zone,
         )  # fmt: skip
+        presence = Presence(database)
         thinking = DigestService(
             database, settings, llm=parts.llm, related=Related(database, self.recall, settings.digest),
-            observers=observers, clock=parts.clock, wake=lambda: self.worker.wake(),
+            observers=observers, clock=parts.clock, wake=lambda: self.worker.wake(), presence=presence,
         )  # fmt: skip
         self.indexer = Indexer(database, settings.vectors)
         self.worker = Worker(
@@ -99,6 +101,7 @@ class Rooms:
                 **({objects.needs: objects} if objects else {}),
                 **({digesting.NEEDS: DigestHandler(database, thinking)} if parts.llm else {}),
             },
+            presence,
         )
         wanted = extraction.Wanted(
             list(extractors), strategy.message_interval, strategy.idle_timeout, strategy.on_session_close

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from neuromem.plugin.context import Clock
     from neuromem.store.engine import Database
     from neuromem.store.insights import Known
+    from neuromem.store.presence import Presence
 
 logger = logging.getLogger("neuromem")
 
@@ -53,9 +54,10 @@ class DigestService:
 
     def __init__(
         self, database: Database, settings: Settings, *, llm: MeteredLLM | None, related: Related,
-        observers: Observers, clock: Clock, wake: Callable[[], None],
+        observers: Observers, clock: Clock, wake: Callable[[], None], presence: Presence,
     ) -> None:  # fmt: skip
         self._database = database
+        self._presence = presence
         self._settings = settings
         self._llm = llm
         self._related = related
@@ -187,8 +189,9 @@ class DigestService:
     async def _alone(self, user_id: str) -> AsyncIterator[str | None]:
         """Be the only one who digests for a user; None when nothing is left to digest. Waits for others."""
         lease, seconds = str(uuid4()), self._settings.work.lease
+        owner = await self._presence.owner()
         while True:  # another process may be at it
-            standing = await digesting.take(self._database, user_id, lease, seconds)
+            standing = await digesting.take(self._database, user_id, lease, seconds, owner)
             if standing != "busy":
                 break
             await asyncio.sleep(self._settings.work.poll)

@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from neuromem.store import index, visible
+from neuromem.store import index, presence, visible
 from neuromem.store.memories import COLUMNS, memory_of
 
 if TYPE_CHECKING:
@@ -52,11 +52,13 @@ LEFT = f"SELECT count(*) FROM {{s}}.memories m WHERE {UNDIGESTED}"
 
 # One digest of a user at a time: the next batch is judged in the light of what this one finds.
 TAKE = f"""
-    INSERT INTO {{s}}.digests AS d (user_id, lease, lease_until)
-    SELECT :user, CAST(:lease AS uuid), now() + make_interval(secs => :seconds)
+    INSERT INTO {{s}}.digests AS d (user_id, lease, lease_until, owner)
+    SELECT :user, CAST(:lease AS uuid), now() + make_interval(secs => :seconds), CAST(:owner AS int)
     WHERE EXISTS (SELECT FROM {{s}}.memories m WHERE {UNDIGESTED})
-    ON CONFLICT (user_id) DO UPDATE SET lease = excluded.lease, lease_until = excluded.lease_until
+    ON CONFLICT (user_id) DO UPDATE SET lease = excluded.lease, lease_until = excluded.lease_until,
+                                        owner = excluded.owner
     WHERE d.lease IS NULL OR d.lease_until < now() OR d.lease = excluded.lease
+       OR d.owner IS NOT NULL AND CAST(d.owner AS oid) NOT IN ({presence.PRESENT})
     RETURNING d.lease
 """
 
@@ -127,13 +129,16 @@ async def enqueue(database: Database, user_id: str, batch_size: int) -> None:
 
 
 async def take(
-    database: Database, user_id: str, lease: str, seconds: float
+    database: Database, user_id: str, lease: str, seconds: float, owner: int | None = None
 ) -> Literal["taken", "busy", "nothing"]:
-    """Become the one who digests for a user, if there is anything to digest and nobody else does."""
+    """Become the one who digests for a user, if there is anything to digest and nobody else who lives does.
+
+    ``owner`` is the number under which the process is present.
+    """
     async with database.user(user_id) as transaction:
         await index.lock(transaction, user_id)
-        given = {"user": user_id, "lease": lease, "seconds": seconds}
-        if await transaction.value(TAKE, given) is not None:
+        given = {"user": user_id, "lease": lease, "seconds": seconds, "owner": owner}
+        if await transaction.value(TAKE, {**given, "kind": presence.kind(database)}) is not None:
             return "taken"
         return "busy" if await transaction.value(LEFT, {"user": user_id}) else "nothing"
 

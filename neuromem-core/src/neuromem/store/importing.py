@@ -33,7 +33,7 @@ USERS = """
 # What makes no sense elsewhere: leases, objects that another storage holds, numbers of spaces.
 INSTEAD = {
     "jobs": {"lease": "NULL", "lease_until": "NULL", "owner": "NULL", "attempts": "0", "run_after": "now()"},
-    "digests": {"lease": "NULL", "lease_until": "NULL"},
+    "digests": {"lease": "NULL", "lease_until": "NULL", "owner": "NULL"},
     "documents": {"object_key": "NULL", "storage": "NULL"},
     "vectors": {"space": "(SELECT space FROM {s}.spaces WHERE active)"},
 }

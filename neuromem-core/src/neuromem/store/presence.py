@@ -1,6 +1,6 @@
-"""Tells other processes that a worker lives: by a lock that the database gives back the moment the worker is gone.
+"""Tells other processes that this one lives: by a lock that the database gives back the moment the process is gone.
 
-A lease says for how long a silent worker is waited for. One that was killed cannot come back, so its jobs are taken
+A lease says for how long a silent process is waited for. One that was killed cannot come back, so what it held is taken
 over at once. Where connections are shared between transactions no lock lasts, and the lease alone counts.
 """
 
@@ -20,30 +20,37 @@ if TYPE_CHECKING:
 
 LOCK = "SELECT pg_try_advisory_lock($1, $2)"
 
-ORPHANS = """
-    WITH present AS MATERIALIZED (
-        SELECT l.objid FROM pg_locks l
-        WHERE l.locktype = 'advisory' AND l.objsubid = 2 AND l.classid = CAST(CAST(:kind AS bigint) AS oid)
-          AND l.database = (SELECT d.oid FROM pg_database d WHERE d.datname = current_database())
-    )
-    UPDATE {s}.jobs SET lease_until = now() - interval '1 microsecond'
+PRESENT = """
+    SELECT l.objid FROM pg_locks l
+    WHERE l.locktype = 'advisory' AND l.objsubid = 2 AND l.classid = CAST(CAST(:kind AS bigint) AS oid)
+      AND l.database = (SELECT d.oid FROM pg_database d WHERE d.datname = current_database())
+"""
+
+ORPHANS = f"""
+    WITH present AS MATERIALIZED ({PRESENT})
+    UPDATE {{s}}.jobs SET lease_until = now() - interval '1 microsecond'
     WHERE lease_until >= now() AND owner IS NOT NULL
       AND NOT EXISTS (SELECT FROM present p WHERE p.objid = CAST(owner AS oid))
 """
 
 
+def kind(database: Database) -> int:
+    """Return the number that stands for a schema in the locks of its database."""
+    return int.from_bytes(blake2b(database.schema.encode(), digest_size=4).digest()) >> 1
+
+
 class Presence:
-    """One worker's presence, on a connection of its own."""
+    """One process's presence, on a connection of its own."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._kind = int.from_bytes(blake2b(database.schema.encode(), digest_size=4).digest()) >> 1
+        self._kind = kind(database)
         self._number = 0
         self._connection: asyncpg.Connection | None = None
         self._turn = asyncio.Lock()
 
     async def owner(self) -> int | None:
-        """Return the number by which leases name this worker; None when nobody could tell that it is gone."""
+        """Return the number by which leases name this process; None when nobody could tell that it is gone."""
         if not self._database.keeps_sessions:
             return None
         async with self._turn:

@@ -33,16 +33,22 @@ class Handler(Protocol):
 
 
 class Worker:
-    """Runs loops that serve jobs; ``handlers`` maps what jobs need to who serves them."""
+    """Runs loops that serve jobs; ``handlers`` maps what jobs need to who serves them.
 
-    def __init__(self, database: Database, settings: WorkSettings, handlers: Mapping[str, Handler]) -> None:
+    ``presence`` is shared with others of the process that hold leases; what it holds ends with the worker.
+    """
+
+    def __init__(
+        self, database: Database, settings: WorkSettings, handlers: Mapping[str, Handler],
+        presence: Presence | None = None,
+    ) -> None:  # fmt: skip
         self._database = database
         self._settings = settings
         self._handlers = dict(handlers)
         self._most = {"embed": settings.embed_batch, "extract": settings.extract_batch}
         self._tasks: list[asyncio.Task[None]] = []
         self._pauses = Pauses(settings.retry_delay)
-        self._presence = Presence(database)
+        self._presence = presence or Presence(database)
         self._next_look = 0.0
         self._work = asyncio.Event()
         self._progress = asyncio.Event()
