@@ -101,12 +101,7 @@ class Pipeline:
             shown.update((item.kind, item.id) for item in fused[most:] if item.score > least)
         hits: dict[tuple[Kind, str], Hit] = {}
         await _fill(query, [item for item in everything if (item.kind, item.id) in shown], hits)
-        merged: list[Found] = []
-        taken = 0
-        while taken < len(fused) and len(merged) < most:
-            taken = await self._add(query, speaking, fused, taken, most, merged, hits)
-            merged.sort(key=lambda found: (-found.score, found.hit.id))
-            merged = _without_repeats(merged)
+        merged = await self._best(query, speaking, fused, most, hits)
         merged = provenance.told_once(merged)
         for name, reranker in self.rerankers.items():
             asked = _reranked(query, name, reranker, merged[:most])
@@ -146,28 +141,35 @@ class Pipeline:
     async def _one(self, name: str, query: Query) -> Sequence[Candidate]:
         return await guarded("retriever", name, query, self._timeout, self.retrievers[name].candidates(query))
 
-    async def _add(
-        self, query: Query, speaking: Mapping[str, Weighted], fused: Sequence[Fused], taken: int, most: int,
-        merged: list[Found], hits: dict[tuple[Kind, str], Hit],
-    ) -> int:  # fmt: skip
-        """Score the next best and whoever may still overtake them; returns how many of ``fused`` are done.
+    async def _best(
+        self, query: Query, speaking: Mapping[str, Weighted], fused: Sequence[Fused], most: int,
+        hits: dict[tuple[Kind, str], Hit],
+    ) -> list[Found]:  # fmt: skip
+        """Return the best of each statement, as many as are asked for at the least.
 
         Signals only add, and within bounds: whoever stays below the last of the best even with all of them is
         neither loaded nor scored.
         """
-
-        async def add(items: Sequence[Fused]) -> None:
-            await _fill(query, items, hits)
-            found = [hits[key] for item in items if (key := (item.kind, item.id)) in hits]
-            merged.extend(self._scored(query, hit, speaking) for hit in found)
-
-        done = min(taken + most, len(fused))
-        await add(fused[taken:done])
-        reached = sorted((found.score for found in merged), reverse=True)[:most]
-        floor = reached[-1] * self._highest - _most(speaking) if reached else 0.0
-        others = [item for item in fused[done:] if item.score > floor]
-        await add(others)
-        return done + len(others)
+        best: dict[str, Found] = {}
+        ordered: list[Found] = []
+        floor = -1.0
+        for taken in range(0, len(fused), most):
+            some = [item for item in fused[taken : taken + most] if item.score > floor]
+            if not some:
+                break
+            if any((item.kind, item.id) not in hits for item in some):
+                await _fill(query, [i for i in fused[taken:] if i.score > floor] if taken else some, hits)
+            for item in some:
+                if (hit := hits.get((item.kind, item.id))) is not None:
+                    found = self._scored(query, hit, speaking)
+                    statement = _statement(hit.content)
+                    other = best.get(statement)
+                    if other is None or _order(found) < _order(other):
+                        best[statement] = found
+            ordered = sorted(best.values(), key=_order)
+            if len(ordered) >= most:
+                floor = ordered[most - 1].score * self._highest - _most(speaking)
+        return ordered
 
     def _speaking(self, query: Query) -> dict[str, Weighted]:
         """Return the scorers that may tell anything about an answer to the question."""
@@ -231,15 +233,13 @@ def statement(hit: Hit) -> str:
     return " ".join(hit.content.casefold().split()).rstrip(".!?。！？ ")
 
 
-def _without_repeats(merged: Sequence[Found]) -> list[Found]:
-    """Return the best of each statement."""
-    seen: set[str] = set()
-    kept = []
-    for found in merged:
-        if (said := statement(found.hit)) not in seen:
-            seen.add(said)
-            kept.append(found)
-    return kept
+def _statement(content: str) -> str:
+    """Return what texts have in common that say the same: case, spaces and a final stop make no difference."""
+    return " ".join(content.casefold().split()).rstrip(".!?。！？ ")
+
+
+def _order(found: Found) -> tuple[float, str]:
+    return -found.score, found.hit.id
 
 
 async def _fill(query: Query, items: Sequence[Fused], hits: dict[tuple[Kind, str], Hit]) -> None:
@@ -260,5 +260,5 @@ async def _reranked(query: Query, name: str, reranker: Reranker, merged: Sequenc
         replace(found, score=score, signals={**found.signals, name: score})
         for found, score in zip(merged, relevance, strict=True)
     ]
-    again.sort(key=lambda found: (-found.score, found.hit.id))
+    again.sort(key=_order)
     return again
