@@ -74,7 +74,7 @@ async def test_a_large_user_is_answered_in_full_without_iterative_scans(oldest: 
             )
         assert await nm.drain() == 0
         found = await nm.recall("alice", "tea number 7", explain=True)
-        assert found["explain"] == {"vector": "approximate"}
+        assert found["explain"]["vector"] == "approximate"
         assert found["vector_results"][0]["content"] == "I like tea number 7"
         for late in (True, False):
             found = await nm.recall("alice", "tea number 7", limit=60, metadata={"late": late}, explain=True)
