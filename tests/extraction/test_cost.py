@@ -2,63 +2,48 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from benchmarks.support.statements import Statements
-from neuromem.domain.extraction import ExtractedMemory, ExtractedRelation, Extraction
-from neuromem.plugin import Context, StageSpec, hookimpl
 from neuromem.store import jobs
 from tests.conftest import opened
+from tests.extraction.model import answering, llm
 
 if TYPE_CHECKING:
-    from neuromem.domain.extraction import Window
-    from neuromem.plugin import Extractor
+    from tests.support.http_server import HttpServer
 
 
-class Prolific:
-    """Makes five facts, three episodes and three relations of every window."""
-
-    async def extract(self, window: Window) -> Extraction:
-        (message,) = window.messages
-        what = message.content
-        return Extraction(
-            memories=[
-                *(ExtractedMemory(f"{what} fact {i}", "fact", (message.id,)) for i in range(5)),
-                *(
-                    ExtractedMemory(f"{what} day {i}", "episodic", (message.id,), occurred_at=message.occurred_at)
-                    for i in range(3)
-                ),
-            ],
-            relations=[
-                ExtractedRelation("Alice", "PERSON", relation, what, "ENTITY", (message.id,))
-                for relation in ("LIVES_IN", "USES", "mentors")
-            ],
-            complete=True,
-        )  # fmt: skip
+def much(shown: dict[str, Any]) -> dict[str, Any]:
+    """Make five facts, three episodes, three relations and a profile of a turn."""
+    what = next(turn["text"] for turn in shown["conversation"] if turn.get("new"))
+    return {
+        "facts": [{"content": f"{what} fact {i}", "subject": "user"} for i in range(5)],
+        "episodes": [{"content": f"{what} day {i}", "date": f"2024-01-0{i + 1}"} for i in range(3)],
+        "relations": [
+            {"subject": "user", "subject_type": "USER", "relation": relation, "object": what, "object_type": "ENTITY"}
+            for relation in ("LIVES_IN", "USES", "mentors")
+        ],
+        "profile": {"occupation": what, "interests": [what]},
+        "withdrawn": [{"key": "preferences", "entry": "likes tea"}],
+    }  # fmt: skip
 
 
-class Plugin:
-    @hookimpl
-    def neuromem_extractors(self) -> list[StageSpec[Extractor]]:
-        def build(ctx: Context) -> Extractor:
-            return Prolific()
-
-        return [StageSpec("prolific", build, "Makes much of little", default=True)]
-
-
-async def test_an_extraction_takes_at_most_twelve_statements(database_url: str) -> None:
-    async with opened(database_url, plugins=[Plugin()], graph_enabled=True, worker=False) as nm:
+async def test_an_extraction_takes_at_most_twelve_statements(database_url: str, model: HttpServer) -> None:
+    """From taking the job to its end, whatever comes of it, as the driver sends them."""
+    model.always = answering(much)
+    async with opened(database_url, llm=llm(model), graph_enabled=True, worker=False) as nm:
+        await nm.kv.set("alice", "profile", "preferences", ["likes tea"])
         for text in ("first", "second"):
             await nm.ingest("alice", "user", text)
         rooms = nm._open_rooms
         sent = Statements(nm)
-        handler = rooms.worker._handlers["extract:prolific"]
+        handler = rooms.worker._handlers["extract:llm"]
         for _ in range(2):
+            sent.reset()
             claim = await jobs.claim(
-                rooms.database, ["extract:prolific"], after="", most={"extract": 1}, seconds=60
+                rooms.database, ["extract:llm"], after="", most={"extract": 1}, seconds=60
             )
             assert claim is not None
-            sent.reset()
             assert await handler(claim) == {}
             assert 0 < sent.statements <= 12
         async with rooms.database.user("alice") as transaction:
@@ -68,3 +53,6 @@ async def test_an_extraction_takes_at_most_twelve_statements(database_url: str) 
         assert counts is not None
         assert counts.memories == 16
         assert counts.edges >= 6
+        profile = (await nm.recall("alice", "What?"))["user_profile"]
+        assert profile == {"occupation": "second", "interests": ["first", "second"]}
+        assert (await nm.usage("alice"))["extraction"]["calls"] == 2

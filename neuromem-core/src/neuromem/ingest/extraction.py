@@ -11,18 +11,13 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from neuromem.domain.events import ExtractionEvent
 from neuromem.domain.extraction import ExtractionStrategy, Window
-from neuromem.domain.profile import PROFILE, json_text
 from neuromem.domain.quoting import without_recalled
-from neuromem.domain.searchable import Words
 from neuromem.domain.tokens import tokenize
 from neuromem.errors import BudgetError
-from neuromem.ingest.admitting import admit, merged
-from neuromem.ingest.judging import judge
+from neuromem.ingest.storing import Result, Storing
 from neuromem.store import extraction as store
-from neuromem.store import index, jobs, kv, memories, usage
+from neuromem.store import jobs
 from neuromem.store.messages import message_of
-from neuromem.store.profile import said
-from neuromem.store.relate import relate
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -34,29 +29,15 @@ if TYPE_CHECKING:
     from neuromem.ingest.admitting import Admitted
     from neuromem.observe import Call, MeteredLLM, Observers
     from neuromem.plugin.stages import Extractor
-    from neuromem.store.engine import Database, Transaction
+    from neuromem.store.engine import Database
     from neuromem.store.rows import Row
 
 logger = logging.getLogger("neuromem")
-
-OPERATION = "extraction"
-NOTHING = "nothing worth keeping"
-ECHO = "only what had been recalled"
 
 
 def needs(extractor: str) -> str:
     """Return what a worker must have to serve an extractor's jobs, as jobs name it."""
     return f"extract:{extractor}"
-
-
-@dataclass(frozen=True, slots=True)
-class Result:
-    """What became of a window: how many of each were stored."""
-
-    facts: int = 0
-    episodes: int = 0
-    relations: int = 0
-    profile: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,10 +50,6 @@ class Reread:
     graph: bool
 
 
-class _TakenOverError(Exception):
-    """Another worker has the jobs by now: nothing may be stored."""
-
-
 class ExtractionHandler:
     """Serves the jobs of one extractor; ``graph`` tells whether relations are wanted."""
 
@@ -81,7 +58,7 @@ class ExtractionHandler:
         strategy: ExtractionStrategy, observers: Observers, llm: MeteredLLM | None, graph: Callable[[], bool],
     ) -> None:  # fmt: skip
         self._database = database
-        self._name = name
+        self._storing = Storing(database, settings, name)
         self._extractor = extractor
         self._settings = settings
         self._strategy = strategy
@@ -100,7 +77,7 @@ class ExtractionHandler:
             job.job for job in claim.jobs if job.job not in jobs_of.values()
         ]  # their messages are gone
         if settled:
-            await self._store(claim.only(settled), window, None, [])
+            await self._storing.store(claim.only(settled), window, None, [])
         for messages in _portions(window.messages, self._settings.extraction.window_size):
             part = claim.only({jobs_of[message.id] for message in messages})
             earlier = [m for m in window.messages if m not in messages and m.position < messages[0].position]
@@ -133,11 +110,10 @@ class ExtractionHandler:
         )  # fmt: skip
         speaking = [message for message in new if message.content]
         found = await self._extract(replace(window, messages=speaking), calls) if speaking else None
-        admitted = admit(window, found, self._name, self._settings.max_content) if found is not None else None
-        return Reread(admitted, self._ended(window, found, admitted), self._origin(found), window.graph)
-
-    def _origin(self, found: Extraction | None) -> dict[str, Any]:
-        return {"by": "extractor", "extractor": self._name, **(found.origin if found is not None else {})}
+        admitted = self._storing.admit(window, found)
+        return Reread(
+            admitted, self._storing.ended(window, found, admitted), self._storing.origin(found), window.graph
+        )
 
     async def _serve(self, claim: jobs.Claim, window: Window) -> None:
         """Extract one window and store what came of it; everybody is told, also when it failed."""
@@ -149,11 +125,11 @@ class ExtractionHandler:
             found: Extraction | None = None
             if speaking:
                 found = await self._extract(replace(window, messages=speaking), calls)
-            result = await self._store(claim, window, found, calls)
+            result = await self._storing.store(claim, window, found, calls)
         except BaseException as failure:
             error = f"{type(failure).__name__}: {failure}"
             if calls:
-                await self._spend(claim.user_id, calls)
+                await self._storing.spend(claim.user_id, calls)
             raise
         finally:
             await self._observers.tell(
@@ -210,94 +186,6 @@ class ExtractionHandler:
             content=without_recalled(message.content),
             occurred_at=message.occurred_at.astimezone(zone),
         )
-
-    async def _store(
-        self, claim: jobs.Claim, window: Window, found: Extraction | None, calls: Sequence[Call]
-    ) -> Result:
-        """Store what was found together with the state of the messages and the end of their jobs."""
-        admitted = admit(window, found, self._name, self._settings.max_content) if found is not None else None
-        statements = admitted.statements if admitted is not None else []
-        changed: dict[str, Any] = {}
-        try:
-            async with self._database.user(claim.user_id) as transaction:
-                moment = await index.begin(transaction, claim.user_id, len(statements))
-                if not await store.acknowledge(
-                    transaction, claim, self._ended(window, found, admitted), moment.now
-                ):
-                    raise _TakenOverError
-                if admitted is None:
-                    return Result()
-                if statements:
-                    versions = await memories.chains(
-                        transaction, claim.user_id, hashes=[s.digest for s in statements],
-                        slots=[s.new.slot for s in statements if s.new.slot],
-                        targets=[s.target for s in statements if s.target],
-                    )  # fmt: skip
-                    await memories.learn(
-                        transaction, claim.user_id, judge(statements, versions), moment,
-                        tokens=Words(self._settings.language),
-                    )  # fmt: skip
-                origin = self._origin(found)
-                if admitted.edges:
-                    await relate(transaction, claim.user_id, admitted.edges, moment.now, origin)
-                if admitted.profile or admitted.withdrawn:
-                    changed = await self._profile(transaction, window, admitted, origin, moment.now)
-                if calls:
-                    await usage.add(transaction, claim.user_id, OPERATION, calls)
-        except _TakenOverError:
-            logger.info("The extraction of user %r was finished by another worker.", claim.user_id)
-            if calls:
-                await self._spend(claim.user_id, calls)
-            return Result()
-        return Result(admitted.count("fact"), admitted.count("episodic"), len(admitted.edges), len(changed))
-
-    async def _profile(
-        self,
-        transaction: Transaction,
-        window: Window,
-        admitted: Admitted,
-        origin: Mapping[str, Any],
-        now: datetime,
-    ) -> dict[str, Any]:
-        """Store what the profile gains and loses; returns what changed, None where nothing is left."""
-        user_id = window.user_id
-        changed = merged(await kv.profile(transaction, user_id), admitted.profile, admitted.withdrawn)
-        if admitted.profile:
-            await said(transaction, user_id, admitted.profile, [message.id for message in window.messages])
-        pairs = {
-            key: json_text(value, whose=f"the profile's {key!r}")
-            for key, value in changed.items() if value is not None
-        }  # fmt: skip
-        if pairs:
-            await kv.write(transaction, user_id, kv.Change(PROFILE, pairs, None, origin), now)
-        for key in changed.keys() - pairs.keys():
-            await kv.remove(transaction, user_id, PROFILE, key, now)
-        return changed
-
-    def _ended(self, window: Window, found: Extraction | None, admitted: Admitted | None) -> store.Ended:
-        cited = admitted.cited if admitted is not None else set()
-        why = (found.why if found is not None else None) or NOTHING
-        rejected = dict(admitted.rejected) if admitted is not None else {}
-        if rejected and not cited:
-            why = "of no use: " + ", ".join(
-                f"{reason} ({count})" for reason, count in sorted(rejected.items())
-            )
-        states: dict[str, tuple[str, str | None]] = {}
-        for message in window.messages:
-            told = admitted is not None and (admitted.profile or admitted.withdrawn)
-            if message.id in cited or (told and message.content and not cited):
-                states[message.id] = ("done", None)
-            else:
-                states[message.id] = ("empty", why[:500] if message.content else ECHO)
-        origin = {
-            **(found.origin if found is not None else {}),
-            **({"rejected": rejected} if rejected else {}),
-        }
-        return store.Ended(self._name, states, found is not None and found.complete, origin)
-
-    async def _spend(self, user_id: str, calls: Sequence[Call]) -> None:
-        async with self._database.user(user_id) as transaction:
-            await usage.add(transaction, user_id, OPERATION, calls)
 
     async def _pause(self, claim: jobs.Claim, limit: int, spent: int) -> None:
         tomorrow = (datetime.now(UTC) + timedelta(days=1)).replace(hour=0, minute=0, second=0, microsecond=0)

@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from neuromem.domain.graph import name_key
-from neuromem.domain.profile import PROFILE, json_text
 from neuromem.ingest.admitting import merged
 from neuromem.store import kv, profile
 from neuromem.store.rederiving import set_by_hand
@@ -73,13 +72,7 @@ class Reprofile:
     ) -> dict[str, dict[str, Any]]:
         """Store what is different, and which messages say it; returns it before and after, by key."""
         changed = self.changed()
-        pairs = {
-            key: json_text(value, whose=f"the profile's {key!r}") for key, value in changed.items() if value is not None
-        }  # fmt: skip
-        if pairs:
-            await kv.write(transaction, user_id, kv.Change(PROFILE, pairs, None, self.origin), now)
-        for key in changed.keys() - pairs.keys():
-            await kv.remove(transaction, user_id, PROFILE, key, now)
+        await profile.change(transaction, user_id, changed, now, self.origin, said={}, sources=())
         await profile.forget(transaction, user_id, scope)
         for told, messages in self.told:
             if told:

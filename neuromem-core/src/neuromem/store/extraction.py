@@ -8,18 +8,20 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from neuromem.domain.extraction import ExtractionState
-from neuromem.store import lexical, memories
+from neuromem.store import lexical, memories, usage
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from datetime import datetime
 
     from neuromem.domain.memories import Memory
+    from neuromem.observe import Call
     from neuromem.store.engine import Database, Transaction
     from neuromem.store.jobs import Claim
     from neuromem.store.rows import Row
 
 KIND = "extract"
+OPERATION = "extraction"
 
 ENQUEUE = """
     INSERT INTO {s}.jobs (user_id, kind, needs, entry, payload)
@@ -55,6 +57,12 @@ RELEASE_ALL = """
 """
 RELEASE_USER = f"{RELEASE_ALL} AND user_id = :user"
 
+PROFILE = """
+    (SELECT coalesce(jsonb_object_agg(key, value::text), '{}') FROM {s}.kv
+     WHERE user_id = :user AND namespace = 'profile' AND superseded_at IS NULL
+       AND (expires_at IS NULL OR expires_at > now()))
+"""
+
 # The new messages and those around them; where the session begins with a new one, the user's last words within
 # the idle time. The first row also carries what is known of the user.
 WINDOW = """
@@ -82,16 +90,14 @@ WINDOW = """
             'language', (SELECT language FROM {s}.users WHERE user_id = :user),
             'spent', (SELECT coalesce(sum(prompt_tokens + completion_tokens), 0) FROM {s}.usage
                       WHERE user_id = :user AND day = (now() AT TIME ZONE 'UTC')::date),
-            'profile', (SELECT coalesce(jsonb_object_agg(key, value::text), '{}') FROM {s}.kv
-                        WHERE user_id = :user AND namespace = 'profile' AND superseded_at IS NULL
-                          AND (expires_at IS NULL OR expires_at > now()))
+            'profile', {profile}
         ) AS about
     )
     SELECT t.message_id, t.user_id, t.session_id, t.position, t.role, t.content, t.created_at, t.occurred_at, t.name,
            t.metadata, t.language, t.idempotency_key, t.entry, t.utc_offset,
            CASE WHEN row_number() OVER (ORDER BY t.entry) = 1 THEN a.about END AS about
     FROM turns t CROSS JOIN about a ORDER BY t.occurred_at, t.entry
-"""
+""".replace("{profile}", PROFILE)
 
 KNOWN = """
     , now AS (
@@ -140,9 +146,9 @@ ACKNOWLEDGE = """
     ), flagged AS (
         UPDATE {s}.users SET extracted = true
         WHERE user_id = :user AND CAST(:complete AS bool) AND NOT extracted
-    )
-    SELECT count(*) FROM mine
-"""
+    ), spent AS ({spent})
+    SELECT count(*) AS jobs, {profile} AS profile FROM mine
+""".replace("{spent}", usage.SPENT.replace("{there}", "")).replace("{profile}", PROFILE)
 
 STATES = """
     SELECT m.message_id, m.user_id, m.session_id, m.position, m.role, m.content, m.created_at, m.occurred_at, m.name,
@@ -225,8 +231,7 @@ async def window(
     )
     about = next((row.about for row in rows if row.about is not None), None)
     about = about or {"language": None, "spent": 0, "profile": {}}
-    profile = {key: json.loads(value) for key, value in about["profile"].items()}
-    return Loaded(rows, about["language"], int(about["spent"]), profile)
+    return Loaded(rows, about["language"], int(about["spent"]), _values(about["profile"]))
 
 
 async def known(
@@ -250,18 +255,27 @@ async def known(
     return [memories.memory_of(row) for row in rows]
 
 
-async def acknowledge(transaction: Transaction, claim: Claim, ended: Ended, now: datetime) -> bool:
-    """Say how the extraction of a claim's messages ended; False when another worker has taken over."""
-    found = await transaction.value(
+async def acknowledge(
+    transaction: Transaction, claim: Claim, ended: Ended, calls: Sequence[Call], now: datetime
+) -> dict[str, Any] | None:
+    """Say how the extraction of a claim's messages ended and what it cost; None when another worker has taken over.
+
+    Returns the profile as it stands.
+    """
+    found = await transaction.first(
         ACKNOWLEDGE,
         {
             "user": claim.user_id, "jobs": claim.ids, "lease": claim.lease, "extractor": ended.extractor,
             "messages": list(ended.states), "states": [state for state, _ in ended.states.values()],
             "whys": [why for _, why in ended.states.values()], "origin": json.dumps(dict(ended.origin)),
-            "complete": ended.complete, "now": now,
+            "complete": ended.complete, "now": now, **usage.told(OPERATION, calls),
         },
     )  # fmt: skip
-    return int(found) == len(claim.jobs)
+    return _values(found.profile) if found is not None and found.jobs == len(claim.jobs) else None
+
+
+def _values(profile: Mapping[str, str]) -> dict[str, Any]:
+    return {key: json.loads(value) for key, value in profile.items()}
 
 
 async def unextracted(

@@ -48,9 +48,10 @@ OVERWRITE = """
         value = excluded.value, expires_at = excluded.expires_at, origin = excluded.origin
 """
 
-# What is there in the same words is no change. Counting the closed rows makes their closing come first.
-ADD_VERSION = """
-    WITH n AS MATERIALIZED (
+# What is there in the same words is no change, NULL ends what is there. Counting the closed rows makes their closing
+# come first.
+VERSION = """
+    n AS MATERIALIZED (
         SELECT n.key, n.value FROM unnest(CAST(:keys AS text[]), CAST(:values AS text[])) AS n(key, value)
         WHERE NOT EXISTS (
             SELECT FROM {s}.kv k
@@ -66,8 +67,9 @@ ADD_VERSION = """
     INSERT INTO {s}.kv (user_id, namespace, key, value, created_at, expires_at, origin)
     SELECT :user, :namespace, n.key, n.value::json, :now, CAST(:expires_at AS timestamptz),
            CAST(:origin AS jsonb)
-    FROM n WHERE (SELECT count(*) FROM closed) >= 0
+    FROM n WHERE n.value IS NOT NULL AND (SELECT count(*) FROM closed) >= 0
 """
+ADD_VERSION = f"WITH {VERSION}"
 
 CLOSE = """
     UPDATE {s}.kv SET superseded_at = :now

@@ -10,7 +10,8 @@ from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from neuromem.domain.graph import name_key
-from neuromem.domain.profile import PROFILE
+from neuromem.domain.profile import PROFILE, json_text
+from neuromem.store import kv
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -21,10 +22,12 @@ if TYPE_CHECKING:
 SAID = """
     INSERT INTO {s}.kv_sources (user_id, namespace, key, item, message_id)
     SELECT :user, :namespace, n.key, n.item, m.message_id
-    FROM unnest(CAST(:keys AS text[]), CAST(:items AS bytea[])) AS n(key, item)
+    FROM unnest(CAST(:said AS text[]), CAST(:items AS bytea[])) AS n(key, item)
     JOIN {s}.messages m ON m.user_id = :user AND m.message_id = ANY(CAST(:sources AS uuid[]))
     ON CONFLICT DO NOTHING
 """
+
+CHANGE = f"WITH said AS ({SAID}), {kv.VERSION}"
 
 SAID_HERE_ALONE = """
     WITH here AS MATERIALIZED ({here})
@@ -81,18 +84,34 @@ class Held:
     by_user: bool = False
 
 
+async def change(
+    transaction: Transaction, user_id: str, changed: Mapping[str, Any], now: datetime, origin: Mapping[str, Any], *,
+    said: Mapping[str, Any], sources: Sequence[str],
+) -> None:  # fmt: skip
+    """Store new values by key, None ends one, and which messages said what: of lists each item, known before or not."""
+    values = [
+        None if value is None else json_text(value, whose=f"the profile's {key!r}")
+        for key, value in changed.items()
+    ]
+    await transaction.run(
+        CHANGE,
+        {
+            "user": user_id, "namespace": PROFILE, "now": now, "expires_at": None, "keys": list(changed),
+            "values": values, "origin": json.dumps(dict(origin)), **_said(said, sources),
+        },
+    )  # fmt: skip
+
+
 async def said(
     transaction: Transaction, user_id: str, given: Mapping[str, Any], sources: Sequence[str]
 ) -> None:
-    """Remember which messages said these values, of lists each item; also of what was known already."""
+    """Remember which messages said these values."""
+    await transaction.run(SAID, {"user": user_id, "namespace": PROFILE, **_said(given, sources)})
+
+
+def _said(given: Mapping[str, Any], sources: Sequence[str]) -> dict[str, Any]:
     pairs = [(key, item) for key, value in given.items() for item in items(value)]
-    await transaction.run(
-        SAID,
-        {
-            "user": user_id, "namespace": PROFILE, "keys": [key for key, _ in pairs],
-            "items": [item for _, item in pairs], "sources": list(sources),
-        },
-    )  # fmt: skip
+    return {"said": [key for key, _ in pairs], "items": [item for _, item in pairs], "sources": list(sources)}
 
 
 async def said_alone(

@@ -11,21 +11,24 @@ if TYPE_CHECKING:
     from neuromem.observe import Call
     from neuromem.store.engine import Database, Transaction
 
-# Nothing is written for a user who has left in the meantime.
-ADD = """
-    WITH there AS MATERIALIZED (SELECT FROM {s}.users WHERE user_id = :user FOR KEY SHARE)
+SPENT = """
     INSERT INTO {s}.usage AS u (user_id, day, operation, model, calls, failures, prompt_tokens, completion_tokens)
     SELECT :user, (now() AT TIME ZONE 'UTC')::date, :operation, n.model, count(*), count(*) FILTER (WHERE n.failed),
            sum(n.prompt), sum(n.completion)
     FROM unnest(CAST(:model AS text[]), CAST(:failed AS bool[]), CAST(:prompt AS int[]), CAST(:completion AS int[]))
          AS n(model, failed, prompt, completion)
-    CROSS JOIN there
-    GROUP BY n.model
+    {there} GROUP BY n.model
     ON CONFLICT (user_id, day, operation, model) DO UPDATE SET
         calls = u.calls + excluded.calls, failures = u.failures + excluded.failures,
         prompt_tokens = u.prompt_tokens + excluded.prompt_tokens,
         completion_tokens = u.completion_tokens + excluded.completion_tokens
 """
+
+# Nothing is written for a user who has left in the meantime.
+ADD = (
+    "WITH there AS MATERIALIZED (SELECT FROM {s}.users WHERE user_id = :user FOR KEY SHARE)"
+    + SPENT.replace("{there}", "CROSS JOIN there")
+)
 
 SUM = """
     SELECT operation, sum(calls) AS calls, sum(failures) AS failures, sum(prompt_tokens) AS prompt_tokens,
@@ -39,15 +42,15 @@ SUM = """
 
 async def add(transaction: Transaction, user_id: str, operation: str, calls: Sequence[Call]) -> None:
     """Add calls to what a user has cost."""
-    await transaction.run(
-        ADD,
-        {
-            "user": user_id, "operation": operation, "model": [call.model for call in calls],
-            "failed": [call.failed for call in calls],
-            "prompt": [call.prompt_tokens for call in calls],
-            "completion": [call.completion_tokens for call in calls],
-        },
-    )  # fmt: skip
+    await transaction.run(ADD, {"user": user_id, **told(operation, calls)})
+
+
+def told(operation: str, calls: Sequence[Call]) -> dict[str, Any]:
+    """Return calls as the parameters of `SPENT`."""
+    return {
+        "operation": operation, "model": [call.model for call in calls], "failed": [call.failed for call in calls],
+        "prompt": [call.prompt_tokens for call in calls], "completion": [call.completion_tokens for call in calls],
+    }  # fmt: skip
 
 
 async def total(database: Database, user_id: str, since: datetime | None) -> dict[str, dict[str, Any]]:
