@@ -41,6 +41,17 @@ def test_case_and_width_do_not_matter(text: str) -> None:
         ("we loved it 👍", "👍"),
         ("it’s Alice’s café", "alice's CAFÉ"),
         ("ภาษาไทย", "ไทย"),
+        ("ひらがなを書く", "かな"),
+        ("한국어를 배웁니다", "한국어"),
+        ("اشترى الكتاب", "الكتاب"),
+        ("call getUserName first", "user name"),
+        ("parse HTTPServer logs", "server"),
+        ("user_name is empty", "user name"),
+        ("works at AT&T", "AT&T?"),
+        ("flew to İstanbul", "istanbul"),
+        ("the Donau\u00addampfer", "Donaudampfer"),
+        ("caf\u00e9", "cafe\u0301"),
+        ("met ❤️ there", "❤"),
     ],
 )
 def test_a_question_meets_the_text_it_is_about(text: str, question: str) -> None:
@@ -52,6 +63,12 @@ def test_compounds_are_found_as_a_whole_and_in_parts() -> None:
     assert {"alice@example.org", "alic", "exampl", "org"} == set(tokenize("alice@example.org"))
     assert "c++" in tokenize("C++")
     assert "c++" not in tokenize("C#")
+
+
+def test_an_identifier_is_found_as_a_whole_and_by_its_words() -> None:
+    assert {"gethttprespons", "get", "http", "respons"} == set(tokenize("getHTTPResponse"))
+    assert "gethttprespons" in tokenize("gethttpresponse")
+    assert tokenize("APIs Apple USA word2vec") == tokenize("apis apple usa word2vec")
 
 
 def test_chinese_gives_bigrams_and_single_characters() -> None:

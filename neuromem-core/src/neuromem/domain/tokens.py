@@ -2,8 +2,8 @@
 
 NFKC, case folding, Snowball stemming and stop words for the user's language. Writing without spaces between words
 (Chinese, Japanese, Thai, ...) and Korean become character bigrams and single characters; compounds such as
-``alice@example.org``, ``3.11.7`` or ``snake_case`` give the whole and its parts; a symbol that stands for itself
-(emoji, currency, ``C++``, ``C#``) is kept.
+``alice@example.org``, ``3.11.7``, ``snake_case`` or ``camelCase`` give the whole and its parts; a symbol that stands
+for itself (emoji, currency, ``C++``, ``C#``) is kept.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from neuromem.domain.stopwords import STOP_WORDS
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-TOKENIZER = 1  # stored with every entry; raise it whenever the same text gives other tokens
+TOKENIZER = 2  # stored with every entry; raise it whenever the same text gives other tokens
 MAX_TOKEN = 64  # longer tokens (keys, base64) are cut: nobody asks for them by their 65th character
 
 SNOWBALL = {
@@ -45,7 +45,9 @@ def tokenize(text: str, language: str = "en") -> list[str]:
 
 def _tokens(text: str, stem: Callable[[str], str]) -> Iterator[str]:
     pieces, parts = _patterns()
-    for match in pieces.finditer(unicodedata.normalize("NFKC", text).casefold()):
+    # A soft hyphen is no part of a word, and the Turkish capital İ is an I.
+    text = unicodedata.normalize("NFKC", text).replace("\u00ad", "").replace("\u0130", "I")
+    for match in pieces.finditer(text):
         piece = match.group()
         if match.lastgroup == "dense":
             yield from piece
@@ -53,12 +55,25 @@ def _tokens(text: str, stem: Callable[[str], str]) -> Iterator[str]:
         elif match.lastgroup == "word":
             words = parts.findall(piece)
             if len(words) > 1 or len(words[0]) != len(piece):
-                yield piece[:MAX_TOKEN]
+                yield piece.casefold()[:MAX_TOKEN]
             for word in words:
-                if token := stem(word[:MAX_TOKEN]):
+                if token := stem(word.casefold()[:MAX_TOKEN]):
                     yield token
+                if not (word.islower() or word.istitle()):
+                    yield from filter(None, (stem(hump.casefold()) for hump in _humps(word)))
         elif unicodedata.category(piece) in {"So", "Sc"}:
             yield piece
+
+
+def _humps(word: str) -> list[str]:
+    """Return the words that an identifier in camel case is made of; none for any other word."""
+    if len(word) > MAX_TOKEN or not _CAMEL.search(word):
+        return []
+    return [hump for hump in _HUMP.findall(word) if len(hump) > 1]
+
+
+_CAMEL = re.compile(r"[a-z][A-Z]|[A-Z]{2}[a-z]{2}")
+_HUMP = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
 
 
 @cache
@@ -72,7 +87,7 @@ def _patterns() -> tuple[re.Pattern[str], re.Pattern[str]]:
     words = rf"{word}(?:['’]{word})*"
     pieces = (
         rf"(?P<dense>[{_DENSE}]+)"
-        rf"|(?P<word>{words}(?:[._@:/+-]+{words})*(?:\+\+|\#(?!\w))?)"
+        rf"|(?P<word>{words}(?:[._@:/+&-]+{words})*(?:\+\+|\#(?!\w))?)"
         r"|(?P<sign>[^\w\s])"
     )
     return re.compile(pieces), re.compile(words)
