@@ -11,7 +11,8 @@ import asyncpg
 
 from neuromem.errors import DatabaseError, DatabaseUnavailableError
 from neuromem.store import schema, url
-from neuromem.store.engine import DRIVER_ERRORS, Database
+from neuromem.store.driver import DRIVER_ERRORS
+from neuromem.store.engine import Database
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 import re
 from collections import deque
@@ -12,26 +11,20 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import asyncpg
-from sqlalchemy import NullPool, exc
-from sqlalchemy.ext.asyncio import create_async_engine
 
-from neuromem.errors import ConfigurationError, DatabaseError, DatabaseUnavailableError
+from neuromem.errors import ConfigurationError, DatabaseUnavailableError
+from neuromem.store.driver import DEAD, DRIVER_ERRORS, connect, migrating, translate
 from neuromem.store.pool import Pool, PoolTimeoutError
-from neuromem.store.rows import Row, numbered
+from neuromem.store.rows import numbered
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
     from datetime import datetime
 
-    from sqlalchemy.ext.asyncio import AsyncEngine
-
+    from neuromem.store.rows import Row
     from neuromem.store.url import Target
 
 logger = logging.getLogger("neuromem.sql")
-
-DRIVER_ERRORS = (exc.SQLAlchemyError, asyncpg.PostgresError, asyncpg.InterfaceError, OSError)
-# What a connection raises that died while nobody used it; the last, while its end is still on its way.
-DEAD = (asyncpg.PostgresConnectionError, asyncpg.InterfaceError, OSError, asyncpg.InternalClientError)
 
 # A writer has its moment before it commits. Who asks for a moment just gone takes the lock of the user's writers for
 # an instant; long ago there is nobody to wait for, and nothing is locked.
@@ -39,8 +32,6 @@ SETTLE = """
     SELECT FROM {s}.users
     WHERE user_id = :user AND CAST(:as_of AS timestamptz) > clock_timestamp() - interval '1 minute' FOR SHARE
 """
-
-STATEMENTS = 300  # that a connection keeps prepared: all of ours
 
 _SCHEMA = re.compile(r"[a-z_][a-z0-9_]{0,62}")
 
@@ -134,12 +125,11 @@ class Database:
         self.pgvector = (0, 7)
         self._statements: dict[str, tuple[str, tuple[str, ...]]] = {}
         self._echo = echo
-        self.keeps_sessions = (
-            pooler is None
-        )  # else what is locked or set outside of a transaction may be another's
-        self.engine = _engine(target, pooler=pooler)
+        # Else what is locked or set outside of a transaction may be another's.
+        self.keeps_sessions = pooler is None
+        self.engine = migrating(target, pooler=pooler)
         self._pooler = pooler
-        self.pool = Pool(partial(_connect, target, pooler), pool_size)
+        self.pool = Pool(partial(connect, target, pooler), pool_size)
 
     def statement(self, sql: str, params: Mapping[str, Any] | None) -> tuple[str, list[Any]]:
         """Return a statement as the driver wants it, with its arguments; it is read once only."""
@@ -206,7 +196,7 @@ class Database:
         ``settings`` are left out behind a pooler, where they would reach others.
         """
         with self.translated():
-            driver = await _connect(self.target, self._pooler)
+            driver = await connect(self.target, self._pooler)
             try:
                 for name, value in (settings or {}).items() if self._pooler is None else ():
                     await driver.execute(f"SET {name} = {quoted(value)}")
@@ -266,74 +256,9 @@ class Database:
         try:
             yield
         except DRIVER_ERRORS as error:
-            raise self.translate(error) from error
-
-    def translate(self, error: BaseException) -> DatabaseError:
-        """Return the error of ours that stands for a driver's."""
-        cause = driver_error(error)
-        if isinstance(cause, asyncpg.QueryCanceledError):
-            return DatabaseError(f"A statement was canceled by {self.target.label}: {cause}")
-        unreachable = isinstance(
-            cause, OSError | asyncpg.InterfaceError | asyncpg.PostgresConnectionError
-            | asyncpg.InvalidAuthorizationSpecificationError | asyncpg.InvalidCatalogNameError
-            | asyncpg.CannotConnectNowError | asyncpg.TooManyConnectionsError,
-        )  # fmt: skip
-        if unreachable:
-            return DatabaseUnavailableError(
-                f"PostgreSQL at {self.target.label} cannot be used: {str(cause) or type(cause).__name__}. "
-                "Check that it runs and that the user, password and database in the URL are right; "
-                "`neuromem doctor` says more."
-            )
-        return DatabaseError(f"PostgreSQL at {self.target.label} refused a statement: {cause}")
+            raise translate(error, self.target) from error
 
     async def close(self) -> None:
         """Close every connection of the pool."""
         await self.pool.close()
         await self.engine.dispose()
-
-
-def driver_error(error: BaseException) -> BaseException:
-    """Return asyncpg's own error from below SQLAlchemy's wrappers."""
-    seen: BaseException | None = error
-    while seen is not None:
-        if isinstance(seen, asyncpg.PostgresError | asyncpg.InterfaceError | OSError):
-            return seen
-        seen = seen.__cause__ or getattr(seen, "orig", None)
-    return error
-
-
-async def _connect(target: Target, pooler: str | None, /) -> asyncpg.Connection:
-    """Open a connection for transactions of ours."""
-    # Behind a pooler the next statement may meet another server connection, so nothing prepared may be relied on:
-    # the unnamed statement leaves nothing behind.
-    size = 0 if pooler == "transaction" else STATEMENTS
-    connection = await asyncpg.connect(
-        dsn=target.dsn, timeout=target.connect_timeout, record_class=Row, statement_cache_size=size,
-        max_cached_statement_lifetime=0, max_cacheable_statement_size=0,
-    )  # fmt: skip
-    try:
-        for name in ("json", "jsonb"):
-            await connection.set_type_codec(name, schema="pg_catalog", encoder=str, decoder=json.loads)
-    except BaseException:
-        connection.terminate()
-        raise
-    return connection
-
-
-def _engine(target: Target, *, pooler: str | None) -> AsyncEngine:
-    """Return what migrations run on; it keeps no connection."""
-    arguments: dict[str, Any] = {}
-    caching: dict[str, Any] = {}
-    if pooler == "transaction":
-        arguments["statement_cache_size"] = 0
-        caching = {"prepared_statement_cache_size": 0, "prepared_statement_name_func": lambda: ""}
-
-    async def connect() -> asyncpg.Connection:
-        return await asyncpg.connect(dsn=target.dsn, timeout=target.connect_timeout, **arguments)
-
-    return create_async_engine(
-        "postgresql+asyncpg://",
-        connect_args={"async_creator_fn": connect, **caching},
-        poolclass=NullPool,
-        hide_parameters=True,
-    )

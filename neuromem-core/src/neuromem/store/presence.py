@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import asyncpg
 
-from neuromem.store.engine import DRIVER_ERRORS
+from neuromem.store.driver import DRIVER_ERRORS
 
 if TYPE_CHECKING:
     from neuromem.store.engine import Database

@@ -19,7 +19,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import exc, text
 
 from neuromem.errors import MigrationError
-from neuromem.store.engine import DRIVER_ERRORS, driver_error
+from neuromem.store.driver import DRIVER_ERRORS, driver_error, translate
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -80,7 +80,7 @@ async def prepare(database: Database, *, migrate: bool) -> None:
                 f"{cause}. Open it with the role that owns the schema, or have an administrator run, once: "
                 f'ALTER SCHEMA "{database.schema}" OWNER TO <role>;'
             ) from error
-        raise database.translate(error) from error
+        raise translate(error, database.target) from error
 
 
 async def plan(database: Database) -> Plan:
@@ -89,7 +89,7 @@ async def plan(database: Database) -> Plan:
         async with database.engine.connect() as connection:
             return await connection.run_sync(_plan, database.schema)
     except DRIVER_ERRORS as error:
-        raise database.translate(error) from error
+        raise translate(error, database.target) from error
 
 
 @asynccontextmanager
