@@ -162,10 +162,10 @@ class Pipeline:
             for item in some:
                 if (hit := hits.get((item.kind, item.id))) is not None:
                     found = self._scored(query, hit, speaking)
-                    statement = _statement(hit.content)
-                    other = best.get(statement)
+                    said = statement(hit)
+                    other = best.get(said)
                     if other is None or _order(found) < _order(other):
-                        best[statement] = found
+                        best[said] = found
             ordered = sorted(best.values(), key=_order)
             if len(ordered) >= most:
                 floor = ordered[most - 1].score * self._highest - _most(speaking)
@@ -231,11 +231,6 @@ def _never(query: Query) -> bool:
 def statement(hit: Hit) -> str:
     """Return what a hit says; what differs in case, spaces or a final stop says the same."""
     return " ".join(hit.content.casefold().split()).rstrip(".!?。！？ ")
-
-
-def _statement(content: str) -> str:
-    """Return what texts have in common that say the same: case, spaces and a final stop make no difference."""
-    return " ".join(content.casefold().split()).rstrip(".!?。！？ ")
 
 
 def _order(found: Found) -> tuple[float, str]:
