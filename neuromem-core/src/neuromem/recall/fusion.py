@@ -26,9 +26,9 @@ SPREAD = {"vector": 0.25}
 # What a message and what was made of it tell together: the message's own evidence or a part of the other's, whichever
 # is more, and a share of the other's on top: less of meaning, in which the two are much alike.
 ALONE, BESIDE, BESIDE_MEANT = 0.5, 0.3, 0.15
-# What the best of a session give to all of it: three parts the mean of three, one part the best.
+# What the best of a session give to all of it: three parts the mean of four, one part the best.
 SESSION = 0.4
-SESSION_BEST = 3
+SESSION_BEST = 4
 REACH = 2  # turns
 
 
