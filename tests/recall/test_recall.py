@@ -170,6 +170,20 @@ async def test_repeats_do_not_fill_the_list(nm: NeuroMemory) -> None:
     assert "The morning run was good" in found
 
 
+async def test_repeats_do_not_starve_the_list_however_many_there_are(nm: NeuroMemory) -> None:
+    """There are more of them than candidates that a retriever offers."""
+    await nm.conversations.add_messages_batch(
+        "alice", [{"role": "user", "content": f"Good morning{'!' * (i % 3)}"} for i in range(300)]
+    )
+    for i in range(5):
+        await nm.ingest("alice", "user", f"The morning run number {i} was good", "runs")
+    await nm.drain()
+    found = contents(await nm.recall("alice", "good morning", limit=10))
+    assert found[0].startswith("Good morning")
+    assert sorted(found[1:]) == [f"The morning run number {i} was good" for i in range(5)]
+    assert len(contents(await nm.recall("alice", "good morning", limit=1))) == 1
+
+
 async def test_merged_is_sorted_and_bounded_and_explains_itself(nm: NeuroMemory) -> None:
     for i in range(40):
         await nm.ingest("alice", "user", f"talk {i} about music and {PLACES[i % 6]}", f"s{i % 4}")

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T", Candidate, Fused)
 
+DEEPER, DEEPEST = 8, 10_000  # how a question is asked again that finds the same again and again
+
 
 @dataclass(frozen=True, slots=True)
 class Weighted:
@@ -83,6 +85,23 @@ class Pipeline:
         What is less relevant than ``min_relevance`` is left out, and of entries that say the same only the best
         stays. With ``skip_errors`` a failing or late retriever or reranker is named instead of raised.
         """
+        outcome = await self._ranked(query, min_relevance, skip_errors=skip_errors)
+        while query.depth < DEEPEST and _starved(outcome, query):
+            query = replace(query, depth=min(DEEPEST, query.depth * DEEPER))
+            outcome = await self._ranked(query, min_relevance, skip_errors=skip_errors)
+        merged, skipped = outcome.merged, [*outcome.skipped]
+        for name, reranker in self.rerankers.items():
+            asked = _reranked(query, name, reranker, merged)
+            try:
+                merged = await guarded("reranker", name, query, self._timeout, asked)
+            except RecallError:
+                if not skip_errors:
+                    raise
+                skipped.append(name)
+        return replace(outcome, merged=merged[: query.limit], skipped=skipped)
+
+    async def _ranked(self, query: Query, min_relevance: float | None, *, skip_errors: bool) -> Outcome:
+        """Return what the retrievers found, scored and in order, some more than asked for where it may yet change."""
         arms, skipped = await self._candidates(query, skip_errors=skip_errors)
         hidden = {(c.kind, c.id) for arm in arms.values() for c in arm if c.hidden}
         fused = everything = _seen(self.fusion.fuse(arms), hidden)
@@ -102,17 +121,9 @@ class Pipeline:
         hits: dict[tuple[Kind, str], Hit] = {}
         await _fill(query, [item for item in everything if (item.kind, item.id) in shown], hits)
         merged = await self._best(query, speaking, fused, most, hits)
-        merged = provenance.told_once(merged)
-        for name, reranker in self.rerankers.items():
-            asked = _reranked(query, name, reranker, merged[:most])
-            try:
-                merged = await guarded("reranker", name, query, self._timeout, asked)
-            except RecallError:
-                if not skip_errors:
-                    raise
-                skipped.append(name)
+        merged = provenance.told_once(merged)[:most]
         weights = {name: weighted.weight for name, weighted in self.scorers.items()}
-        return Outcome(merged[: query.limit], arms, hits, skipped, fused, weights=weights)
+        return Outcome(merged, arms, hits, skipped, fused, weights=weights)
 
     async def close(self) -> None:
         """Close the retrievers and rerankers that can be closed: they may hold connections."""
@@ -216,6 +227,12 @@ def _ordered(
         else arm
         for name, arm in arms.items()
     }
+
+
+def _starved(outcome: Outcome, query: Query) -> bool:
+    """Tell whether entries that say the same took the places of others, of which the retrievers have more."""
+    few = len(outcome.merged) < query.limit and len(outcome.merged) < len(outcome.fused)
+    return few and any(len(arm) >= query.depth for arm in outcome.arms.values())
 
 
 def _most(speaking: Mapping[str, Weighted]) -> float:
