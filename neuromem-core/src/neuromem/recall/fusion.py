@@ -159,7 +159,7 @@ class _Union:
         return fused
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen: made by the hundred
 class _Place:
     """The numbers of what was said in one place of a conversation, and of what was made of it.
 
@@ -210,6 +210,9 @@ def _told(evidence: list[float], places: Sequence[_Place], beside: float) -> lis
     told = []
     for place in places:
         said = evidence[place.said[-1]] if place.said else 0.0
+        if not place.made:
+            told.append(said)
+            continue
         best = 0.0
         for number in place.made:
             known = max(0.0, evidence[number])
@@ -268,7 +271,9 @@ def _with_sessions(
     """Return the scores, each lifted by the best places of its session, within [0, 1]."""
     sessions: dict[str, list[float]] = defaultdict(list)
     for place in places:
-        sessions[place.session].append(max(scores[number] for number in place.everything))
+        here = place.everything
+        best_here = scores[here[0]] if len(here) == 1 else max(scores[number] for number in here)
+        sessions[place.session].append(best_here)
     best: dict[str | None, float] = {}
     for session, values in sessions.items():
         values.sort(reverse=True)
