@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import random
 from datetime import UTC, datetime, timedelta, timezone
@@ -13,7 +14,7 @@ from benchmarks.support.statements import Statements
 from neuromem.domain.recall import Candidate
 from neuromem.errors import InputError, NotFoundError, RecallError
 from neuromem.plugin import StageSpec, hookimpl
-from neuromem.testing import HashEmbedding
+from neuromem.testing import HashEmbedding, ScriptedLLM
 from tests.conftest import opened
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
     from neuromem.domain.recall import Query, RecallResult
     from neuromem.memory import NeuroMemory
-    from neuromem.plugin import Retriever
+    from neuromem.plugin import ChatMessage, Retriever
 
 PLACES = ["Paris", "Rome", "Oslo", "Lima", "Kyoto", "Cairo"]
 
@@ -334,6 +335,58 @@ async def test_chinese_is_found_by_words_and_by_time(nm: NeuroMemory) -> None:
     await nm.ingest("用户", "user", "我很喜欢弹钢琴")
     assert contents(await nm.recall("用户", "京都旅行怎么样？"))[0] == "我去年五月去了京都旅行"
     assert contents(await nm.recall("用户", "弹什么琴", language="zh"))[0] == "我很喜欢弹钢琴"
+
+
+async def test_source_is_who_found_it_and_ranks_are_those_of_the_lists(nm: NeuroMemory) -> None:
+    """The conversation arm passes on what others found; it is the source only of what nobody else did."""
+    talk = ["Where did you park?", "Behind the school", "Oh dear", "The cat sleeps", "Fine"]
+    for text in talk:
+        await nm.ingest("alice", "user", text, "s")
+    await nm.drain()
+    meant = await nm.recall("alice", "a cat sleeping", limit=5, explain=True)
+    for item in meant["merged"]:
+        arms = item["explain"]["arms"]
+        best = min(arms[name]["rank"] for name in arms if name != "conversation")
+        assert arms[item["source"]]["rank"] == best
+        for name, shown in (("vector", meant["vector_results"]), ("bm25", meant["bm25_results"])):
+            if name in arms:
+                assert shown[arms[name]["rank"] - 1]["id"] == item["id"]
+
+
+async def test_who_stands_beside_what_was_found_comes_from_the_conversation(database_url: str) -> None:
+    async with opened(database_url, worker=False) as nm:  # by words alone
+        for text in ("Where did you park?", "Behind the school"):
+            await nm.ingest("alice", "user", text, "s")
+        found = await nm.recall("alice", "park")
+    assert {item["content"]: item["source"] for item in found["merged"]} == {
+        "Where did you park?": "bm25",
+        "Behind the school": "conversation",
+    }
+
+
+async def test_what_a_fact_tells_again_is_in_the_explanation(database_url: str) -> None:
+    def told(messages: Sequence[ChatMessage]) -> dict[str, object]:
+        shown = json.loads(next(m["content"] for m in messages if m["role"] == "user"))
+        return {
+            "facts": [{"content": f"Fact: {t['text']}", "sources": [t["id"]]} for t in shown["conversation"]]
+        }
+
+    async with opened(database_url, llm=ScriptedLLM(always=told)) as nm:
+        await nm.ingest("alice", "user", "My sister lives in Lisbon")
+        await nm.drain()
+        found = await nm.recall(
+            "alice", "Where does my sister live?", include_conversations=True, explain=True
+        )
+    weights = found["explain"]["weights"]
+    repeats = set()
+    for item in found["merged"]:
+        why = item["explain"]
+        repeats.add(why.get("repeats", 1.0))
+        sum_of_all = why["fused"] + sum(weights[name] * signal for name, signal in why["signals"].items())
+        assert item["score"] == pytest.approx(
+            why.get("repeats", 1.0) * sum_of_all / (1 + sum(weights.values()))
+        )
+    assert repeats == {1.0, 0.5}
 
 
 async def test_the_graph_leads_to_what_words_and_meaning_do_not(database_url: str) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from neuromem.domain.recall import GraphItem, RecallItem, RecallResult
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Sequence, Set
 
     from neuromem.domain.graph import Edge
     from neuromem.domain.recall import About, Candidate, Hit, Kind
@@ -19,8 +19,10 @@ ARM_SHOWN_AS = {"vector": "vector_results", "bm25": "bm25_results", "conversatio
 def result(outcome: Outcome, about: About, *, limit: int, explain: bool) -> RecallResult:
     """Return the answer of ``recall()``."""
     arms = {shown: _arm_items(name, outcome, limit) for name, shown in ARM_SHOWN_AS.items()}
+    # Who passes on what others found has no order of its own.
+    silent = {name for name, arm in outcome.arms.items() if arm and arm[0].score == arm[-1].score == 0.0}
     answer = RecallResult(
-        merged=[_merged_item(found, outcome, explain=explain) for found in outcome.merged],
+        merged=[_merged_item(found, outcome, silent, explain=explain) for found in outcome.merged],
         vector_results=arms["vector_results"], bm25_results=arms["bm25_results"],
         conversation_results=arms["conversation_results"],
         graph_results=[_relation(edge) for edge in outcome.relations],
@@ -35,9 +37,9 @@ def result(outcome: Outcome, about: About, *, limit: int, explain: bool) -> Reca
     return answer
 
 
-def _merged_item(found: Found, outcome: Outcome, *, explain: bool) -> RecallItem:
+def _merged_item(found: Found, outcome: Outcome, silent: Set[str], *, explain: bool) -> RecallItem:
     ranks = found.hit.ranks
-    source = min(ranks, key=lambda name: (ranks[name], name))
+    source = min(ranks, key=lambda name: (name in silent, ranks[name], name))
     item = _item(found.hit, source, found.score, found.hit.relevance)
     if found.hit.id in outcome.turns:
         item["neighbors"] = list(outcome.turns[found.hit.id])
