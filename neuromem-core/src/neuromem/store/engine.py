@@ -38,9 +38,9 @@ _SCHEMA = re.compile(r"[a-z_][a-z0-9_]{0,62}")
 # Plans for the values at hand: a cached generic plan does not know how many rows a user has.
 CUSTOM = {"plan_cache_mode": "force_custom_plan"}
 # For statements made of lateral lookups, whose plan must not hang on statistics: a planner that has none loves
-# nested loops over what it takes for one row.
-LOOKUPS = {**CUSTOM, "enable_nestloop": "off"}
-# The same for a user whose rows are few: one plan per connection, by indexes alone, by this process alone.
+# nested loops over what it takes for one row. By indexes alone: a table holds the rows of everybody.
+LOOKUPS = {**CUSTOM, "enable_nestloop": "off", "enable_seqscan": "off"}
+# The same for a user whose rows are few: one plan per connection, by this process alone.
 # Planning anew costs as much as a tenth of what the scan of 10,000 vectors does.
 LOOKUPS_OF_FEW = {
     "plan_cache_mode": "force_generic_plan",

@@ -28,7 +28,7 @@ LOAD = {
     "memory": """
         SELECT 'memory', m.memory_id::text, m.content, m.memory_type, m.created_at, m.occurred_at,
                nullif(m.metadata, '{}'),
-               ARRAY(SELECT s.message_id::text FROM {s}.memory_sources s WHERE s.user_id = m.user_id
+               ARRAY(SELECT s.message_id::text FROM {s}.memory_sources s WHERE s.user_id = :user
                      AND s.memory_id = m.memory_id AND s.version = m.version AND {said} ORDER BY s.message_id),
                NULL, NULL::int, m.subject, m.importance, m.valence, m.arousal
         FROM {s}.memories m

@@ -22,6 +22,9 @@ MIDDLES = """
     )
 """
 
+# By which a question looks at current vectors alone: superseded ones lie between them and may be many times more.
+CURRENT = "CREATE INDEX vectors_current ON {s}.vectors (user_id, space, entry) WHERE current"
+
 
 def upgrade() -> None:
     """Create the table."""
@@ -29,5 +32,6 @@ def upgrade() -> None:
     op.execute(MIDDLES.replace("{s}", f'"{schema}"'))
     for statement in protect(schema, "middles"):
         op.execute(statement)
+    op.execute(CURRENT.replace("{s}", f'"{schema}"'))
     # As in `vectors`: in the row, whatever its length.
     op.execute(f'ALTER TABLE "{schema}".middles ALTER COLUMN v SET STORAGE MAIN')
