@@ -139,6 +139,28 @@ async def test_what_is_no_candidate_is_said_or_skipped(
         assert [item["content"] for item in answer["merged"]] == ["likes tea"]
 
 
+class Late(Elsewhere):
+    """Never comes back."""
+
+    async def candidates(self, query: Query) -> Sequence[Candidate]:
+        await asyncio.Event().wait()
+        return []
+
+
+async def test_a_retriever_that_is_late_is_named_or_skipped(database_url: str) -> None:
+    settings = {"recall": {"timeout": 0.5}}
+    async with opened(
+        database_url, plugins=[Late()], worker=False, auto_extract=False, settings=settings
+    ) as nm:
+        await nm.add_memory("alice", "likes tea", "fact")
+        with pytest.raises(RecallError, match=r"'elsewhere' took longer than 0\.5 s") as caught:
+            await nm.recall("alice", "tea")
+        assert caught.value.arm == "elsewhere"
+        answer = await nm.recall("alice", "tea", on_arm_error="skip")
+        assert answer["skipped"] == ["elsewhere"]
+        assert [item["content"] for item in answer["merged"]] == ["likes tea"]
+
+
 class Scores:
     """Offers a scorer that gives one signal to everything."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +13,10 @@ from neuromem.testing import ScriptedLLM
 from tests.conftest import opened
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from neuromem.memory import NeuroMemory
+    from neuromem.plugin import ChatMessage
 
 QUESTION = "violin lesson"
 
@@ -120,10 +124,32 @@ async def test_what_is_not_embedded_yet_is_told_from_what_is_not_near(database_u
         assert (await why(nm, far.id))[0] is None  # the nearest there is
 
 
+def told(messages: Sequence[ChatMessage]) -> dict[str, object]:
+    """Make a fact and a relation of each new turn."""
+    shown = json.loads(next(m["content"] for m in messages if m["role"] == "user"))
+    new = [turn["id"] for turn in shown["conversation"] if turn.get("new")]
+    relation = {"subject": "Momo", "subject_type": "PERSON", "relation": "OWNS", "object": "violin"}
+    return {
+        "facts": [{"content": "Alice plays the violin", "sources": new}],
+        "relations": [{**relation, "object_type": "ENTITY", "sources": new}],
+    }
+
+
+async def test_the_graph_takes_part_as_it_does_in_recall(database_url: str) -> None:
+    """By words alone nothing leads from the question to the memory."""
+    async with opened(database_url, llm=ScriptedLLM(always=told), graph_enabled=True) as nm:
+        await nm.ingest("alice", "user", "I take a violin lesson each week")
+        await nm.drain()
+        (fact,) = await nm.get_recent_memories("alice")
+        missing = await nm.explain_missing("alice", "Who is Momo?", fact.id)
+        assert missing["found"]
+        assert missing["arms"]["graph"] is not None
+        nm.graph_enabled = False
+        assert (await nm.explain_missing("alice", "Who is Momo?", fact.id))["arms"]["graph"] is None
+
+
 async def test_a_message_in_whose_place_its_facts_stand(database_url: str) -> None:
-    reply = {"facts": [{"content": "Alice plays the violin", "message_ids": [1]}]}
-    llm = ScriptedLLM(always=reply)
-    async with opened(database_url, llm=llm) as nm:
+    async with opened(database_url, llm=ScriptedLLM(always=told)) as nm:
         said = await nm.ingest("alice", "user", "I take a violin lesson each week")
         await nm.drain()
         dropped_by, sentence = await why(nm, said.id)

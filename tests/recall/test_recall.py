@@ -211,7 +211,7 @@ async def test_merged_is_sorted_and_bounded_and_explains_itself(nm: NeuroMemory)
         ({"limit": 0}, "limit"),
         ({"limit": 10_000_000}, "limit"),
         ({"query": "  "}, "query"),
-        ({"query": "x" * 1_000_001}, "query"),
+        ({"query": "x" * 1_000_001}, "part of it that matters"),
         ({"query": "a\0b"}, "NUL"),
         ({"user_id": ""}, "user_id"),
         ({"memory_type": "facts"}, "facts"),
@@ -220,6 +220,26 @@ async def test_merged_is_sorted_and_bounded_and_explains_itself(nm: NeuroMemory)
         ({"min_score": 2}, "min_score"),
         ({"on_arm_error": "ignore"}, "ignore"),
         ({"metadata": ["x"]}, "metadata"),
+        ({"metadata": {"x": float("nan")}}, "metadata"),
+        ({"metadata": {"x": object()}}, "metadata"),
+        ({"limit": -1}, "limit"),
+        ({"limit": True}, "limit"),
+        ({"limit": "5"}, "limit"),
+        ({"limit": 2.0}, "limit"),
+        ({"query": ""}, "ask for something"),
+        ({"query": None}, "query"),
+        ({"query": b"tea"}, "query"),
+        ({"query": "\ud800"}, "surrogate"),
+        ({"user_id": 5}, "user_id"),
+        ({"user_id": "a\0"}, "NUL"),
+        ({"memory_type": ["fact"]}, "memory type"),
+        ({"memory_type": ""}, "memory type"),
+        ({"min_score": float("nan")}, "min_score"),
+        ({"min_score": "0.5"}, "min_score"),
+        ({"include_conversations": "no"}, "include_conversations"),
+        ({"on_arm_error": None}, "on_arm_error"),
+        ({"language": ""}, "language"),
+        ({"event_after": datetime(2024, 1, 1)}, "event_after"),  # noqa: DTZ001
     ],
 )
 async def test_what_cannot_be_asked_is_said(
@@ -269,6 +289,28 @@ async def test_what_a_retriever_invents_does_not_come_out(database_url: str) -> 
     async with opened(database_url, plugins=[Plugin(Stray())]) as nm:
         await nm.add_memory("alice", "likes tea")
         assert contents(await nm.recall("alice", "tea")) == ["likes tea"]
+
+
+class Partial(HashEmbedding):
+    """An embedding that has nothing to say of part numbers."""
+
+    def _vector(self, text: str) -> list[float]:
+        return [0.0] * 64 if "TK-55821" in text else super()._vector(text)
+
+
+async def test_what_matches_by_a_word_alone_comes_first_among_what_is_near_in_meaning(
+    database_url: str,
+) -> None:
+    async with opened(database_url, embedding=Partial()) as nm:
+        await nm.conversations.add_messages_batch(
+            "alice",
+            [{"role": "user", "content": f"the ticket of visit {i}, a technician"} for i in range(100)],
+        )
+        await nm.add_memory("alice", "TK-55821: Saturday at 13", "fact")
+        await nm.drain()
+        found = await nm.recall("alice", "What about the ticket TK-55821 of the technician?", limit=3)
+        assert found["merged"][0]["content"] == "TK-55821: Saturday at 13"
+        assert found["merged"][0]["source"] == "bm25"
 
 
 class Unreachable(HashEmbedding):

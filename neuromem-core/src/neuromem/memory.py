@@ -361,7 +361,7 @@ class NeuroMemory(Managing, History, Thinking, Owning, Moving, Spaces, Rederivin
         Takes the filters of `recall`. Raises `NotFoundError` when the user has no memory of that id.
         """
         rooms = self._open_rooms
-        question = rooms.recall.question(user_id, query, limit, **filters)
+        question = rooms.recall.question(user_id, query, limit, graph=self.graph_enabled, **filters)
         least = checks.number("min_score", min_score, 0, 1)
         return await explain(rooms.recall, rooms.search, question, memory_id, least)
 

@@ -167,6 +167,8 @@ def _asked(query: object, user_id: str) -> str:
 
 
 def _kinds(memory_type: str | None, include_conversations: bool | None) -> tuple[Kind, ...]:
+    if include_conversations is not None and not isinstance(include_conversations, bool):
+        raise InputError(f"include_conversations must be True, False or None, not {include_conversations!r}.")
     if memory_type is None:
         return ("memory",) if include_conversations is False else ("message", "memory")
     if memory_type == "message":
