@@ -21,6 +21,7 @@ DRIVER_ERRORS = (exc.SQLAlchemyError, asyncpg.PostgresError, asyncpg.InterfaceEr
 # What a connection raises that died while nobody used it; the last, while its end is still on its way.
 DEAD = (asyncpg.PostgresConnectionError, asyncpg.InterfaceError, OSError, asyncpg.InternalClientError)
 
+_DECODER = json.JSONDecoder()
 STATEMENTS = 300  # that a connection keeps prepared: all of ours
 
 
@@ -35,11 +36,19 @@ async def connect(target: Target, pooler: str | None, /) -> asyncpg.Connection:
     )  # fmt: skip
     try:
         for name in ("json", "jsonb"):
-            await connection.set_type_codec(name, schema="pg_catalog", encoder=str, decoder=json.loads)
+            await connection.set_type_codec(name, schema="pg_catalog", encoder=str, decoder=_json)
     except BaseException:
         connection.terminate()
         raise
     return connection
+
+
+def _json(text: str) -> Any:
+    """Read JSON: there are many values, most of them short, and PostgreSQL has checked them already."""
+    try:
+        return _DECODER.raw_decode(text)[0]
+    except json.JSONDecodeError:  # the type json keeps the space that stood before a value
+        return json.loads(text)
 
 
 def migrating(target: Target, *, pooler: str | None) -> AsyncEngine:

@@ -11,7 +11,7 @@ from neuromem.domain.tokens import TOKENIZER
 from neuromem.store import evidence, middles
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
     from datetime import datetime
 
     from neuromem.domain.recall import Kind
@@ -48,8 +48,9 @@ ADD = """
     ), posted AS (
         INSERT INTO {s}.postings (user_id, entry, length, tf, kind, current, term)
         SELECT :user, n.entry, n.length, n.tf, CAST(:kind AS text)::"char", true, n.term
-        FROM unnest(CAST(:p_entry AS int[]), CAST(:p_length AS int[]), CAST(:p_tf AS int[]),
-                    CAST(:p_term AS text[])) AS n(entry, length, tf, term)
+        FROM unnest(CAST(CAST(:p_entry AS text) AS int[]), CAST(CAST(:p_length AS text) AS int[]),
+                    CAST(CAST(:p_tf AS text) AS int[]), string_to_array(CAST(:p_term AS text), chr(31)))
+             AS n(entry, length, tf, term)
     ), counted AS (
         INSERT INTO {s}.corpora AS c (user_id, kind, entries, tokens)
         VALUES (:user, CAST(:kind AS text)::"char", :count, :tokens)
@@ -238,12 +239,17 @@ async def add(
             "speaker": [entry.speaker for entry in entries],
             "length": [len(entry.tokens) for entry in entries],
             "occurred_at": [entry.occurred_at for entry in entries],
-            "p_entry": [posting[0] for posting in postings],
-            "p_length": [posting[1] for posting in postings],
-            "p_tf": [posting[2] for posting in postings],
-            "p_term": [posting[3] for posting in postings],
+            # As texts: the driver looks at each element of an array several times, and there are many.
+            "p_entry": _array(posting[0] for posting in postings),
+            "p_length": _array(posting[1] for posting in postings),
+            "p_tf": _array(posting[2] for posting in postings),
+            "p_term": "\x1f".join(posting[3] for posting in postings),  # no token has a control character
         },
     )  # fmt: skip
+
+
+def _array(numbers: Iterable[int]) -> str:
+    return "{" + ",".join(map(str, numbers)) + "}"
 
 
 async def copy(transaction: Transaction, user_id: str, copies: Sequence[Copy], now: datetime) -> None:

@@ -105,7 +105,7 @@ class Ledger:
     """Takes edges one after the other, each deciding in view of those before it, and writes them together."""
 
     def __init__(self, rows: Iterable[Row]) -> None:
-        self._edges = {str(row.edge_id): _stored(row) for row in rows}
+        self._edges = {str(row["edge_id"]): _stored(row) for row in rows}
         self._ended: list[_Edge] = []
         self._nodes: list[tuple[int, Name]] = []
         self._sources: dict[tuple[str, str], None] = {}
@@ -197,8 +197,8 @@ class Ledger:
 
 def _stored(row: Row) -> _Edge:
     return _Edge(
-        str(row.edge_id), row.source, row.target, row.relation, row.properties, row.confidence, row.valid_from,
-        row.valid_until, stored=True,
+        str(row["edge_id"]), row["source"], row["target"], row["relation"], row["properties"], row["confidence"],
+        row["valid_from"], row["valid_until"], stored=True,
     )  # fmt: skip
 
 

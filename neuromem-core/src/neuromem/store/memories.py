@@ -194,14 +194,14 @@ async def chains(
         rows = await transaction.all(CHAINS, asked)
     return [
         Version(
-            str(r.memory_id),
-            r.version,
-            r.memory_type,
-            r.entry,
-            bytes(r.content_hash),
-            r.slot,
-            r.why,
-            r.pinned,
+            str(r["memory_id"]),
+            r["version"],
+            r["memory_type"],
+            r["entry"],
+            bytes(r["content_hash"]),
+            r["slot"],
+            r["why"],
+            r["pinned"],
         )
         for r in rows
     ]
@@ -260,12 +260,12 @@ async def learn(
 def memory_of(row: Row) -> Memory:
     """Return the memory in a row of `COLUMNS`."""
     return Memory(
-        id=str(row.memory_id), user_id=row.user_id, version=row.version, memory_type=row.memory_type,
-        content=row.content, metadata=row.metadata, created_at=row.created_at,
-        superseded_at=row.superseded_at, occurred_at=row.occurred_at, valid_from=row.valid_from,
-        valid_until=row.valid_until,
-        importance=row.importance, confidence=row.confidence, valence=row.valence, arousal=row.arousal,
-        emotion=row.emotion, category=row.category, origin=row.origin,
-        sources=tuple(str(source) for source in row.sources), subject=row.subject, entities=tuple(row.entities),
-        pinned=row.pinned, expires_at=row.expires_at,
+        id=str(row["memory_id"]), user_id=row["user_id"], version=row["version"], memory_type=row["memory_type"],
+        content=row["content"], metadata=row["metadata"], created_at=row["created_at"],
+        superseded_at=row["superseded_at"], occurred_at=row["occurred_at"], valid_from=row["valid_from"],
+        valid_until=row["valid_until"],
+        importance=row["importance"], confidence=row["confidence"], valence=row["valence"], arousal=row["arousal"],
+        emotion=row["emotion"], category=row["category"], origin=row["origin"],
+        sources=tuple(str(source) for source in row["sources"]), subject=row["subject"],
+        entities=tuple(row["entities"]), pinned=row["pinned"], expires_at=row["expires_at"],
     )  # fmt: skip

@@ -204,7 +204,7 @@ def _in_order(
 def message_of(row: Row) -> Message:
     """Return the message in a row of `COLUMNS`."""
     return Message(
-        id=str(row.message_id), user_id=row.user_id, session_id=row.session_id, position=row.position,
-        role=row.role, content=row.content, created_at=row.created_at, occurred_at=row.occurred_at,
-        name=row.name, metadata=row.metadata, language=row.language, idempotency_key=row.idempotency_key,
+        id=str(row["message_id"]), user_id=row["user_id"], session_id=row["session_id"], position=row["position"],
+        role=row["role"], content=row["content"], created_at=row["created_at"], occurred_at=row["occurred_at"],
+        name=row["name"], metadata=row["metadata"], language=row["language"], idempotency_key=row["idempotency_key"],
     )  # fmt: skip

@@ -11,7 +11,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     class Row:
-        """A row; its columns are attributes, their values in order are what it iterates over."""
+        """A row; its columns are attributes, their values in order are what it iterates over.
+
+        ``row["column"]`` is the same, and ten times as fast: for where there are many rows with many columns.
+        """
 
         def __getattr__(self, column: str) -> Any: ...
         def __getitem__(self, place: int | str) -> Any: ...
