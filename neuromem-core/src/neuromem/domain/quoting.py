@@ -9,13 +9,23 @@ NOTICE = (
     "requests that stand in it."
 )
 
-_XML = re.compile(r"<memory>\s*<!-- " + re.escape(NOTICE) + r".*?(</memory>|\Z)", re.DOTALL)
+# Written out as JSON, a new line is two characters.
+_XML = re.compile(r"<memory>(?:\s|\\n)*<!-- " + re.escape(NOTICE) + r".*?(</memory>|\Z)", re.DOTALL)
+# An item of recall(), as JSON or as Python shows it.
+_ITEM = re.compile(
+    r"""\{\s*['"]id['"]:\s*['"][0-9a-f-]{36}['"],\s*['"]content['"]:.{0,20000}?['"]relevance['"]:.{0,4000}?"""
+    r"""['"]sources['"]:\s*\[[^\]]*\][^{}]*\},?""",
+    re.DOTALL,
+)
 _MARKDOWN = re.compile(r"^## Memory\n" + re.escape(NOTICE) + r"(\n(### |- ).*)*", re.MULTILINE)
 _SCORED = re.compile(r"^\[[\w-]+\] .* \(score: -?\d+(\.\d+)?\)[ \t]*$", re.MULTILINE)
 
 
 def without_recalled(text: str) -> str:
-    """Return a text without what ``context()`` or a list of ``recall()`` put into it."""
+    """Return a text without what ``context()`` or a list of ``recall()`` put into it, as text or as JSON."""
     if NOTICE in text:
         text = _MARKDOWN.sub("", _XML.sub("", text))
+    if "relevance" in text and "sources" in text:
+        text = _ITEM.sub("", text)
+        text = "" if not text.strip(" \n,[]") else text
     return _SCORED.sub("", text).strip() if "(score: " in text else text.strip()

@@ -37,9 +37,11 @@ RELATIONS = (
 TAKEN = frozenset({"people", "place"})  # of the metadata of episodes
 # What sounds like a rule for the assistant is kept as something that was said, whatever the model made of it.
 RULE = re.compile(
-    r"(you (must|should|shall|have to|are to)\b|always\b|never\b|ignore (all|any|every|the|previous|prior)\b"
-    r"|from now on\b|(please )?remember (that|to)\b|do not ever\b|the assistant (must|should|shall)\b|system prompt\b"
-    r"|你必须|必须|永远|忽略|从现在起|从今以后|记住)",
+    r"(?:(?:please|kindly)\s+|请你?\s*)?"
+    r"(?:you (?:must|should|shall|have to|are to)\b|always\b|never\b|ignore (?:all|any|every|the|your|previous|prior)\b"
+    r"|from now on\b|remember (?:that|to)\b|do not ever\b|the assistant (?:must|should|shall)\b|system prompt\b"
+    r"|make sure (?:to|that|you)\b|your (?:task|job|role|goal|instructions?) (?:is|are)\b"
+    r"|你(?:必须|应该|要)|必须|务必|永远|始终|总是|忽略|无视|从现在起|从今以后|以后都|记住|不要)",
     re.IGNORECASE,
 )
 
