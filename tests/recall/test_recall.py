@@ -162,6 +162,17 @@ async def test_the_speaker_whom_a_question_names_comes_first(database_url: str) 
     assert asked["merged"][0]["explain"]["signals"]["speaker"] == 1.0
 
 
+async def test_who_spoke_first_since_the_last_question_is_known_at_once(database_url: str) -> None:
+    async with opened(database_url, worker=False) as nm, opened(database_url, worker=False) as other:
+        assert contents(await nm.recall("u", "What pet does Melanie have?")) == []
+        for name, pet in (("Caroline", "dog"), ("Melanie", "cat")):
+            await other.ingest("u", "user", f"my pet is a {pet}", name=name)
+        first, second = [await nm.recall("u", "What pet does Melanie have?", explain=True) for _ in range(2)]
+    assert contents(first) == contents(second)
+    assert first["merged"][0]["content"] == "my pet is a cat"
+    assert first["merged"][0]["explain"]["signals"]["speaker"] == 1.0
+
+
 async def test_repeats_do_not_fill_the_list(nm: NeuroMemory) -> None:
     for i in range(30):
         await nm.ingest("alice", "user", "Good morning!" if i % 2 else "good  morning", f"s{i}")

@@ -133,10 +133,24 @@ class RecallService:
         skip_errors: bool = False,
         neighbors: int = 0,
     ) -> tuple[Outcome, About]:
-        """Run the pipeline on one connection, the question's embedding beside it."""
-        about = await self._search.before(query.user_id)
-        named, topic = question.read(query.text, about.speakers)
-        query = replace(query, named=named, topic=topic, spans=moments.read(query.text, query.now))
+        """Run the pipeline on one connection, the question's embedding beside it.
+
+        Whom a question may name is known from the last answer; where that was no longer true, it is asked anew.
+        """
+        query = replace(query, spans=moments.read(query.text, query.now))
+        known = (await self._search.before(query.user_id)).speakers
+        named, topic = question.read(query.text, known)
+        while True:
+            query = replace(query, named=named, topic=topic)
+            outcome, about = await self._once(query, min_relevance, neighbors, skip_errors=skip_errors)
+            before, known = known, about.speakers
+            if known == before or (named, topic) == (again := question.read(query.text, known)):
+                return outcome, about
+            named, topic = again
+
+    async def _once(
+        self, query: Query, min_relevance: float | None, neighbors: int, *, skip_errors: bool
+    ) -> tuple[Outcome, About]:
         by_meaning = "vector" in self.pipeline.retrievers
         async with self._search.open(query.user_id, self._vector, by_meaning=by_meaning) as reader:
             query = replace(query, reader=reader)
