@@ -7,6 +7,7 @@ What is read here only ever becomes a soft preference, so it is precise about fo
 from __future__ import annotations
 
 import re
+import unicodedata
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -45,7 +46,7 @@ def read(text: str, now: datetime) -> tuple[Span, ...]:
     >>> read("in May 2023", datetime(2024, 1, 1, tzinfo=UTC))[0].start.isoformat()
     '2023-05-01T00:00:00+00:00'
     """
-    return tuple(_spans(text.casefold(), now))
+    return tuple(_spans(moments_zh.simplified(unicodedata.normalize("NFKC", text).casefold()), now))
 
 
 def _spans(text: str, now: datetime) -> Iterator[Span]:

@@ -27,6 +27,13 @@ NAMED = {
 }  # fmt: skip
 WEEKDAYS = "一二三四五六日天"
 
+_SIMPLE = str.maketrans("週個禮兩後幾號過這來開從間時陣", "周个礼两后几号过这来开从间时阵")
+
+
+def simplified(text: str) -> str:
+    """Return a text with the characters of time words as they are written in simplified Chinese."""
+    return text.translate(_SIMPLE)
+
 
 def _number(text: str) -> float:
     """Return a number up to 99 of digits or characters; raises `LookupError` for anything else, such as 二三."""
