@@ -10,6 +10,7 @@ import asyncpg
 import numpy as np
 import pytest
 
+from benchmarks.support.statements import Statements
 from neuromem.store import middles, url
 from neuromem.testing import HashEmbedding
 from tests.conftest import opened
@@ -106,6 +107,20 @@ async def test_an_answer_is_the_same_with_and_without_it(database_url: str, n: i
             kept = await connection.fetchval("DELETE FROM neuromem.middles RETURNING n")
         assert (kept is not None) == (n >= middles.SAMPLE)
         assert same(await answer(nm, "anna"), found)
+
+
+async def test_the_first_question_of_a_process_asks_for_the_user_and_then_like_any_other(
+    database_url: str,
+) -> None:
+    async with opened(database_url) as nm:
+        await say(nm, "anna", 130)
+    async with opened(database_url, worker=False) as nm:
+        sent = Statements(nm)
+        await answer(nm, "anna")
+        assert sent.statements == 3
+        sent.reset()
+        await answer(nm, "anna")
+        assert sent.statements == 2
 
 
 async def test_a_user_who_has_outgrown_it_is_answered_by_what_is_there(database_url: str) -> None:

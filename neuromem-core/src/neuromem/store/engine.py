@@ -43,11 +43,8 @@ LOOKUPS = {**CUSTOM, "enable_nestloop": "off", "enable_seqscan": "off"}
 # The same for a user whose rows are few: one plan per connection, by this process alone.
 # Planning anew costs as much as a tenth of what the scan of 10,000 vectors does.
 LOOKUPS_OF_FEW = {
-    "plan_cache_mode": "force_generic_plan",
-    "enable_nestloop": "off",
-    "enable_seqscan": "off",
-    "max_parallel_workers_per_gather": "0",
-}
+    **LOOKUPS, "plan_cache_mode": "force_generic_plan", "max_parallel_workers_per_gather": "0"
+}  # fmt: skip
 
 
 class Transaction:
@@ -174,10 +171,9 @@ class Database:
     @asynccontextmanager
     async def _begin(self, begin: str, settings: Mapping[str, str]) -> AsyncIterator[Transaction]:
         """Begin with the settings made, in one message: each round trip costs more than what it asks for."""
-        values = {"search_path": self.search_path, **settings}
-        made = ", ".join(f"set_config({quoted(k)}, {quoted(v)}, true)" for k, v in values.items())
+        made = "".join(f"; SET LOCAL {name} = {quoted(value)}" for name, value in settings.items())
         with self.translated():
-            driver = await self._open(f"{begin}; SELECT {made}")
+            driver = await self._open(f"{begin}; SET LOCAL search_path = {self.search_path}{made}")
         try:
             transaction = Transaction(driver, self)
             yield transaction
