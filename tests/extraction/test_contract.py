@@ -6,7 +6,9 @@ import json
 import textwrap
 from typing import TYPE_CHECKING, Any
 
+from neuromem.memory import NeuroMemory
 from neuromem.testing import HashEmbedding
+from neuromem_siliconflow import SiliconFlowEmbedding
 from tests.extraction.model import answering
 from tests.support.http_server import HttpServer, Reply, Request, running_server
 
@@ -21,17 +23,18 @@ async def main():
         database_url="postgresql+asyncpg://user:pass@host:5432/db",
         embedding=SiliconFlowEmbedding(api_key="..."),
         llm=OpenAILLM(api_key="...", model="deepseek-chat"),
-        auto_extract=True,
-        graph_enabled=False,
-        reflection_interval=20,
+        auto_extract=True,        # extract memories from every message
+        graph_enabled=False,      # store relations in the knowledge graph and use them in recall
+        reflection_interval=20,   # digest by itself after every N user messages of a user; 0 = never
     ) as nm:
         msg = await nm.ingest(user_id="alice", role="user", content="I work at Google as a backend engineer",
-                              session_id=None)
-        await nm.drain()
+                              session_id=None)              # None opens a new session
         result = await nm.recall(user_id="alice", query="Where does Alice work?", limit=20,
-                                 memory_type=None, created_after=None, as_of=None)
+                                 memory_type=None,          # "fact" | "episodic" | "insight" | "general"
+                                 created_after=None, as_of=None)
         for mem in result["merged"]:
             print(f"[{mem['source']}] {mem['content']} (score: {mem['score']:.2f})")
+        await nm.digest(user_id="alice", batch_size=50, background=False)
     return msg, result
 """
 
@@ -54,16 +57,29 @@ def embedding(server: HttpServer) -> HttpServer:
 async def test_the_first_example_runs_as_written(
     database_url: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    fact = {"content": "Works at Google as a backend engineer", "subject": "Alice", "sources": ["m1"]}
+    def tell(shown: dict[str, Any]) -> dict[str, Any]:
+        if "memories" in shown:  # it is asked to digest
+            return {"insights": [], "state": None, "nothing": "one fact shows nothing"}
+        return {"facts": [{"content": "Alice works at Google.", "subject": "Alice", "sources": ["m1"]}]}
+
     with running_server() as vectors, running_server() as chat:
         embedding(vectors)
-        chat.always = answering(lambda shown: {"facts": [fact]})
+        chat.always = answering(tell)
         monkeypatch.setenv("SILICONFLOW_BASE_URL", f"{vectors.url}/v1")
         monkeypatch.setenv("DEEPSEEK_BASE_URL", f"{chat.url}/v1")
         names: dict[str, Any] = {}
         source = EXAMPLE.replace("postgresql+asyncpg://user:pass@host:5432/db", database_url)
         exec(textwrap.dedent(source), names)
         message, result = await names["main"]()
-    assert result["merged"][0]["sources"] == [message.id]
-    assert "] Works at Google as a backend engineer (score: 0." in capsys.readouterr().out
+        # At once there are the words of the message; whoever leaves the block has its fact.
+        assert message.id in {result["merged"][0]["id"], *result["merged"][0]["sources"]}
+        assert " (score: " in capsys.readouterr().out
+        async with NeuroMemory(
+            database_url, SiliconFlowEmbedding(api_key="..."), "none", auto_extract=False
+        ) as nm:
+            (found,) = (await nm.recall("alice", "Where does Alice work?"))["merged"]
+        assert (found["content"], found["sources"]) == ("Alice works at Google.", [message.id])
     assert json.loads(chat.requests[0].body)["model"] == "deepseek-chat"
+    assert all(
+        request.headers["authorization"] == "Bearer ..." for request in (*chat.requests, *vectors.requests)
+    )
