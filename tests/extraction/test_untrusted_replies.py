@@ -85,6 +85,22 @@ async def test_a_reply_that_was_cut_off_is_asked_for_with_more_room(
     assert second == 2 * first
 
 
+async def test_a_cut_that_nobody_tells_of_is_seen_and_its_last_item_not_believed(
+    nm: NeuroMemory, model: HttpServer
+) -> None:
+    cut = '{"facts": [{"content": "Alice likes tea."}, {"content": "Alice lives in Paris, Te'
+    whole = cut + 'xas, with a \\"cat\\" {sic}."}]} I hope this helps.'
+    model.script(completion(cut), completion(whole))
+    await nm.ingest("alice", "user", "I like tea and live in Paris, Texas, with a cat")
+    await nm.drain()
+    assert await contents(nm) == ["Alice likes tea.", 'Alice lives in Paris, Texas, with a "cat" {sic}.']
+    model.script(completion(cut), completion(cut))
+    await nm.ingest("bob", "user", "I like tea and live in Paris, Texas")
+    await nm.drain()
+    assert await contents(nm, "bob") == ["Alice likes tea."]
+    assert len(model.requests) == 4
+
+
 async def test_a_model_that_thinks_away_all_its_room_gets_more(nm: NeuroMemory, model: HttpServer) -> None:
     model.script(completion("", finish="length", reasoning_content="Let me see."), completion(GOOD))
     await nm.ingest("alice", "user", "I like tea")

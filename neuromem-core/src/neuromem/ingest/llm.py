@@ -123,8 +123,9 @@ class LLMExtractor:
         found = reply.parse(said)
         if found is None:
             return said, None, "That was no JSON object with the lists that were asked for."
-        read = reply.read(found, names.said_at)
-        if getattr(said, "finish_reason", None) == "length":
+        cut = reply.is_cut(said)
+        read = reply.read(reply.without_last(found) if cut else found, names.said_at)
+        if cut or getattr(said, "finish_reason", None) == "length":
             return said, read, "That was cut off before its end."
         if read.rejected and not read.items:
             return said, read, f"No item of that could be used ({', '.join(read.rejected)})."

@@ -166,6 +166,32 @@ def parse(
     return None
 
 
+def is_cut(text: str) -> bool:
+    """Tell whether a reply ends inside an item, whatever its server says about how it ended."""
+    depth, quoted, escaped = 0, False, False
+    for sign in text[max(0, text.find("{")) :]:
+        if quoted:
+            quoted, escaped = escaped or sign != '"', not escaped and sign == "\\"
+        elif sign == '"':
+            quoted = True
+        elif sign in "{[":
+            depth += 1
+        elif sign in "}]":
+            depth -= 1
+            if depth == 0:
+                return False
+    return depth > 0 and not text.rstrip(" \n`").endswith(("}", "]"))
+
+
+def without_last(value: dict[str, Any]) -> dict[str, Any]:
+    """Return a reply that was cut without the item at its end: nobody knows how that would have gone on."""
+    last = next(reversed(value), None)
+    items = value.get(last) if last is not None else None
+    if isinstance(items, list) and items:
+        return {**value, str(last): items[:-1]}
+    return {key: said for key, said in value.items() if key != last}
+
+
 def read(value: dict[str, Any], when: Callable[[Sequence[str]], datetime]) -> Reply:
     """Check a reply item by item: the good ones are kept, the others counted.
 
