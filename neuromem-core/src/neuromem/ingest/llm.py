@@ -145,7 +145,8 @@ class LLMExtractor:
             for item in read.relations
         ]  # fmt: skip
         return Extraction(
-            memories=memories, relations=relations, profile=read.profile, withdrawn=_withdrawn(read), rejected=rejected,
+            memories=memories, relations=relations, withdrawn=_withdrawn(read), rejected=rejected,
+            profile={key: _quoted(said) for key, said in read.profile.items()},
             origin={"model": model, "prompt": self._version}, why=read.nothing, complete=True,
         )  # fmt: skip
 
@@ -225,6 +226,13 @@ def _memory(item: Item, names: Names, extra: Mapping[str, Any]) -> ExtractedMemo
         metadata=metadata, states=fact.states if fact else None,
         reason=item.known.reason if item.known and target else None,
     )  # fmt: skip
+
+
+def _quoted(said: Any) -> Any:
+    """Return what is to stand in a profile, a rule as what somebody said: whoever reads it must not follow it."""
+    if isinstance(said, list):
+        return [_quoted(part) for part in said]
+    return f"said: “{said.strip()}”" if isinstance(said, str) and RULE.match(said.strip()) else said
 
 
 def _withdrawn(read: Reply) -> dict[str, list[str]]:
