@@ -320,7 +320,11 @@ class NeuroMemory(Managing, History, Thinking, Owning, Moving, Spaces, Rederivin
     ) -> RecallResult:  # fmt: skip
         """Find what matters for a question: vector and BM25 candidates, fused and scored.
 
-        With ``neighbors=2`` each message in ``merged`` carries the two turns before and after it in its session.
+        Filters by ``after`` include the moment, those by ``before`` do not; what has no event time passes no filter by
+        event. Times that the question names are a preference, never a filter. ``min_score`` is compared with
+        ``relevance``. With ``neighbors=2`` each message in ``merged`` carries the two turns before and after it in its
+        session.
+
         Raises `InputError` for what cannot be asked, `RecallError` naming the retriever or reranker that failed or was
         late; with ``on_arm_error="skip"`` it is listed under ``skipped`` instead.
         """
