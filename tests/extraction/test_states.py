@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -175,6 +178,53 @@ async def test_a_window_takes_what_has_piled_up_in_one_call(database_url: str, m
         await nm.ingest("alice", "user", "five", "s")
     async with opened(database_url) as nm:
         assert await facts(nm) == ["one", "two", "three", "four", "five"]
+
+
+async def test_what_waits_for_more_is_extracted_when_nothing_more_comes(
+    database_url: str, model: HttpServer
+) -> None:
+    strategy = ExtractionStrategy(message_interval=9, idle_timeout=0.3)
+    async with opened(database_url, llm=llm(model), settings=FAST, extraction=strategy) as nm:
+        await nm.conversations.add_messages_batch(
+            "alice", [{"role": "user", "content": text} for text in ("one", "two")], "s"
+        )
+        await asyncio.to_thread(model.wait_for, 1)  # nobody drains, nobody closes
+        assert [turn["text"] for turn in asked(model.requests[0])["conversation"]] == ["one", "two"]
+
+
+async def test_who_waits_on_purpose_may_wait_beyond_the_end(database_url: str, model: HttpServer) -> None:
+    strategy = ExtractionStrategy(
+        message_interval=9, idle_timeout=3600, on_session_close=False, on_shutdown=False
+    )
+    async with opened(database_url, llm=llm(model), settings=FAST, extraction=strategy) as nm:
+        await nm.ingest("alice", "user", "one", "s")
+        await nm.conversations.close_session("alice", "s")
+        await nm._open_rooms.worker.drain()
+    assert model.requests == []
+    async with opened(database_url, llm=llm(model), settings=FAST, extraction=strategy) as nm:
+        (waiting,) = await nm.conversations.get_unextracted_messages("alice")
+        assert waiting.extraction is not None
+        assert waiting.extraction.state == "waiting"
+        await nm.drain()
+        assert await facts(nm) == ["one"]
+
+
+async def test_a_provider_that_asks_for_patience_gets_it(database_url: str, model: HttpServer) -> None:
+    """In seconds or as a date; meanwhile it is not asked, and the message says until when."""
+    at = format_datetime(datetime.now(UTC) + timedelta(hours=2), usegmt=True)
+    hurried = {"work": {**FAST["work"], "drain_timeout": 0}}
+    for user, wait in (("alice", "3600"), ("bob", at)):
+        model.script(Reply({"error": {"message": "slow down"}}, status=429, headers={"Retry-After": wait}))
+        async with opened(database_url, llm=llm(model), settings=hurried) as nm:
+            await nm.ingest(user, "user", "I like tea")
+            state = None
+            async with asyncio.timeout(30):
+                while state is None or state.state != "failed":
+                    (put_off,) = await nm.conversations.get_unextracted_messages(user)
+                    state = put_off.extraction
+            assert state.next_try is not None
+            assert timedelta(minutes=50) < state.next_try - datetime.now(UTC) < timedelta(minutes=130)
+    assert len(model.requests) == 2
 
 
 @pytest.mark.parametrize(

@@ -139,7 +139,8 @@ class Conversations:
     async def delete_session(self, user_id: str, session_id: str) -> dict[str, int]:
         """Erase a session and what was derived from it alone, from the past too; returns counts by kind.
 
-        What other sessions say as well is kept. Counts are zero when there is no such session.
+        What other sessions say as well is kept, and what the session had ended, overwritten or taken back holds again:
+        memories, relations, the profile. Counts are zero when there is no such session.
         """
         return await erasing.session(
             self._database, checks.user_id(user_id), checks.identifier("session_id", session_id)
