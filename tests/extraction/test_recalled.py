@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from tests.extraction.model import answering
+from tests.conftest import opened
+from tests.extraction.conftest import FAST
+from tests.extraction.model import answering, llm
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -50,6 +53,26 @@ async def test_a_hidden_message_lends_its_words_to_the_fact_in_its_place(
     assert {item["memory_type"] for item in shown} == {"fact"}
     ranks = [item["explain"]["arms"]["vector"]["rank"] for item in found["merged"]]
     assert sorted(ranks) == [1, 2]
+
+
+async def test_the_facts_of_a_message_that_was_found_come_with_it(
+    database_url: str, model: HttpServer
+) -> None:
+    flight, fact = "We flew to Lisbon in spring", "Alice visited Portugal."
+    model.always = telling({flight: fact})
+    settings = {**FAST, "recall": {"depth": 4}}
+    async with opened(database_url, llm=llm(model), settings=settings) as nm:
+        texts = [flight, *(f"Spring again, number {i}" for i in range(12))]
+        await nm.conversations.add_messages_batch(
+            "alice", [{"role": "user", "content": text} for text in texts]
+        )
+        await nm.drain()
+        question = "Who flew to Lisbon in spring?"
+        assert fact in await contents(nm, question, limit=4, include_conversations=True)
+        (now,) = await nm.list_memories("alice")
+        assert fact in await contents(nm, question, limit=4, as_of=now.created_at)
+        before = now.created_at - timedelta(microseconds=1)
+        assert fact not in await contents(nm, question, limit=4, as_of=before)
 
 
 async def test_a_fact_and_its_message_do_not_take_two_of_the_first_places(

@@ -66,13 +66,13 @@ FIND = """
     ) AS f
 """
 
-# What stands in the place of the messages found.
+# What a model made of the messages found, shown beside them or in their place: it tells more of what they say.
 MADE = """
         UNION
         SELECT e.* FROM found f CROSS JOIN LATERAL (
             SELECT e.entry, e.kind, e.item, e.session_id, e.position, e.extracted FROM {s}.memory_sources s
             JOIN {s}.entries e ON e.user_id = :user AND e.item = s.memory_id AND e.version = s.version
-            WHERE s.user_id = :user AND s.message_id = f.item AND e.superseded_at IS NULL
+            WHERE s.user_id = :user AND s.message_id = f.item AND {held}
               AND e.kind = ANY(CAST(CAST(:kinds AS text[]) AS "char"[])) AND {condition}
             OFFSET 0
         ) AS e
@@ -161,7 +161,7 @@ async def run(
         ("WITH " + ",".join(expressions) + FIND)
         .replace("{join}", join)
         .replace("{by_meaning}", BY_MEANING if meaning else "")
-        .replace("{made}", MADE if made else "")
+        .replace("{made}", MADE.replace("{held}", _held(query)) if made else "")
         .replace("{asked}", ASKED if meaning else "")
         .replace("{compare}", COMPARE if meaning else NO_COMPARE)
         .replace("{condition}", condition or "true")
@@ -186,6 +186,12 @@ async def run(
             *[row[name] or () for name in FOUND], strict=True
         )
     ]  # fmt: skip
+
+
+def _held(query: Query) -> str:
+    """Return the SQL for "memory e was made of message s", now or at :as_of, where the condition tells of e."""
+    then = query.filters.as_of
+    return "e.superseded_at IS NULL" if then is None else visible.memory(then)[1]
 
 
 class _Contrast:

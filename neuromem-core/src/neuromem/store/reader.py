@@ -178,7 +178,9 @@ class StoreReader:
                 )  # fmt: skip
                 hides = _hides(query, about)
                 asked = _with_hidden(query, twice=hides)
-                row, found = await self._found(transaction, asked, partial(run, made=hides), meaning)
+                row, found = await self._found(
+                    transaction, asked, partial(run, made=_makes(query, about)), meaning
+                )
                 before, about = about, self._known.learn(query.user_id, row)
                 self._about = about
                 if vector is not None and about.space != space.space:
@@ -281,6 +283,11 @@ class StoreReader:
 def _hides(query: Query, about: About) -> bool:
     """Tell whether the question leaves out messages in whose place stands what a model made of them."""
     return about.extracted and not query.filters.include_extracted and "message" in query.filters.kinds
+
+
+def _makes(query: Query, about: About) -> bool:
+    """Tell whether what a model made of messages comes with them."""
+    return about.extracted and {"message", "memory"} <= {*query.filters.kinds}
 
 
 def _with_hidden(query: Query, *, twice: bool) -> Query:
