@@ -11,7 +11,7 @@ from uuid import uuid4
 import numpy as np
 
 from neuromem.domain.searchable import searchable_tokens
-from neuromem.store import index, schema, vectors
+from neuromem.store import index, middles, schema, vectors
 from neuromem.store import url as urls
 from neuromem.store.engine import Database
 
@@ -73,6 +73,9 @@ async def load(
                 missing[user_id] -= len(ready.tokens)
         if waiting is not None:
             await waiting
+        for user_id in sizes:  # as embedding does when it has done all
+            async with database.user(user_id) as transaction:
+                await middles.follow(transaction, user_id, space.space)
     finally:
         await database.close()
     if stored:
