@@ -51,7 +51,7 @@ OUTGROWN = f"""
 KEEP = f"""
     INSERT INTO {{s}}.middles AS m (user_id, space, entries, n, v)
     SELECT :user, :space, u.last_entry, mean.n, mean.v FROM {{s}}.users u CROSS JOIN ({MEAN}) AS mean
-    WHERE u.user_id = :user AND mean.n > 0
+    WHERE u.user_id = :user AND mean.n > 0 AND EXISTS (SELECT FROM {{s}}.spaces WHERE space = :space AND wanted)
     ON CONFLICT (user_id, space) DO UPDATE SET entries = excluded.entries, n = excluded.n, v = excluded.v
 """
 
@@ -59,7 +59,7 @@ FORGET = "DELETE FROM {s}.middles WHERE user_id = :user RETURNING space"
 
 
 async def keep(transaction: Transaction, user_id: str, space: int) -> None:
-    """Keep the middle of a user's vectors as they are now."""
+    """Keep the middle of a user's vectors as they are now, in a space that is of use still."""
     await transaction.run(KEEP, {"user": user_id, "space": space})
 
 

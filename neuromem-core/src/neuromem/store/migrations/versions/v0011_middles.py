@@ -9,8 +9,8 @@ from neuromem.store.isolation import protect
 revision = "0011"
 down_revision = "0010"
 
-# The mean of `n` vectors, made when the user had had so many `entries`. None is made here of what is stored already:
-# where it is missing a question works it out by itself, until more is embedded for the user.
+# The middle of a user's vectors in a space: the mean of `n` of them, made when the user had had so many `entries`. None
+# is made here of what is stored already: where it is missing a question works it out, until more is embedded.
 MIDDLES = """
     CREATE TABLE {s}.middles (
         user_id text COLLATE "C" NOT NULL,
