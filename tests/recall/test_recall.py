@@ -87,6 +87,25 @@ async def test_punctuation_in_a_question_finds_what_it_names(nm: NeuroMemory) ->
         assert contents(await nm.recall("alice", question))[0] == content
 
 
+ODD = (
+    "10:30", "-foo", "C++", "note: Alice", "a@b.example", "v3.11.7-rc1", "snake_case camelCase", "'; DROP --",
+    ":user :s {s} {condition} {visible} %(x)s %s $1 \\:a", "CAST(:x AS int[])", "我用C++写代码", "ひらがな 日本語",
+    "한국어", "ภาษาไทย", "العربية", "e\u0301", "👩‍👩‍👧 🇩🇪", "\x01\x7f ok", "\u202eabc\u2066", "Ⅳ ﬁne ½",
+    "since last 10 二三月前 in May 99",
+)  # fmt: skip
+
+
+async def test_no_text_is_too_odd_to_be_kept_and_found(database_url: str) -> None:
+    async with opened(database_url, worker=False) as nm:  # by words alone
+        for number, odd in enumerate(ODD):
+            user = f"user{number}"
+            await nm.add_memory(user, "something else entirely")
+            await nm.add_memory(user, odd)
+            assert contents(await nm.recall(user, odd))[0] == odd
+            assert contents(await nm.recall(user, odd, language="zh"))[0] == odd
+            assert odd[-1:] in (await nm.context(user, odd, format="markdown"))["text"]
+
+
 async def test_users_do_not_see_each_other(nm: NeuroMemory) -> None:
     await nm.add_memory("alice", "the secret is blue")
     await nm.add_memory("bob", "the secret is red")
