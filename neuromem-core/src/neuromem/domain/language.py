@@ -39,6 +39,7 @@ _SCRIPTS: tuple[tuple[str, re.Pattern[str], int], ...] = (
 _ONLY_RUSSIAN, _ONLY_UKRAINIAN = re.compile("[ыэёЫЭЁ]"), re.compile("[іїєґІЇЄҐ]")
 _NOT_ARABIC = re.compile("[پچژگ]")
 _WORD = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)*")
+MOST = 4_000  # characters that are looked at
 _FEWEST = 3  # common words that a text of letters must have for its language to be told from them
 
 
@@ -58,6 +59,9 @@ def detect(text: str) -> str | None:
     >>> detect("我在 Google 当工程师"), detect("I work at Google as an engineer"), detect("OK")
     ('zh', 'en', None)
     """
+    text = text[:MOST]
+    if text.isascii():
+        return _by_words(text)
     text = unicodedata.normalize("NFKC", text)
     found = {script: weight * len(signs.findall(text)) for script, signs, weight in _SCRIPTS}
     if found["kana"] * 10 > found["han"] and found["kana"]:  # Japanese is written in both
