@@ -488,3 +488,27 @@ async def test_a_question_costs_few_statements_however_much_there_is(nm: NeuroMe
         sent.reset()
         await nm.recall("alice", "a note on Oslo and Lima")
         assert (sent.statements, sent.trips) == (2, 4)
+
+
+async def test_a_turn_beside_the_missing_word_comes_before_one_amid_the_same_word(database_url: str) -> None:
+    """Now and in the past; a question of more words than fit one number included."""
+    answer, echo = "The bicycle is green.", "The bicycle is red."
+    talks = {
+        "echoes": ["Oh, that bicycle.", "A bicycle, then.", echo, "What a bicycle.", "Some bicycle."],
+        "answer": [answer, "The gardener told me."],
+        "others": [f"Number {i} rang about the weather." for i in range(20)]
+        + [f"Gardener {i} came along." for i in range(3)],
+    }
+    async with opened(database_url, settings={"disable": ["vector"]}) as nm:
+        for session, texts in talks.items():
+            messages = [{"role": "user", "content": text} for text in texts]
+            await nm.conversations.add_messages_batch("alice", messages, session_id=session)
+        now = datetime.now(UTC) + timedelta(seconds=1)
+        rare = " ".join(f"unheard{i}" for i in range(80))
+        for question, moment in [
+            ("bicycle gardener", None),
+            ("bicycle gardener", now),
+            (f"gardener {rare} bicycle", None),
+        ]:
+            found = contents(await nm.recall("alice", question, as_of=moment))
+            assert found.index(answer) < found.index(echo)
