@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 # What each built-in signal adds to a fused score in [0, 1]; a plugin's without a weight in settings gets OTHER.
 WEIGHTS = {
-    "speaker": 0.14, "statement": 0.085, "opening": 0.02, "graph_coverage": 0.05, "time": 0.15, "recency": 0.01,
+    "speaker": 0.14, "statement": 0.085, "opening": 0.02, "graph_coverage": 0.05, "time": 0.25, "recency": 0.01,
     "importance": 0.04, "emotion": 0.01,
 }  # fmt: skip
 OTHER = 0.05
