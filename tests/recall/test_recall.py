@@ -501,8 +501,9 @@ async def test_a_turn_beside_the_missing_word_comes_before_one_amid_the_same_wor
     }
     async with opened(database_url, settings={"disable": ["vector"]}) as nm:
         for session, texts in talks.items():
-            messages = [{"role": "user", "content": text} for text in texts]
-            await nm.conversations.add_messages_batch("alice", messages, session_id=session)
+            await nm.conversations.add_messages_batch(
+                "alice", [{"role": "user", "content": text} for text in texts], session_id=session
+            )
         now = datetime.now(UTC) + timedelta(seconds=1)
         rare = " ".join(f"unheard{i}" for i in range(80))
         for question, moment in [
