@@ -101,6 +101,17 @@ def test_a_neighbor_adds_the_words_that_a_turn_does_not_have() -> None:
     assert len({item.score for item in alone}) == 1
 
 
+def test_what_a_fact_says_again_is_no_news_to_the_turns_around() -> None:
+    def at(name: str, kind: Kind, session: str, position: int, words: int) -> Candidate:
+        return Candidate(name, kind, 1.0, session_id=session, position=position, words=words)
+
+    turns = [at("with", "message", "s", 1, 1), at("next", "message", "s", 2, 1),
+             at("without", "message", "t", 1, 1), at("mate", "message", "t", 2, 1)]  # fmt: skip
+    fact = at("fact", "memory", "s", 2, 3)  # it names somebody
+    scores = {item.id: item.score for item in NormalizedFusion(session=0.0).fuse({"bm25": [*turns, fact]})}
+    assert scores["with"] == scores["without"] < scores["next"]
+
+
 def test_an_entry_gains_from_the_best_of_its_session() -> None:
     def turn(name: str, score: float, session: str, position: int) -> Candidate:
         return Candidate(name, "message", score, session_id=session, position=position)

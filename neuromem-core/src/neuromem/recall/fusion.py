@@ -25,7 +25,7 @@ UNKNOWN = frozenset({"vector"})
 SPREAD = {"vector": 0.25}
 # What a message and what was made of it tell together: the message's own evidence or a part of the other's, whichever
 # is more, and a share of the other's on top: less of meaning, in which the two are much alike.
-ALONE, BESIDE, BESIDE_MEANT = 0.5, 0.3, 0.15
+ALONE, BESIDE, BESIDE_MEANT = 0.4, 0.3, 0.15
 # What the best of a session give to all of it: three parts the mean of four, one part the best.
 SESSION = 0.4
 SESSION_BEST = 4
@@ -255,11 +255,14 @@ def _add_neighbors(
 
 
 def _spoken(places: Sequence[_Place], words: Mapping[int, int]) -> list[int]:
-    """Return which words of the question stand at every place."""
+    """Return which words of the question were said at every place.
+
+    What was made of a message says its words again, and always who it is about: that is no news to its neighbors.
+    """
     spoken = []
     for place in places:
         here = 0
-        for candidate in place.everything:
+        for candidate in place.said or place.everything:
             here |= words.get(candidate, 0)
         spoken.append(here)
     return spoken

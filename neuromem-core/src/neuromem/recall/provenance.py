@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from neuromem.recall.pipeline import Found
 
 REPEATED = 0.5  # of its score is left to what shows nothing new
-AGAIN = 0.9  # of its score is left to another statement of the same messages
+AGAIN = 0.8  # of its score is left to another statement of the same messages
 
 
 def told_once(found: Sequence[Found]) -> list[Found]:
