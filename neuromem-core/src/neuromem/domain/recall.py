@@ -78,16 +78,17 @@ class About:
     """What recall knows of a user before it looks for anything.
 
     ``speakers`` are the names that messages carry, the most frequent first; ``pending`` counts the background
-    work that is not done; ``last_entry`` is the number of the newest index entry; ``profile`` is namespace
-    ``profile`` at the moment that the answer speaks from; ``extracted`` tells whether a model is done with any message;
-    ``space`` is the number of the active embedding space, ``background`` the cosine of unrelated texts in it, None
-    where it was not measured.
+    work that is not done; ``last_entry`` is the number of the newest index entry, ``entries`` how many of them hold
+    now; ``profile`` is namespace ``profile`` at the moment that the answer speaks from; ``extracted`` tells whether a
+    model is done with any message; ``space`` is the number of the active embedding space, ``background`` the cosine of
+    unrelated texts in it, None where it was not measured.
     """
 
     speakers: tuple[str, ...] = ()
     language: str | None = None
     pending: int = 0
     last_entry: int = 0
+    entries: int = 0
     profile: Mapping[str, Any] = field(default_factory=dict)
     extracted: bool = False
     space: int | None = None

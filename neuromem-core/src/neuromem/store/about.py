@@ -24,6 +24,7 @@ SPEAKERS = 50  # names that a question is searched for
 ABOUT = """
     SELECT u.language, coalesce(u.last_entry, 0) AS last_entry, coalesce(u.extracted, false) AS extracted,
            s.space, s.background,
+           (SELECT coalesce(sum(entries), 0) FROM {s}.corpora WHERE user_id = :user) AS entries,
            ARRAY(SELECT name FROM {s}.speakers WHERE user_id = :user
                  ORDER BY messages DESC, name LIMIT :speakers) AS speakers,
            (SELECT count(*) FROM {s}.jobs
@@ -103,8 +104,8 @@ class Known:
         """Return what a row of `about` says, and keep it for the next question."""
         known = About(
             speakers=tuple(row["speakers"]), language=row["language"], pending=row["pending"],
-            last_entry=row["last_entry"], profile=row["profile"] or {}, extracted=row["extracted"],
-            space=row["space"], background=row["background"],
+            last_entry=row["last_entry"], entries=row["entries"], profile=row["profile"] or {},
+            extracted=row["extracted"], space=row["space"], background=row["background"],
         )  # fmt: skip
         self._abouts.put(user_id, known)
         self._indexed.put(user_id, row.indexed)

@@ -13,7 +13,7 @@ from neuromem.domain.tokens import tokenize
 from neuromem.errors import EmbeddingSpaceError
 from neuromem.store import approximate, hidden, hits, leads, middles, probe, turns, vectors
 from neuromem.store.about import Known
-from neuromem.store.engine import LOOKUPS, LOOKUPS_OF_FEW
+from neuromem.store.engine import LOOKUPS, LOOKUPS_OF_FEW, LOOKUPS_OF_PRESENT
 from neuromem.store.index import NAME_OF
 from neuromem.store.once import Once
 
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     Run = Callable[..., Awaitable[tuple[Row, list[Probed]]]]
 
+LONG_PAST = 5_000  # superseded entries whose leaving out is worth a plan of its own
 COVERED, DOUBTFUL = 0.7, 0.25  # share of a question that makes words fully trusted; their least trust
 FULL = 0.75  # contrast that makes certain: ten standard deviations of unrelated pairs of e5 on LoCoMo
 
@@ -230,8 +231,11 @@ class StoreReader:
     def _planned(self, query: Query) -> Mapping[str, str]:
         """Return how to plan: a user of many rows is worth a plan of its own, and parallel processes."""
         about = self._known.last(self._user_id)
-        if about is not None and about.last_entry <= self._known.exact_limit:
-            return LOOKUPS_OF_FEW
+        if about is not None:
+            now = query.filters.as_of is None
+            if (about.entries if now else about.last_entry) <= self._known.exact_limit:
+                long = now and about.last_entry - about.entries > LONG_PAST
+                return LOOKUPS_OF_PRESENT if long else LOOKUPS_OF_FEW
         self._indexed = self._known.indexed(self._user_id)
         return approximate.planned(self._database, 2 * query.depth) if self._indexed else LOOKUPS
 
