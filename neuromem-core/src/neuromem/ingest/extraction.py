@@ -180,12 +180,11 @@ class ExtractionHandler:
     def _message(self, row: Row) -> Message:
         """Return a message as an extractor sees it: in the speaker's time, without what had been recalled."""
         message = message_of(row)
-        zone = _zone(row.utc_offset, message.metadata.get("timezone"), self._settings.extraction.zone)
-        return replace(
-            message,
-            content=without_recalled(message.content),
-            occurred_at=message.occurred_at.astimezone(zone),
-        )
+        zone = _zone(row["utc_offset"], message.metadata.get("timezone"), self._settings.extraction.zone)
+        content = without_recalled(message.content)
+        if content == message.content and zone is message.occurred_at.tzinfo:
+            return message
+        return replace(message, content=content, occurred_at=message.occurred_at.astimezone(zone))
 
     async def _pause(self, claim: jobs.Claim, limit: int, spent: int) -> None:
         tomorrow = (datetime.now(UTC) + timedelta(days=1)).replace(hour=0, minute=0, second=0, microsecond=0)
