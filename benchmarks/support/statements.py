@@ -21,22 +21,28 @@ class Statements:
     def __init__(self, nm: NeuroMemory) -> None:
         self.statements = 0
         self.trips = 0
-        self._listening: set[int] = set()
-        pool = nm._open_rooms.database.pool
-        take = pool.take
+        self._listening: dict[int, asyncpg.Connection] = {}
+        self._pool = nm._open_rooms.database.pool
+        self._take = self._pool.take
 
         async def listened() -> asyncpg.Connection:
-            connection = await take()
+            connection = await self._take()
             if id(connection) not in self._listening:
-                self._listening.add(id(connection))
+                self._listening[id(connection)] = connection
                 connection.add_query_logger(self._log)
             return connection
 
-        setattr(pool, "take", listened)  # noqa: B010  a benchmark may look over the pool's shoulder
+        setattr(self._pool, "take", listened)  # noqa: B010  a benchmark may look over the pool's shoulder
 
     def reset(self) -> None:
         """Count from 0 again."""
         self.statements = self.trips = 0
+
+    def stop(self) -> None:
+        """Listen no more: it costs every statement some of the time that is to be measured."""
+        setattr(self._pool, "take", self._take)  # noqa: B010
+        for connection in self._listening.values():
+            connection.remove_query_logger(self._log)
 
     def _log(self, record: LoggedQuery) -> None:
         query = " ".join(record.query.split(maxsplit=3)[:3]).upper()
