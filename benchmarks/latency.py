@@ -238,7 +238,7 @@ async def _measure(
             with pasts.running():
                 await nm.recall(user, text, as_of=now)
         answers = [await nm.recall(user, text, explain=True) for user, text, _ in questions[:20]]
-        others = (crowd or questions)[:20]  # of users who mostly did not ask yet, where there are many
+        others = (crowd or questions)[: arguments.questions]  # where users are many, most did not ask yet
         counted = Statements(nm)
         for user, text, _ in others:
             await nm.recall(user, text)
