@@ -184,9 +184,10 @@ async def test_a_moment_waits_for_who_began_to_write_before_it(nm: NeuroMemory) 
         moment = await now(nm)  # later than what is being written, and before it is committed
         asked = asyncio.create_task(nm.list_memories("alice", as_of=moment))
         recalled = asyncio.create_task(nm.recall("alice", "tea", as_of=moment))
-        async with database.worker() as watcher:
-            waiting = 0
-            while waiting < 2:
+        waiting = 0
+        while waiting < 2:
+            # A transaction of its own each time: one sees only who was connected when it first looked.
+            async with database.worker() as watcher:
                 waiting = await watcher.value(WAITING)
         ids = [memory.id for memory in await nm.list_memories("alice", as_of=begun.now - timedelta(hours=1))]
         assert ids == []  # nobody waits for long ago
