@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 MAX_KEY_BYTES = 1024  # as in S3, so that objects can move there
 _MAX_NAME = 200  # file systems allow 255
 _PLAIN = frozenset((ascii_lowercase + digits + "._-").encode())
+_TRIES = 100  # to put an object into a folder that others remove as often
 _ABANDONED = 24 * 3600.0  # age in seconds of an upload that its process did not live to finish
 
 
@@ -111,14 +112,16 @@ class FolderStorage(ObjectStorage):
     def _finish(self, fd: int, name: str, target: Path) -> None:
         os.fsync(fd)
         made: list[Path] = []
-        while True:
+        for last in (*[False] * _TRIES, True):
             made += [folder for folder in (target.parent, *target.parent.parents) if not folder.exists()]
             try:
                 target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
                 os.replace(name, target)
                 break
-            except FileNotFoundError:  # a delete has just removed the empty folder
-                if not os.path.exists(name):
+            except (FileNotFoundError, FileExistsError):
+                # A delete has just removed the empty folder, maybe while it was looked at: Python says then that it
+                # exists, and is none.
+                if last or not os.path.exists(name):
                     raise
         for folder in {target.parent, *(folder.parent for folder in made)}:
             _sync(folder)
@@ -167,7 +170,10 @@ def _write(fd: int, data: bytes) -> None:
 def _sync(folder: Path) -> None:
     if sys.platform == "win32":  # has no such call
         return
-    fd = os.open(folder, os.O_RDONLY)
+    try:
+        fd = os.open(folder, os.O_RDONLY)
+    except FileNotFoundError:  # its last object was deleted meanwhile, and it with it
+        return
     try:
         os.fsync(fd)
     finally:
