@@ -23,7 +23,7 @@ LOAD = {
                m.session_id, m.position, coalesce(m.name, m.role) AS speaker,
                NULL::float8 AS importance, NULL::float8 AS valence, NULL::float8 AS arousal
         FROM {s}.messages m
-        WHERE m.user_id = :user AND m.message_id = ANY(CAST(string_to_array(:message, ' ') AS uuid[]))
+        WHERE m.user_id = :user AND m.message_id = ANY(CAST(:message AS uuid[]))
     """,
     "memory": """
         SELECT 'memory', m.memory_id::text, m.content, m.memory_type, m.created_at, m.occurred_at,
@@ -32,14 +32,14 @@ LOAD = {
                      AND s.memory_id = m.memory_id AND s.version = m.version AND {said} ORDER BY s.message_id),
                NULL, NULL::int, m.subject, m.importance, m.valence, m.arousal
         FROM {s}.memories m
-        WHERE m.user_id = :user AND m.memory_id = ANY(CAST(string_to_array(:memory, ' ') AS uuid[])) AND {visible}
+        WHERE m.user_id = :user AND m.memory_id = ANY(CAST(:memory AS uuid[])) AND {visible}
     """,
     "document": """
         SELECT 'document', p.passage_id::text, p.content, 'document', p.created_at, NULL::timestamptz,
                d.labels || jsonb_build_object('position', p.position, 'page', p.page), CAST('{}' AS text[]),
                NULL, NULL::int, NULL, NULL::float8, NULL::float8, NULL::float8
         FROM {s}.passages p JOIN {s}.documents d ON d.user_id = p.user_id AND d.document_id = p.document_id
-        WHERE p.user_id = :user AND p.passage_id = ANY(CAST(string_to_array(:document, ' ') AS uuid[]))
+        WHERE p.user_id = :user AND p.passage_id = ANY(CAST(:document AS uuid[]))
     """,
 }
 
@@ -66,13 +66,10 @@ async def visible_of(
 async def load(transaction: Transaction, query: Query, found: Sequence[Fused]) -> list[Hit]:
     """Return what is stored about what was found; what the question may not see is left out."""
     when, said = visible.memory(query.filters.as_of)
-    ids: dict[str, list[str]] = {}
-    for item in found:
-        ids.setdefault(item.kind, []).append(item.id)
     params: dict[str, Any] = {"user": query.user_id, "as_of": query.filters.as_of}
-    # As one text: the driver looks at every item of a list several times.
-    params |= {kind: " ".join(items) for kind, items in ids.items()}
-    sql = "UNION ALL".join(part for kind, part in LOAD.items() if kind in ids)
+    for item in found:
+        params.setdefault(item.kind, []).append(item.id)
+    sql = "UNION ALL".join(part for kind, part in LOAD.items() if kind in params)
     rows = await transaction.all(sql.replace("{visible}", when).replace("{said}", said), params)
     by_key = {(item.kind, item.id): item for item in found}
     return [_hit(by_key[row[0], row[1]], *row) for row in rows]
