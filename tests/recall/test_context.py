@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from neuromem.domain.recall import RecallItem, RecallResult
 from neuromem.errors import InputError
-from neuromem.recall.budget import estimate_tokens
 from neuromem.recall.context import block
+from neuromem.recall.token_estimate import estimate_tokens
 from tests.conftest import opened
 
 if TYPE_CHECKING:

@@ -183,3 +183,17 @@ def test_a_turn_gains_nothing_by_merely_having_neighbors() -> None:
 def test_documents_and_facts_without_sessions_keep_their_order() -> None:
     arm = [Candidate(f"d{i}", "memory", 10.0 - i) for i in range(10)]
     assert ids(NormalizedFusion().fuse({"bm25": arm})) == [c.id for c in arm]
+
+
+def test_settings_may_let_neighbors_reach_nearer_or_farther() -> None:
+    def gains(*shares: float) -> list[str]:
+        said = [Candidate("found", "message", 1.0, session_id="s", position=0)]
+        around = [Candidate(f"{n} away", "message", 0.0, session_id="s", position=n) for n in (1, 2, 3)]
+        around.append(Candidate("elsewhere", "message", 0.0, session_id="t", position=1))
+        fusion = NormalizedFusion(context={"bm25": shares, "vector": (0.2,)}, session=0.0)
+        fused = fusion.fuse({"bm25": said, "conversation": around})
+        return [item.id for item in fused if item.score > 0]
+
+    assert gains() == ["found"]
+    assert gains(0.4) == ["found", "1 away"]
+    assert gains(0.4, 0.3, 0.2) == ["found", "1 away", "2 away", "3 away"]

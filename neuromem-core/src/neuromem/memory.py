@@ -22,9 +22,9 @@ from neuromem.ingest.choosing import choose_extractors
 from neuromem.observe import MeteredLLM, Observers
 from neuromem.plugin.context import SystemClock
 from neuromem.recall.assemble import assemble
-from neuromem.recall.budget import estimate_tokens
 from neuromem.recall.context import block
 from neuromem.recall.missing import explain
+from neuromem.recall.token_estimate import estimate_tokens
 from neuromem.registry import PluginRegistry
 from neuromem.rooms import Parts, Rooms
 from neuromem.store import extraction, jobs, schema, url, usage, vectors

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
 from neuromem.domain.quoting import NOTICE
 from neuromem.errors import InputError
-from neuromem.recall.budget import estimate_tokens
+from neuromem.recall.token_estimate import estimate_tokens
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence

@@ -29,7 +29,6 @@ ALONE, BESIDE, BESIDE_MEANT = 0.4, 0.3, 0.15
 # What the best of a session give to all of it: three parts the mean of four, one part the best.
 SESSION = 0.4
 SESSION_BEST = 4
-REACH = 2  # turns
 
 
 class NormalizedFusion:
@@ -47,7 +46,7 @@ class NormalizedFusion:
 
     def __init__(
         self, weights: Mapping[str, float] | None = None,
-        context: Mapping[str, tuple[float, float]] | None = None, session: float = SESSION,
+        context: Mapping[str, Sequence[float]] | None = None, session: float = SESSION,
     ) -> None:  # fmt: skip
         self._weights = {**WEIGHTS, **(weights or {})}
         self._context = CONTEXT if context is None else dict(context)
@@ -56,7 +55,7 @@ class NormalizedFusion:
     def fuse(self, ranked: Mapping[str, Sequence[Candidate]]) -> Sequence[Fused]:
         """Return the union of all candidates, best first."""
         union = _Union(ranked)
-        places = _places(union.candidates)
+        places = _places(union.candidates, max(map(len, self._context.values()), default=0))
         arms = {name: arm for name, arm in union.evidence.items() if arm}
         weights = {name: self._weight(name) * _trust(name, arm) for name, arm in arms.items()}
         total = sum(weights.values()) or 1.0
@@ -181,8 +180,8 @@ def _best_first(item: Fused) -> tuple[float, str]:
     return -item.score, item.id
 
 
-def _places(candidates: Sequence[Candidate]) -> list[_Place]:
-    """Return the places in conversations that candidates stand at."""
+def _places(candidates: Sequence[Candidate], reach: int) -> list[_Place]:
+    """Return the places in conversations that candidates stand at, with their neighbors so many turns away."""
     places: list[_Place] = []
     sessions: dict[str, dict[int, int]] = {}
     for number, candidate in enumerate(candidates):
@@ -199,7 +198,7 @@ def _places(candidates: Sequence[Candidate]) -> list[_Place]:
                 place.made.append(number)
     for session in sessions.values():
         for position, at in session.items():
-            for distance in range(1, REACH + 1):
+            for distance in range(1, reach + 1):
                 sides = (session.get(position - distance), session.get(position + distance))
                 places[at].near.append([side for side in sides if side is not None])
     return places
@@ -241,7 +240,7 @@ def _add_neighbors(
     for number, place in enumerate(places):
         gain = 0.0
         heard = spoken[number] if spoken else 0
-        for share, near in zip(shares, place.near, strict=True):
+        for share, near in zip(shares, place.near, strict=False):  # of one arm it may end earlier
             for other in near:
                 value = told[other]
                 if value and spoken and (said := spoken[other]):
