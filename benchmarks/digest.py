@@ -56,12 +56,15 @@ class Thinker:
         known = {insight["content"]: insight["id"] for insight in shown["insights"]}
         insights = [
             {
-                "content": text, "category": "pattern", "importance": 5, "evidence": names,
+                "content": text,
+                "category": "pattern",
+                "importance": 5,
+                "evidence": names,
                 "known": {"id": known[text], "standing": "reinforces"} if text in known else None,
             }
             for word, names in said.items()
             if len(names) >= COMMON and (text := f"Keeps coming back to {word}")
-        ]  # fmt: skip
+        ]
         return {"insights": insights[:5], "state": None, "nothing": None if insights else "nothing in common"}
 
 
@@ -79,8 +82,19 @@ async def run(arguments: argparse.Namespace) -> str:
         ):
             numbers = datasets.numbers(arguments.conversations, len(data.conversations))
             rows = [await _measure(nm, data.conversations[n - 1], thinker, arguments.batch) for n in numbers]
-    head = ["conversation", "turns", "memories", "calls", "insights", "established", "evidence", "twice", "left",
-            "lost", "ms a memory"]  # fmt: skip
+    head = [
+        "conversation",
+        "turns",
+        "memories",
+        "calls",
+        "insights",
+        "established",
+        "evidence",
+        "twice",
+        "left",
+        "lost",
+        "ms a memory",
+    ]
     return table("Digest of replayed facts; twice, left and lost should be 0", head, rows)
 
 
@@ -88,8 +102,9 @@ async def _measure(nm: NeuroMemory, spoken: Conversation, thinker: Thinker, batc
     for session in dict.fromkeys(turn.session for turn in spoken.turns):
         turns: list[MessageDict] = [
             {"role": "user", "content": t.text, "name": t.speaker, "occurred_at": t.occurred_at}
-            for t in spoken.turns if t.session == session
-        ]  # fmt: skip
+            for t in spoken.turns
+            if t.session == session
+        ]
         await nm.conversations.add_messages_batch(spoken.name, turns, session_id=session)
     await nm.drain()
     thinker.shown.clear()
@@ -101,12 +116,18 @@ async def _measure(nm: NeuroMemory, spoken: Conversation, thinker: Thinker, batc
     ids = {memory.id for memory in await nm.list_memories(spoken.name, limit=10_000)}
     stats = await nm.stats(spoken.name)
     return [
-        spoken.name, len(spoken.turns), result["memories_analyzed"], thinker.calls, len(insights),
-        sum(one["stage"] != "tentative" for one in insights), sum(len(one["source_ids"]) for one in insights),
-        sum(n - 1 for n in thinker.shown.values()), stats["undigested"],
+        spoken.name,
+        len(spoken.turns),
+        result["memories_analyzed"],
+        thinker.calls,
+        len(insights),
+        sum(one["stage"] != "tentative" for one in insights),
+        sum(len(one["source_ids"]) for one in insights),
+        sum(n - 1 for n in thinker.shown.values()),
+        stats["undigested"],
         sum(source not in ids for one in insights for source in one["source_ids"]),
         1_000 * spent / max(1, result["memories_analyzed"]),
-    ]  # fmt: skip
+    ]
 
 
 def parser() -> argparse.ArgumentParser:

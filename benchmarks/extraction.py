@@ -61,8 +61,19 @@ async def run(arguments: argparse.Namespace) -> str:
             spoken = _first(turns.conversations[n - 1], arguments.sessions)
             recorded = _first(facts.conversations[n - 1], arguments.sessions)
             rows.append(await _measure(nm, embedding, spoken, recorded, arguments.threshold))
-    head = ["conversation", "turns", "recorded", "extracted", "recall", "precision", "yesterdays right", "calls",
-            "tokens in", "tokens out", "seconds"]  # fmt: skip
+    head = [
+        "conversation",
+        "turns",
+        "recorded",
+        "extracted",
+        "recall",
+        "precision",
+        "yesterdays right",
+        "calls",
+        "tokens in",
+        "tokens out",
+        "seconds",
+    ]
     return table(f"{arguments.model}, facts match at a cosine of {arguments.threshold}", head, rows)
 
 
@@ -106,10 +117,18 @@ async def _measure(
             near[i, j] &= any(_beside(fact.covers, turn.covers) for turn in said)
     cost = (await nm.usage(spoken.name)).get("extraction", {})
     return [
-        spoken.name, len(spoken.turns), len(recorded.turns), len(facts), _share(np.atleast_1d(near.any(axis=1))),
-        _share(np.atleast_1d(near.any(axis=0))), _dates(found, turn_of), cost.get("calls", 0),
-        cost.get("prompt_tokens", 0), cost.get("completion_tokens", 0), round(took, 1),
-    ]  # fmt: skip
+        spoken.name,
+        len(spoken.turns),
+        len(recorded.turns),
+        len(facts),
+        _share(np.atleast_1d(near.any(axis=1))),
+        _share(np.atleast_1d(near.any(axis=0))),
+        _dates(found, turn_of),
+        cost.get("calls", 0),
+        cost.get("prompt_tokens", 0),
+        cost.get("completion_tokens", 0),
+        round(took, 1),
+    ]
 
 
 async def _matches(

@@ -142,9 +142,15 @@ async def run(arguments: argparse.Namespace) -> Report:
 
 
 async def paths(
-    nm: NeuroMemory, report: Report, meter: Meter, reference: nx.DiGraph[int], pairs: Pairs, *, depth: int,
+    nm: NeuroMemory,
+    report: Report,
+    meter: Meter,
+    reference: nx.DiGraph[int],
+    pairs: Pairs,
+    *,
+    depth: int,
     directed: bool,
-) -> None:  # fmt: skip
+) -> None:
     """Time ``find_path`` for every pair."""
     name = f"find_path, {'directed' if directed else 'undirected'}, max_depth {depth}"
     graph = reference if directed else reference.to_undirected(as_view=True)
@@ -169,9 +175,15 @@ async def paths(
 
 
 async def neighbors(
-    nm: NeuroMemory, report: Report, meter: Meter, reference: nx.DiGraph[int], pairs: Sequence[tuple[int, int]], *,
-    depth: int, limit: int,
-) -> None:  # fmt: skip
+    nm: NeuroMemory,
+    report: Report,
+    meter: Meter,
+    reference: nx.DiGraph[int],
+    pairs: Sequence[tuple[int, int]],
+    *,
+    depth: int,
+    limit: int,
+) -> None:
     """Time ``get_neighbors`` from the first of every pair, two hundred at most."""
     name = f"get_neighbors, depth {depth}, limit {limit}"
     graph = reference.to_undirected(as_view=True)

@@ -62,13 +62,30 @@ class Report:
             each = r.items / r.timing.calls
             rows.append(
                 [
-                    name, r.items, r.per_second, r.timing.p50, r.timing.p95, r.timing.client / each,
-                    r.timing.server / each, 1000 / (r.timing.cpu / each) if r.timing.cpu else None,
-                    r.statements, r.trips,
+                    name,
+                    r.items,
+                    r.per_second,
+                    r.timing.p50,
+                    r.timing.p95,
+                    r.timing.client / each,
+                    r.timing.server / each,
+                    1000 / (r.timing.cpu / each) if r.timing.cpu else None,
+                    r.statements,
+                    r.trips,
                 ]
-            )  # fmt: skip
-        head = ["what", "items", "a second", "call p50 ms", "p95", "client cpu ms", "server cpu ms",
-                "a second of cpu", "statements", "round trips"]  # fmt: skip
+            )
+        head = [
+            "what",
+            "items",
+            "a second",
+            "call p50 ms",
+            "p95",
+            "client cpu ms",
+            "server cpu ms",
+            "a second of cpu",
+            "statements",
+            "round trips",
+        ]
         return "\n\n".join(
             [
                 environment.headline(self.facts),

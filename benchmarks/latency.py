@@ -92,22 +92,50 @@ class Report:
         """Return the tables."""
         rows = [
             [
-                name, r.memories, r.bare.p50, r.bare.p95, r.recall.p50, r.recall.p95,
-                r.recall.p50 / r.bare.p50, r.recall.p50 - r.bare.p50, r.bare.cpu, r.recall.client,
-                r.recall.server, r.recall.cpu / r.bare.cpu if r.bare.cpu else None,
-                r.past.p50 if r.past else None, r.statements, r.trips, f"{r.approximate:.0%}",
+                name,
+                r.memories,
+                r.bare.p50,
+                r.bare.p95,
+                r.recall.p50,
+                r.recall.p95,
+                r.recall.p50 / r.bare.p50,
+                r.recall.p50 - r.bare.p50,
+                r.bare.cpu,
+                r.recall.client,
+                r.recall.server,
+                r.recall.cpu / r.bare.cpu if r.bare.cpu else None,
+                r.past.p50 if r.past else None,
+                r.statements,
+                r.trips,
+                f"{r.approximate:.0%}",
             ]
             for name, r in self.results.items()
-        ]  # fmt: skip
+        ]
         parts = [
             environment.headline(self.facts),
             table(
                 "recall against the bare statement, wall and CPU milliseconds",
-                ["scenario", "memories", "bare p50", "p95", "recall p50", "p95", "ratio", "more", "bare cpu",
-                 "client cpu", "server cpu", "cpu ratio", "as_of p50", "statements", "round trips", "through index"],
+                [
+                    "scenario",
+                    "memories",
+                    "bare p50",
+                    "p95",
+                    "recall p50",
+                    "p95",
+                    "ratio",
+                    "more",
+                    "bare cpu",
+                    "client cpu",
+                    "server cpu",
+                    "cpu ratio",
+                    "as_of p50",
+                    "statements",
+                    "round trips",
+                    "through index",
+                ],
                 rows,
             ),
-        ]  # fmt: skip
+        ]
         crowds = [
             [name, r.crowd.rate, r.crowd.wanted, r.crowd.rate / r.crowd.wanted, f"{r.crowd.others:.0%}"]
             for name, r in self.results.items()
@@ -155,13 +183,21 @@ async def run(arguments: argparse.Namespace) -> Report:
             print(f"measuring {scenario.name}", file=sys.stderr)
             users = list(scenario.sizes)
             async with NeuroMemory(
-                where.url, embedding, llm="none", schema=where.schema, worker=False,
+                where.url,
+                embedding,
+                llm="none",
+                schema=where.schema,
+                worker=False,
                 settings={"vectors": {"exact_limit": 10**9}} if arguments.exact else None,
-            ) as nm:  # fmt: skip
+            ) as nm:
                 report.results[scenario.name] = await _measure(
-                    nm, where, meter, _asked(users, embedding, arguments), arguments,
+                    nm,
+                    where,
+                    meter,
+                    _asked(users, embedding, arguments),
+                    arguments,
                     sum(scenario.sizes.values()),
-                )  # fmt: skip
+                )
                 if arguments.soak and scenario is scenarios[0]:
                     report.soak = await _soak(nm, users, embedding, arguments.seed, arguments.soak)
     return report
@@ -247,11 +283,15 @@ async def _measure(
         await bare.close()
     timing = recalls.timing()
     return Result(
-        memories, timing, bares.timing(), pasts.timing() if arguments.past else None,
-        counted.statements / len(others), counted.trips / len(others),
+        memories,
+        timing,
+        bares.timing(),
+        pasts.timing() if arguments.past else None,
+        counted.statements / len(others),
+        counted.trips / len(others),
         sum(answer["explain"]["vector"] == "approximate" for answer in answers) / len(answers),
         await _crowd(nm, meter, crowd, timing) if crowd else None,
-    )  # fmt: skip
+    )
 
 
 async def _crowd(nm: NeuroMemory, meter: Meter, asked: Asked, one: Timing) -> Crowd:

@@ -31,7 +31,7 @@ from benchmarks.support.synthetic import DIMS
 from benchmarks.support.tables import table
 from neuromem import NeuroMemory, OpenAILLM
 from neuromem.plugin.providers import ChatReply, LLMProvider
-from neuromem.store import jobs
+from neuromem.store.queue.jobs import claim_jobs
 from neuromem.testing import HashEmbedding
 
 if TYPE_CHECKING:
@@ -119,14 +119,25 @@ def _full(shown: Mapping[str, Any]) -> dict[str, Any]:
             )
         for i in range(3):
             made["episodes"].append(
-                {"content": f"{turn['speaker']} did {' '.join(words[i : i + 6])}.", "date": turn["time"][:10],
-                 "people": [turn["speaker"]], "place": words[i], **said}
-            )  # fmt: skip
+                {
+                    "content": f"{turn['speaker']} did {' '.join(words[i : i + 6])}.",
+                    "date": turn["time"][:10],
+                    "people": [turn["speaker"]],
+                    "place": words[i],
+                    **said,
+                }
+            )
         for i, relation in enumerate(("KNOWS", "USES", "VISITED")):
             made["relations"].append(
-                {"subject": turn["speaker"], "subject_type": "PERSON", "relation": relation, "object": words[i],
-                 "object_type": "CONCEPT", "sources": [turn["id"]]}
-            )  # fmt: skip
+                {
+                    "subject": turn["speaker"],
+                    "subject_type": "PERSON",
+                    "relation": relation,
+                    "object": words[i],
+                    "object_type": "CONCEPT",
+                    "sources": [turn["id"]],
+                }
+            )
     return {**made, "profile": {}, "nothing": None}
 
 
@@ -179,7 +190,7 @@ class Run:
     async def _serve(self, needs: str, kind: str, most: int) -> bool:
         """Do what a worker does with one claim; False when there is none."""
         rooms = self._nm._open_rooms
-        claim = await jobs.claim(rooms.database, [needs], after="", most={kind: most}, seconds=60)
+        claim = await claim_jobs(rooms.database, [needs], after="", most={kind: most}, seconds=60)
         if claim is None:
             return False
         failed = await rooms.worker._handlers[needs](claim)
@@ -218,10 +229,15 @@ async def run(arguments: argparse.Namespace) -> str:
             for part, took in parts.items():
                 rows.append(
                     [
-                        name, part, took.times, 1000 * took.client / len(turns), 1000 * took.server / len(turns),
-                        took.statements / max(1, took.times), took.trips / max(1, took.times),
+                        name,
+                        part,
+                        took.times,
+                        1000 * took.client / len(turns),
+                        1000 * took.server / len(turns),
+                        took.statements / max(1, took.times),
+                        took.trips / max(1, took.times),
                     ]
-                )  # fmt: skip
+                )
             both = [sum(getattr(part, side) for part in parts.values()) for side in ("client", "server")]
             rows.append([name, "in all", None, *(1000 * side / len(turns) for side in both), None, None])
         empty.append(await _empty(where))
@@ -251,9 +267,13 @@ async def _empty(where: Place) -> float:
 
 
 async def _one(
-    arguments: argparse.Namespace, where: Place, name: str, replies: Replies, warm: Sequence[Turn],
+    arguments: argparse.Namespace,
+    where: Place,
+    name: str,
+    replies: Replies,
+    warm: Sequence[Turn],
     turns: Sequence[Turn],
-) -> dict[str, Part]:  # fmt: skip
+) -> dict[str, Part]:
     embedding = Embedding(DIMS)
     async with AsyncExitStack() as stack:
         model: LLMProvider = Model(replies)
@@ -262,10 +282,15 @@ async def _one(
             model = OpenAILLM("none", "replay", served)
         nm = await stack.enter_async_context(
             NeuroMemory(
-                where.url, embedding, model, schema=f"{where.schema}_{name.split()[0]}", worker=False,
-                graph_enabled=True, reflection_interval=0,
+                where.url,
+                embedding,
+                model,
+                schema=f"{where.schema}_{name.split()[0]}",
+                worker=False,
+                graph_enabled=True,
+                reflection_interval=0,
             )
-        )  # fmt: skip
+        )
         measured = Run(nm, model if isinstance(model, Model) else None, embedding, await Meter.of(where))
         await measured.take("warm", warm, arguments.window)
         measured.parts = {part: Part() for part in measured.parts}

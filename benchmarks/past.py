@@ -25,10 +25,13 @@ from benchmarks.support.server import place
 from benchmarks.support.synthetic import PreparedEmbedding, Synthetic
 from benchmarks.support.tables import table
 from neuromem import NeuroMemory
-from neuromem.domain.searchable import searchable_tokens
-from neuromem.store import index, schema, vectors
-from neuromem.store import url as urls
-from neuromem.store.engine import Database
+from neuromem.domain.text.indexed_text import searchable_tokens
+from neuromem.store.database.database import Database
+from neuromem.store.database.dsn import parse_dsn
+from neuromem.store.database.users import begin_write
+from neuromem.store.schema.migrate import prepare_schema
+from neuromem.store.search_index.entries import MEMORY_KIND, IndexEntry, add_entries, close_entries
+from neuromem.store.search_index.vectors import EmbeddingSpace, insert_vectors, open_space
 
 if TYPE_CHECKING:
     import argparse
@@ -81,12 +84,12 @@ class Report:
 
 async def fill(where: Place, memories: int, versions: int, synthetic: Synthetic) -> list[datetime]:
     """Give a user memories of many versions each; returns a moment after each round of versions."""
-    database = Database(urls.parse(where.url), schema=where.schema, pool_size=2)
+    database = Database(parse_dsn(where.url), schema=where.schema, pool_size=2)
     ids = [str(uuid4()) for _ in range(memories)]
     moments: list[datetime] = []
     try:
-        await schema.prepare(database, migrate=True)
-        space = await vectors.open_space(database, PreparedEmbedding())
+        await prepare_schema(database, migrate=True)
+        space = await open_space(database, PreparedEmbedding())
         for version in range(1, versions + 1):
             for start in range(0, memories, BATCH):
                 moment = await _round(database, space, ids[start : start + BATCH], version, synthetic)
@@ -97,30 +100,35 @@ async def fill(where: Place, memories: int, versions: int, synthetic: Synthetic)
 
 
 async def _round(
-    database: Database, space: vectors.Space, ids: list[str], version: int, synthetic: Synthetic
+    database: Database, space: EmbeddingSpace, ids: list[str], version: int, synthetic: Synthetic
 ) -> datetime:
     batch = synthetic.memories(len(ids))
     async with database.user(HISTORY) as transaction:
-        moment = await index.begin(transaction, HISTORY, len(ids))
+        moment = await begin_write(transaction, HISTORY, len(ids))
         if version > 1:
             rows = await transaction.all(END, {"user": HISTORY, "now": moment.now, "id": ids})
-            await index.close(transaction, HISTORY, [row.entry for row in rows], moment.now)
+            await close_entries(transaction, HISTORY, [row.entry for row in rows], moment.now)
         numbers = [moment.first_entry + i for i in range(len(ids))]
         await transaction.run(
             INSERT,
             {
-                "user": HISTORY, "version": version, "now": moment.now, "id": ids, "entry": numbers,
-                "content": batch.texts, "occurred_at": batch.moments,
+                "user": HISTORY,
+                "version": version,
+                "now": moment.now,
+                "id": ids,
+                "entry": numbers,
+                "content": batch.texts,
+                "occurred_at": batch.moments,
                 "hash": [blake2b(f"{key}{version}".encode(), digest_size=16).digest() for key in ids],
             },
-        )  # fmt: skip
+        )
         entries = [
-            index.Entry(number, key, searchable_tokens(text, "en"), "fact", version, occurred_at=moment_of)
+            IndexEntry(number, key, searchable_tokens(text, "en"), "fact", version, occurred_at=moment_of)
             for number, key, text, moment_of in zip(numbers, ids, batch.texts, batch.moments, strict=True)
         ]
-        await index.add(transaction, HISTORY, index.MEMORY, entries, moment.now, embed=False)
+        await add_entries(transaction, HISTORY, MEMORY_KIND, entries, moment.now, embed=False)
         literals = ["[" + ",".join(f"{x:.4g}" for x in row) + "]" for row in batch.vectors.tolist()]
-        await vectors.insert(transaction, HISTORY, space, list(zip(numbers, literals, strict=True)))
+        await insert_vectors(transaction, HISTORY, space, list(zip(numbers, literals, strict=True)))
     return moment.now
 
 

@@ -170,21 +170,29 @@ async def _store(nm: NeuroMemory, conversation: Conversation, language: str, kin
             conversation.name,
             [
                 {
-                    "role": turn.role, "content": turn.text, "name": turn.speaker,
-                    "occurred_at": turn.occurred_at, "language": language,
+                    "role": turn.role,
+                    "content": turn.text,
+                    "name": turn.speaker,
+                    "occurred_at": turn.occurred_at,
+                    "language": language,
                 }
                 for turn in turns
             ],
             session_id=session,
-        )  # fmt: skip
+        )
         covers.update({key: turn.covers for key, turn in zip(ids, turns, strict=True)})
     return covers
 
 
 async def _measure(
-    nm: NeuroMemory, where: Place, embedding: EmbeddingProvider, asked: Asked, covers: Mapping[str, Covers],
-    language: str, report: Report,
-) -> None:  # fmt: skip
+    nm: NeuroMemory,
+    where: Place,
+    embedding: EmbeddingProvider,
+    asked: Asked,
+    covers: Mapping[str, Covers],
+    language: str,
+    report: Report,
+) -> None:
     """Ask every question, of the pipeline, of the arms and of the references."""
     judged: dict[str, list[tuple[str, Quality]]] = {}
     differences = {"BM25 against bm25s": 0.0, "vectors against numpy": 0.0}
@@ -224,9 +232,13 @@ async def _measure(
 
 
 async def _extracted(
-    where: Place, embedding: EmbeddingProvider, settings: Mapping[str, Any], samples: Sequence[Mapping[str, Any]],
-    data: Dataset, asked: Asked,
-) -> tuple[dict[str, dict[str, tuple[int, Quality]]], str]:  # fmt: skip
+    where: Place,
+    embedding: EmbeddingProvider,
+    settings: Mapping[str, Any],
+    samples: Sequence[Mapping[str, Any]],
+    data: Dataset,
+    asked: Asked,
+) -> tuple[dict[str, dict[str, tuple[int, Quality]]], str]:
     """Extract everything in a schema of its own and ask again; an item covers the turns of its sources."""
     replay = Replay(samples)
     systems: dict[str, dict[str, tuple[int, Quality]]] = {}
@@ -309,11 +321,13 @@ async def _check_min_score(
         name: {
             "nothing returned": sum(best < 0.5 for best in values) / len(values),
             "evidence above": above / total if name == "own" else None,
-            "p5": _quantile(values, 0.05), "p50": _quantile(values, 0.5), "p95": _quantile(values, 0.95),
+            "p5": _quantile(values, 0.05),
+            "p50": _quantile(values, 0.5),
+            "p95": _quantile(values, 0.95),
         }
         for name, values in {"own": own, "another user's": foreign, "general knowledge": strange}.items()
         if values
-    }  # fmt: skip
+    }
 
 
 def _best(items: Sequence[Any]) -> float:
@@ -360,9 +374,13 @@ def _merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
 
 
 async def _facts(
-    arguments: argparse.Namespace, data: Dataset, asked: Asked, where: Place, embedding: EmbeddingProvider,
+    arguments: argparse.Namespace,
+    data: Dataset,
+    asked: Asked,
+    where: Place,
+    embedding: EmbeddingProvider,
     loaded: float,
-) -> dict[str, str]:  # fmt: skip
+) -> dict[str, str]:
     stored = sum(len(conversation.turns) for conversation in data.conversations)
     drawn = "" if arguments.questions is None else f" (drawn with seed {arguments.seed})"
     return {
@@ -374,8 +392,14 @@ async def _facts(
 
 
 def _quality_table(name: str, categories: Mapping[str, tuple[int, Quality]]) -> str:
-    head = ["category", "questions", *(f"R@{k}" for k in metrics.CUTS), *(f"any@{k}" for k in metrics.CUTS),
-            "MRR", "NDCG@10"]  # fmt: skip
+    head = [
+        "category",
+        "questions",
+        *(f"R@{k}" for k in metrics.CUTS),
+        *(f"any@{k}" for k in metrics.CUTS),
+        "MRR",
+        "NDCG@10",
+    ]
     rows = [
         [category, n, *q.recall.values(), *q.any.values(), q.mrr, q.ndcg10]
         for category, (n, q) in categories.items()
@@ -389,11 +413,14 @@ def _summary(systems: Mapping[str, Mapping[str, tuple[int, Quality]]]) -> str:
     total = "all" if "all" in categories else categories[0]
     rows = [
         [
-            name, *(found[category][1].recall[10] for category in categories), found[total][1].recall[1],
-            found[total][1].recall[50], found[total][1].ndcg10,
+            name,
+            *(found[category][1].recall[10] for category in categories),
+            found[total][1].recall[1],
+            found[total][1].recall[50],
+            found[total][1].ndcg10,
         ]
         for name, found in systems.items()
-    ]  # fmt: skip
+    ]
     return table("Side by side", head, rows)
 
 
@@ -402,11 +429,13 @@ def _ablation_table(variants: Mapping[str, Mapping[str, tuple[int, Quality]]]) -
     total = "all" if "all" in whole else next(iter(whole))
     rows = [
         [
-            name, *(found[category][1].recall[10] for category in whole), found[total][1].ndcg10,
+            name,
+            *(found[category][1].recall[10] for category in whole),
+            found[total][1].ndcg10,
             f"{100 * (found[total][1].recall[10] - whole[total][1].recall[10]):+.1f}",
         ]
         for name, found in variants.items()
-    ]  # fmt: skip
+    ]
     return table(
         "What each part gives: evidence recall@10 otherwise", ["variant", *whole, "NDCG@10", "points"], rows
     )

@@ -27,7 +27,7 @@ from neuromem import NeuroMemory
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from neuromem.domain.recall import RecallItem, RecallResult
+    from neuromem.domain.recall_result import RecallItem, RecallResult
     from neuromem.plugin import EmbeddingProvider
 
 DATA = Path(__file__).parent / "data" / "second.json"
@@ -71,8 +71,13 @@ async def run(embedding: EmbeddingProvider) -> tuple[dict[str, dict[str, metrics
 
 def _open(where: Place, embedding: EmbeddingProvider, settings: Mapping[str, Any]) -> NeuroMemory:
     return NeuroMemory(
-        where.url, embedding, llm="none", schema=where.schema, settings={**FILES, **settings}, auto_extract=False
-    )  # fmt: skip
+        where.url,
+        embedding,
+        llm="none",
+        schema=where.schema,
+        settings={**FILES, **settings},
+        auto_extract=False,
+    )
 
 
 def _arms(found: RecallResult) -> dict[str, list[RecallItem]]:

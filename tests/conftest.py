@@ -14,8 +14,9 @@ import pytest
 from filelock import FileLock
 
 from neuromem.memory import NeuroMemory
-from neuromem.store import schema, url
-from neuromem.store.engine import Database
+from neuromem.store.database.database import Database
+from neuromem.store.database.dsn import parse_dsn
+from neuromem.store.schema.migrate import prepare_schema
 from neuromem.testing import HashEmbedding
 from neuromem_local.server import EmbeddedPostgres
 from tests.support.s3_server import S3Server
@@ -95,8 +96,8 @@ async def _make_template(server: Server) -> None:
         await connection.execute(f"CREATE DATABASE {TEMPLATE} OWNER neuromem")
     finally:
         await connection.close()
-    database = Database(url.parse(server.postgres.url(TEMPLATE)))
-    await schema.prepare(database, migrate=True)
+    database = Database(parse_dsn(server.postgres.url(TEMPLATE)))
+    await prepare_schema(database, migrate=True)
     await database.close()
 
 
@@ -119,7 +120,7 @@ async def database_url(server: Server) -> AsyncIterator[str]:
 @pytest.fixture
 async def database(database_url: str) -> AsyncIterator[Database]:
     """The store's own pool on a migrated database."""
-    database = Database(url.parse(database_url), pool_size=4)
+    database = Database(parse_dsn(database_url), pool_size=4)
     yield database
     await database.close()
 

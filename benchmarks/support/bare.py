@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-from neuromem.domain.tokens import tokenize
+from neuromem.domain.text.tokenizer import tokenize
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -71,9 +71,15 @@ class Bare:
         """Return what `ask` sends; made before the clock starts."""
         counts = Counter(tokenize(question, "en"))
         return (
-            user_id, list(counts), list(counts.values()), b"k", self._settings.k1, self._settings.b,
-            str(list(vector)), self._space,
-        )  # fmt: skip
+            user_id,
+            list(counts),
+            list(counts.values()),
+            b"k",
+            self._settings.k1,
+            self._settings.b,
+            str(list(vector)),
+            self._space,
+        )
 
     async def become(self, user_id: str) -> None:
         """Set the user: row level security holds for the yardstick too."""

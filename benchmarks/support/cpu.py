@@ -120,9 +120,12 @@ class Stopwatch:
         wall = sorted(self._wall)
         n = len(wall)
         return Timing(
-            n, 1000 * median(wall), 1000 * wall[min(n - 1, int(0.95 * n))], 1000 * self._client / n,
+            n,
+            1000 * median(wall),
+            1000 * wall[min(n - 1, int(0.95 * n))],
+            1000 * self._client / n,
             1000 * self._server / n,
-        )  # fmt: skip
+        )
 
 
 def resident() -> int:

@@ -150,11 +150,15 @@ def _facts(observed: Mapping[str, Sequence[Any]], session: str, when: datetime) 
 def _memorybank(user: Mapping[str, Any]) -> Conversation:
     turns = [
         Turn(
-            frozenset({turn["id"]}), turn["text"], turn["role"], None, turn["date"],
+            frozenset({turn["id"]}),
+            turn["text"],
+            turn["role"],
+            None,
+            turn["date"],
             datetime.fromisoformat(turn["date"]).replace(tzinfo=UTC),
         )
         for turn in user["turns"]
-    ]  # fmt: skip
+    ]
     questions = [
         Question(
             qa["question"], "chinese", tuple(frozenset(s) for s in (qa["alternatives"] or [qa["evidence"]]))

@@ -10,10 +10,14 @@ from uuid import uuid4
 
 import numpy as np
 
-from neuromem.domain.searchable import searchable_tokens
-from neuromem.store import index, middles, schema, vectors
-from neuromem.store import url as urls
-from neuromem.store.engine import Database
+from neuromem.domain.text.indexed_text import searchable_tokens
+from neuromem.store.database.database import Database
+from neuromem.store.database.dsn import parse_dsn
+from neuromem.store.database.users import begin_write
+from neuromem.store.schema.migrate import prepare_schema
+from neuromem.store.search_index.centroids import update_centroid
+from neuromem.store.search_index.entries import MEMORY_KIND, IndexEntry, add_entries
+from neuromem.store.search_index.vectors import EmbeddingSpace, insert_vectors, open_space
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -45,18 +49,21 @@ class _Ready:
 
 
 async def load(
-    where: Place, embedding: EmbeddingProvider, sizes: Mapping[str, int], synthetic: Synthetic,
+    where: Place,
+    embedding: EmbeddingProvider,
+    sizes: Mapping[str, int],
+    synthetic: Synthetic,
     batch: int = 1_000,
-) -> int:  # fmt: skip
+) -> int:
     """Give each user so many memories, unless the user has some already; returns how many were stored.
 
     Users take turns, a batch each: how many of a user's rows lie together is how many a batch has.
     """
-    database = Database(urls.parse(where.url), schema=where.schema, pool_size=4)
+    database = Database(parse_dsn(where.url), schema=where.schema, pool_size=4)
     stored = 0
     try:
-        await schema.prepare(database, migrate=True)
-        space = await vectors.open_space(database, embedding)
+        await prepare_schema(database, migrate=True)
+        space = await open_space(database, embedding)
         missing = {}
         for user_id, size in sizes.items():
             async with database.user(user_id) as transaction:
@@ -75,7 +82,7 @@ async def load(
             await waiting
         for user_id in sizes:  # as embedding does when it has done all
             async with database.user(user_id) as transaction:
-                await middles.follow(transaction, user_id, space.space)
+                await update_centroid(transaction, user_id, space.space)
     finally:
         await database.close()
     if stored:
@@ -99,29 +106,33 @@ def _literal(row: Sequence[int]) -> str:
     return f"[{','.join([_NUMBERS[x] for x in row])}]"
 
 
-async def _store(database: Database, space: vectors.Space, user_id: str, ready: _Ready) -> None:
+async def _store(database: Database, space: EmbeddingSpace, user_id: str, ready: _Ready) -> None:
     batch = ready.batch
     n = len(batch.texts)
     ids = [str(uuid4()) for _ in range(n)]
     async with database.user(user_id) as transaction:
-        moment = await index.begin(transaction, user_id, n)
+        moment = await begin_write(transaction, user_id, n)
         numbers = [moment.first_entry + i for i in range(n)]
         await transaction.run(
             MEMORIES,
             {
-                "user": user_id, "now": moment.now, "id": ids, "entry": numbers, "content": batch.texts,
+                "user": user_id,
+                "now": moment.now,
+                "id": ids,
+                "entry": numbers,
+                "content": batch.texts,
                 "hash": [blake2b(key.encode(), digest_size=16).digest() for key in ids],
                 "occurred_at": batch.moments,
             },
-        )  # fmt: skip
+        )
         entries = [
-            index.Entry(entry=number, item=key, tokens=tokens, memory_type="fact", occurred_at=occurred_at)
+            IndexEntry(entry=number, item=key, tokens=tokens, memory_type="fact", occurred_at=occurred_at)
             for number, key, tokens, occurred_at in zip(
                 numbers, ids, ready.tokens, batch.moments, strict=True
             )
         ]
-        await index.add(transaction, user_id, index.MEMORY, entries, moment.now, embed=False)
-        await vectors.insert(transaction, user_id, space, list(zip(numbers, ready.literals, strict=True)))
+        await add_entries(transaction, user_id, MEMORY_KIND, entries, moment.now, embed=False)
+        await insert_vectors(transaction, user_id, space, list(zip(numbers, ready.literals, strict=True)))
 
 
 async def _vacuum(where: Place) -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import bm25s
 import numpy as np
 
-from neuromem.domain.tokens import tokenize
+from neuromem.domain.text.tokenizer import tokenize
 from neuromem.plugin import StageSpec, hookimpl
 
 if TYPE_CHECKING:
@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
     from benchmarks.support.server import Place
     from neuromem.config import BM25Settings
-    from neuromem.domain.recall import Candidate, Query
+    from neuromem.domain.query import Query
+    from neuromem.domain.recall_result import Candidate
     from neuromem.plugin.stages import Retriever
 
 POSTINGS = """

@@ -92,11 +92,15 @@ def hand_written(turn: Mapping[str, Any], one: str, other: str) -> dict[str, Any
     return {
         "episode": {"content": f"{one} and {other} talked on {day}.", "date": day, "sources": [turn["id"]]},
         "relation": {
-            "subject": one, "subject_type": "PERSON", "relation": "KNOWS", "object": other,
-            "object_type": "PERSON", "sources": [turn["id"]],
+            "subject": one,
+            "subject_type": "PERSON",
+            "relation": "KNOWS",
+            "object": other,
+            "object_type": "PERSON",
+            "sources": [turn["id"]],
         },
         "friend": f"{one} is a friend of {other}",
-    }  # fmt: skip
+    }
 
 
 @contextmanager

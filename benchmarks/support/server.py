@@ -11,7 +11,7 @@ from uuid import uuid4
 
 import asyncpg
 
-from neuromem.store import url as urls
+from neuromem.store.database.dsn import parse_dsn
 from neuromem_local import EmbeddedPostgres
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ class Place:
 
     async def connect(self) -> asyncpg.Connection:
         """Return a connection of the driver's own, for what is measured beside neuromem."""
-        return await asyncpg.connect(dsn=urls.parse(self.url).dsn)
+        return await asyncpg.connect(dsn=parse_dsn(self.url).dsn)
 
 
 @asynccontextmanager
@@ -40,7 +40,7 @@ async def place(
         try:
             yield Place(database_url, schema)
         finally:
-            connection = await asyncpg.connect(dsn=urls.parse(database_url).dsn)
+            connection = await asyncpg.connect(dsn=parse_dsn(database_url).dsn)
             await connection.execute(f"DROP SCHEMA IF EXISTS {schema}, {schema}_extracted CASCADE")
             await connection.close()
         return

@@ -11,7 +11,7 @@ from neuromem.recall.fusion import CONTEXT, NormalizedFusion
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from neuromem.domain.recall import Candidate, Fused
+    from neuromem.domain.recall_result import Candidate, Fused
     from neuromem.plugin import Fusion
 
 SHARES = {**CONTEXT, "bm25": (0.4, 0.2)}  # what did best when a word said again counted again

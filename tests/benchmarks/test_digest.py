@@ -15,7 +15,9 @@ LOCOMO = [
     {
         "sample_id": "one",
         "conversation": {
-            "speaker_a": "Ann", "speaker_b": "Bob", "session_1_date_time": "1:56 pm on 8 May, 2023",
+            "speaker_a": "Ann",
+            "speaker_b": "Bob",
+            "session_1_date_time": "1:56 pm on 8 May, 2023",
             "session_1": [
                 {"speaker": "Ann", "dia_id": f"D1:{n}", "text": text} for n, text in enumerate(SAID, 1)
             ],
@@ -27,7 +29,7 @@ LOCOMO = [
             }
         },
     }
-]  # fmt: skip
+]
 
 
 async def test_facts_are_digested_once(database_url: str, tmp_path: Path) -> None:

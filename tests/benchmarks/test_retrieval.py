@@ -80,8 +80,11 @@ async def test_turns_are_found_and_arms_equal_the_references(tmp_path: Path, emp
     )
     pipeline = report.systems["pipeline"]
     assert {name: n for name, (n, _) in pipeline.items()} == {
-        "multi-hop": 1, "single-hop": 1, "all": 2, "adversarial": 1,
-    }  # fmt: skip
+        "multi-hop": 1,
+        "single-hop": 1,
+        "all": 2,
+        "adversarial": 1,
+    }
     assert pipeline["all"][1].recall[5] == 1.0
     assert pipeline["adversarial"][1].any[5] == 1.0, "captions of images are part of what is stored"
     assert all(value <= retrieval.TOLERANCE for value in report.differences.values()), report.differences

@@ -20,8 +20,24 @@ pytestmark = pytest.mark.skipif(
 
 
 async def test_latency_measures_every_scenario(empty_url: str) -> None:
-    options = ["--sizes", "30,60", "--users", "3", "--memories", "30", "--questions", "4", "--past", "2",
-               "--crowd", "8", "--soak", "10", "--database-url", empty_url]  # fmt: skip
+    options = [
+        "--sizes",
+        "30,60",
+        "--users",
+        "3",
+        "--memories",
+        "30",
+        "--questions",
+        "4",
+        "--past",
+        "2",
+        "--crowd",
+        "8",
+        "--soak",
+        "10",
+        "--database-url",
+        empty_url,
+    ]
     report = await latency.run(latency.parser().parse_args(options))
     assert [result.memories for result in report.results.values()][:3] == [30, 60, 30]
     assert all(result.statements > 0 and result.crowd is not None for result in report.results.values())

@@ -130,9 +130,12 @@ def distributions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[D
 
 @pytest.fixture
 def cli(
-    server: Server, database_url: str, distributions: Distributions, tmp_path: Path,
+    server: Server,
+    database_url: str,
+    distributions: Distributions,
+    tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
-) -> Iterator[Cli]:  # fmt: skip
+) -> Iterator[Cli]:
     """The command on a migrated database, with the embedding ``hash``."""
     distributions.install("acme-hash", plugin="acme", source=EMBEDDINGS)
     monkeypatch.setenv("NEUROMEM_DATABASE_URL", database_url)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from neuromem.cli.demo import QUESTIONS
+from neuromem.cli.commands.demo import QUESTIONS
 
 if TYPE_CHECKING:
     from tests.cli.conftest import Cli

@@ -9,7 +9,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from neuromem.cli.history import BATCH_LINES, History, Line, batches
+from neuromem.cli.imports.jsonl import BATCH_LINES, History, Line, batches
 
 SAID = st.fixed_dictionaries(
     {

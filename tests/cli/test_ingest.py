@@ -32,9 +32,12 @@ def test_messages_arrive_in_order_with_all_that_the_lines_say(cli: Cli) -> None:
     assert "5 messages are stored for user 'ana'." in result.stdout
     rows = cli.rows(MESSAGES)
     assert [(row["session_id"], row["position"], row["content"]) for row in rows] == [
-        ("a", 0, "I moved to Lisbon"), ("a", 1, "How is the weather there?"), ("a", 2, "ok"), ("a", 3, "ok"),
+        ("a", 0, "I moved to Lisbon"),
+        ("a", 1, "How is the weather there?"),
+        ("a", 2, "ok"),
+        ("a", 3, "ok"),
         ("b", 0, "我养了一只猫"),
-    ]  # fmt: skip
+    ]
     assert [row["name"] for row in rows] == ["Ana", None, None, None, "Ana"]
     assert rows[0]["occurred_at"] == datetime(2024, 3, 1, tzinfo=UTC)
     assert rows[2]["occurred_at"] == datetime(2024, 3, 1, 8, tzinfo=UTC)

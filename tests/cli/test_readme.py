@@ -26,7 +26,7 @@ def blocks(path: Path, language: str) -> list[Any]:
 
 @pytest.mark.parametrize("line", blocks(CORE, "json"))
 def test_the_line_of_a_history_can_be_imported(line: str, tmp_path: Path) -> None:
-    from neuromem.cli.history import History
+    from neuromem.cli.imports.jsonl import History
 
     path = tmp_path / "history.jsonl"
     path.write_text(line, encoding="utf-8")

@@ -36,9 +36,12 @@ def test_what_would_change_is_shown_and_changed_on_demand(cli: Cli, monkeypatch:
         arguments = ("reextract", "--user", "ana", "--session", "s", "--after", "2020-01-01")
         shown = cli(*arguments)
         for line in (
-            "+ Ana is polite.", "~ Ana drinks tea. => Ana drinks green tea.", "- Ana says hello.",
-            "~ profile interests: ['tea'] => None", "1 messages were read again; 0 memories are as they were.",
-        ):  # fmt: skip
+            "+ Ana is polite.",
+            "~ Ana drinks tea. => Ana drinks green tea.",
+            "- Ana says hello.",
+            "~ profile interests: ['tea'] => None",
+            "1 messages were read again; 0 memories are as they were.",
+        ):
             assert line in shown.stdout
         assert "--apply" in shown.stderr
         assert cli.json(*arguments)["applied"] is False

@@ -13,7 +13,7 @@ from neuromem.errors import InputError
 
 if TYPE_CHECKING:
     from neuromem.memory import NeuroMemory
-    from neuromem.store.engine import Database
+    from neuromem.store.database.database import Database
 
 COUNTS = """
     SELECT (SELECT count(*) FROM {s}.memories), (SELECT count(*) FROM {s}.entries WHERE kind = 'k'),

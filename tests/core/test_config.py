@@ -12,10 +12,14 @@ from neuromem.errors import ConfigurationError
 
 def test_the_environment_fills_what_the_constructor_leaves_open() -> None:
     env = {
-        "NEUROMEM_RECALL__DEPTH": "200", "NEUROMEM_RECALL__TIMEOUT": "2.5", "NEUROMEM_LANGUAGE": "zh",
-        "NEUROMEM_ENABLE": '["a", "b"]', "NEUROMEM_PLUGINS": '{"x": {"y": 1}}', "NEUROMEM_API_KEY": "not ours",
+        "NEUROMEM_RECALL__DEPTH": "200",
+        "NEUROMEM_RECALL__TIMEOUT": "2.5",
+        "NEUROMEM_LANGUAGE": "zh",
+        "NEUROMEM_ENABLE": '["a", "b"]',
+        "NEUROMEM_PLUGINS": '{"x": {"y": 1}}',
+        "NEUROMEM_API_KEY": "not ours",
         "OTHER": "1",
-    }  # fmt: skip
+    }
     settings = Settings.load({"recall": {"depth": 50}}, env)
     assert (settings.recall.depth, settings.recall.timeout, settings.language) == (50, 2.5, "zh")
     assert (settings.enable, settings.plugins) == (("a", "b"), {"x": {"y": 1}})

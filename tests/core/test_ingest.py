@@ -11,14 +11,15 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from neuromem.domain import checks, searchable, tokens
+from neuromem.domain import validation
+from neuromem.domain.text import indexed_text, tokenizer
 from neuromem.errors import InputError
 from tests.conftest import opened
 from tests.support.processes import Child, Report
 
 if TYPE_CHECKING:
     from neuromem.memory import NeuroMemory
-    from neuromem.store.engine import Database
+    from neuromem.store.database.database import Database
 
 COUNTS = """
     SELECT (SELECT count(*) FROM {s}.messages) AS messages, (SELECT count(*) FROM {s}.entries) AS entries,
@@ -43,9 +44,16 @@ async def test_what_is_stored_is_what_was_said(nm: NeuroMemory, database: Databa
     said = datetime(2020, 2, 29, 23, 59, tzinfo=timezone(timedelta(hours=-7)))
     metadata = {"a": [1, None, {"ü": "😀"}], "tricky": "\\u0000 is text here"}
     stored = await nm.ingest(
-        "alice", "assistant", "  Grüße,\n\t世界 😀\u200b  ", "s", name="Äl", metadata=metadata, occurred_at=said,
-        language="de", idempotency_key="k",
-    )  # fmt: skip
+        "alice",
+        "assistant",
+        "  Grüße,\n\t世界 😀\u200b  ",
+        "s",
+        name="Äl",
+        metadata=metadata,
+        occurred_at=said,
+        language="de",
+        idempotency_key="k",
+    )
     again = await nm.ingest("alice", "assistant", "  Grüße,\n\t世界 😀\u200b  ", idempotency_key="k")
     assert again == stored
     assert (again.content, again.name, again.metadata) == ("  Grüße,\n\t世界 😀\u200b  ", "Äl", metadata)
@@ -229,7 +237,7 @@ async def test_a_batch_whose_last_statement_fails_leaves_nothing(nm: NeuroMemory
 
 @pytest.mark.parametrize("letter", ["x", "é", "密", "😀"])
 async def test_the_longest_ids_can_be_stored(nm: NeuroMemory, letter: str) -> None:
-    most = min(checks.MAX_ID, checks.MAX_ID_BYTES // len(letter.encode()))
+    most = min(validation.MAX_ID, validation.MAX_ID_BYTES // len(letter.encode()))
 
     def longest(seed: int) -> str:  # hard to compress, as an index entry would be
         return "".join(chr(ord(letter) + (i * i * 31 + seed * i * 7) % 24) for i in range(most))
@@ -248,12 +256,14 @@ ANY = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"),
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
-    user=ANY.filter(str.strip), content=ANY.filter(str.strip), name=ANY.filter(str.strip) | st.none(),
+    user=ANY.filter(str.strip),
+    content=ANY.filter(str.strip),
+    name=ANY.filter(str.strip) | st.none(),
     metadata=st.dictionaries(
         ANY, st.recursive(st.none() | st.booleans() | ANY, lambda x: st.lists(x, max_size=3)), max_size=3
     ),
     said=st.datetimes(timezones=st.just(UTC)),
-)  # fmt: skip
+)
 async def test_any_text_comes_back_unchanged(
     nm: NeuroMemory, user: str, content: str, name: str | None, metadata: dict[str, Any], said: datetime
 ) -> None:
@@ -275,7 +285,7 @@ async def test_a_long_batch_leaves_the_event_loop_to_others(
 ) -> None:
     """Counts what is tokenized between two turns of another task, of many messages and of long ones."""
     longest = since = 0
-    tokenize = tokens.tokenize
+    tokenize = tokenizer.tokenize
 
     def counted(text: str, language: str = "en") -> list[str]:
         nonlocal since, longest
@@ -289,7 +299,7 @@ async def test_a_long_batch_leaves_the_event_loop_to_others(
             since = 0
             await asyncio.sleep(0)
 
-    monkeypatch.setattr(searchable, "tokenize", counted)
+    monkeypatch.setattr(indexed_text, "tokenize", counted)
     task = asyncio.create_task(other())
     many = batch(*(f"message {i} " + "word " * 20 for i in range(2_000)))
     await nm.conversations.add_messages_batch("alice", many)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from neuromem.domain.moments import read
+from neuromem.domain.time.parser import read
 
 NOW = datetime(2024, 7, 10, 15, tzinfo=UTC)  # a Wednesday
 CHINESE = "一二三四五六七八九十两几半零〇个月年天日周星期前后上下去今明大春夏秋冬的号之以来近过第每份末0129-/"

@@ -15,23 +15,24 @@ from neuromem.registry import PluginRegistry
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from neuromem.domain.recall import Hit, Query
+    from neuromem.domain.query import Query
+    from neuromem.domain.recall_result import RetrievedItem
 
 ENV = {"NEUROMEM_DISABLE_PLUGINS": ",".join(sorted({point.name for point in entry_points("neuromem")}))}
 
 
 class Half:
-    def score(self, query: Query, candidate: Hit) -> float:
+    def score(self, query: Query, candidate: RetrievedItem) -> float:
         return 0.5
 
 
 class Slow:
-    async def score(self, query: Query, candidate: Hit) -> float:
+    async def score(self, query: Query, candidate: RetrievedItem) -> float:
         return 0.5
 
 
 class Same:
-    async def rerank(self, query: Query, hits: Sequence[Hit]) -> Sequence[float]:
+    async def rerank(self, query: Query, hits: Sequence[RetrievedItem]) -> Sequence[float]:
         return [hit.relevance for hit in hits]
 
 

@@ -5,16 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from neuromem.domain.memories import NewMemory
-from neuromem.domain.searchable import Words
-from neuromem.ingest.judging import Statement, judge
-from neuromem.store import index, memories
-from neuromem.store.memories import statement_hash
+from neuromem.domain.text.indexed_text import Words
+from neuromem.ingest.extraction.reconcile import Statement, judge
+from neuromem.store.database.users import begin_write
+from neuromem.store.memories.write import statement_hash, store_learned, version_chains
 from tests.extraction.model import answering
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from neuromem.domain.digest import DigestResult
+    from neuromem.domain.insights import DigestResult
     from neuromem.memory import NeuroMemory
     from tests.support.http_server import Reply, Request
 
@@ -58,19 +58,29 @@ async def digest(nm: NeuroMemory, user: str = "alice", **options: Any) -> Digest
 
 
 async def feel(
-    nm: NeuroMemory, user: str, content: str, valence: float | None = None, arousal: float | None = None,
-    emotion: str | None = None, **more: Any,
-) -> str:  # fmt: skip
+    nm: NeuroMemory,
+    user: str,
+    content: str,
+    valence: float | None = None,
+    arousal: float | None = None,
+    emotion: str | None = None,
+    **more: Any,
+) -> str:
     """Store a memory with an emotion, as extraction does; returns its id."""
     new = NewMemory(
-        content=content, memory_type=more.pop("memory_type", "episodic"), valence=valence, arousal=arousal,
-        emotion=emotion, origin={"by": "extractor"}, **more,
-    )  # fmt: skip
+        content=content,
+        memory_type=more.pop("memory_type", "episodic"),
+        valence=valence,
+        arousal=arousal,
+        emotion=emotion,
+        origin={"by": "extractor"},
+        **more,
+    )
     async with nm._life.database.user(user) as transaction:
-        moment = await index.begin(transaction, user, 1)
+        moment = await begin_write(transaction, user, 1)
         statement = Statement(new, statement_hash(new))
-        known = await memories.chains(transaction, user, hashes=[statement.digest], slots=[], targets=[])
+        known = await version_chains(transaction, user, hashes=[statement.digest], slots=[], targets=[])
         learned = judge([statement], known)
-        await memories.learn(transaction, user, learned, moment, tokens=Words("en"))
-        known = await memories.chains(transaction, user, hashes=[statement.digest], slots=[], targets=[])
+        await store_learned(transaction, user, learned, moment, tokens=Words("en"))
+        known = await version_chains(transaction, user, hashes=[statement.digest], slots=[], targets=[])
     return next(version.memory_id for version in known if version.current)

@@ -9,7 +9,7 @@ import pytest
 
 from neuromem.domain.memories import NewMemory
 from neuromem.errors import BudgetError, ProviderError
-from neuromem.store import digesting
+from neuromem.store.memories.digest_queue import count_undigested
 from tests.conftest import opened
 from tests.digest.conftest import FAST
 from tests.digest.model import by_word, insight, saying
@@ -173,7 +173,7 @@ async def test_without_a_model_the_numbers_are_kept_and_nothing_counts_as_digest
         assert await nm.digest("alice", background=True) is None
         assert await queued(nm) == {}
         async with nm._life.database.user("alice") as transaction:
-            assert await digesting.left(transaction, "alice") == 1
+            assert await count_undigested(transaction, "alice") == 1
 
 
 async def test_a_spent_budget_puts_the_digest_off(database_url: str, model: HttpServer) -> None:

@@ -45,9 +45,11 @@ async def test_an_insight_without_evidence_or_with_invented_evidence_is_not_stor
         insight("Names another user's memory", [others.id]),
         insight("Names an id instead of what it was shown", [mine.id]),
         insight("Likes hot drinks", ["m1", "m99"]),
-        "no object", {"content": "", "evidence": ["m1"]}, {"content": 5, "evidence": ["m1"]},
+        "no object",
+        {"content": "", "evidence": ["m1"]},
+        {"content": 5, "evidence": ["m1"]},
         {"content": "x" * 5_000, "evidence": ["m1"]},
-    ]  # fmt: skip
+    ]
     model.always = answering(lambda shown: {"insights": found})
     result = await digest(nm)
     assert [(one["content"], one["source_ids"]) for one in result["insights"]] == [
@@ -168,8 +170,9 @@ async def test_a_doubtful_memory_says_less(nm: NeuroMemory, model: HttpServer) -
     model.always = saying(insight("Runs", ["m1"]), insight("Swims", ["m2"]))
     await digest(nm)
     assert {one["content"]: round(one["confidence"], 2) for one in await nm.insights("alice")} == {
-        "Runs": 0.07, "Swims": 0.35,
-    }  # fmt: skip
+        "Runs": 0.07,
+        "Swims": 0.35,
+    }
 
 
 async def test_a_pinned_insight_keeps_its_words(nm: NeuroMemory, model: HttpServer) -> None:

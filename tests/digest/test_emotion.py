@@ -31,8 +31,11 @@ async def test_the_long_run_goes_over_everything_and_by_topic(nm: NeuroMemory) -
     assert list(profile["dominant_emotions"].values()) == pytest.approx([2 / 3, 1 / 3])
     assert list(profile["emotion_triggers"]) == ["University", "study", "tech"]
     assert profile["emotion_triggers"]["University"] == {
-        "valence": pytest.approx(-0.7), "arousal": pytest.approx(0.8), "emotion": "anxiety", "memories": 2,
-    }  # fmt: skip
+        "valence": pytest.approx(-0.7),
+        "arousal": pytest.approx(0.8),
+        "emotion": "anxiety",
+        "memories": 2,
+    }
     stats = await nm.stats("alice")
     assert stats["emotions"] == {"memories": 3, "valence_avg": profile["valence_avg"], "dominant": "anxiety"}
     assert (stats["undigested"], stats["insights"]) == (4, {})

@@ -8,9 +8,9 @@ from uuid import uuid4
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from neuromem.digest import emotion
+from neuromem.digest import emotion_profile
 from neuromem.errors import ConflictError
-from neuromem.store import emotions
+from neuromem.store.memories.emotions import emotion_sums, recent_mood
 from tests.digest.model import feel, insight
 from tests.extraction.model import answering
 from tests.life.support import now, supersede
@@ -96,11 +96,11 @@ async def check(nm: NeuroMemory, user: str) -> None:
         if own.get("by") == "digest" and not known[one["id"]].pinned and "restored" not in own:
             assert one["source_ids"], own
     async with nm._life.database.reader(user) as transaction:
-        kept = await emotions.sums(transaction, user)
-        anew = await emotions.sums(transaction, user, anew=True)
-        recent = await emotions.recent(transaction, user)
+        kept = await emotion_sums(transaction, user)
+        anew = await emotion_sums(transaction, user, anew=True)
+        recent = await recent_mood(transaction, user)
     assert kept == anew
-    profile = emotion.profile(kept, recent)
+    profile = emotion_profile.profile(kept, recent)
     felt = [m for m in known.values() if m.memory_type != "insight" and m.valence is not None]
     mean = sum(round(m.valence or 0, 6) for m in felt) / len(felt) if felt else None
     if mean is None:
@@ -123,9 +123,11 @@ async def snapshot(nm: NeuroMemory, user: str, as_of: datetime | None = None) ->
 
 
 @settings(
-    max_examples=15, deadline=None, derandomize=True,
+    max_examples=15,
+    deadline=None,
+    derandomize=True,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
-)  # fmt: skip
+)
 @given(steps=st.lists(STEPS, min_size=6, max_size=16))
 async def test_insights_rest_on_what_holds_and_the_sums_are_right(
     nm: NeuroMemory, model: HttpServer, steps: list[tuple[Any, ...]]

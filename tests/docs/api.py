@@ -25,8 +25,11 @@ moments are timezone-aware (a naive one raises `InputError`).
 """
 
 FACADES = (
-    ("nm.conversations", Conversations), ("nm.files", Files), ("nm.graph", Graph), ("nm.kv", KeyValue),
-)  # fmt: skip
+    ("nm.conversations", Conversations),
+    ("nm.files", Files),
+    ("nm.graph", Graph),
+    ("nm.kv", KeyValue),
+)
 
 
 def describe() -> str:

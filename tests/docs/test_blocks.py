@@ -90,9 +90,13 @@ def places(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.M
     [pytest.param(page, text, id=page) for page, text in PAGES.items() if BLOCK.search(text)],
 )
 def test_every_block_runs_and_prints_what_it_says(
-    page: str, text: str, places: dict[str, str], databases: dict[bool, str], monkeypatch: pytest.MonkeyPatch,
+    page: str,
+    text: str,
+    places: dict[str, str],
+    databases: dict[bool, str],
+    monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
-) -> None:  # fmt: skip
+) -> None:
     with local_vendors(monkeypatch):
         for match in BLOCK.finditer(text):
             line = text[: match.start()].count("\n") + 1

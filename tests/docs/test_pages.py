@@ -28,8 +28,12 @@ from neuromem.testing import contracts
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 PAGES = sorted([*DOCS.rglob("*.md"), DOCS / "llms.txt"])
 FACADES: dict[str, type] = {
-    "nm": NeuroMemory, "nm.conversations": Conversations, "nm.files": Files, "nm.graph": Graph, "nm.kv": KeyValue,
-}  # fmt: skip
+    "nm": NeuroMemory,
+    "nm.conversations": Conversations,
+    "nm.files": Files,
+    "nm.graph": Graph,
+    "nm.kv": KeyValue,
+}
 
 
 ARGUMENTS = {

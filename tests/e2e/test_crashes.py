@@ -6,8 +6,8 @@ import asyncio
 import random
 from typing import TYPE_CHECKING, Any
 
-from neuromem.store.engine import Database
-from neuromem.store.url import parse
+from neuromem.store.database.database import Database
+from neuromem.store.database.dsn import parse_dsn
 from neuromem.testing import HashEmbedding
 from tests.conftest import opened
 from tests.support.processes import Child
@@ -63,7 +63,7 @@ async def import_history(report: Report, url: str) -> None:
 
 
 async def everything_is_there_once(url: str, count: int) -> None:
-    database = Database(parse(url))
+    database = Database(parse_dsn(url))
     try:
         async with database.user("alice") as transaction:
             contents = await transaction.all("SELECT content, position FROM {s}.messages ORDER BY position")

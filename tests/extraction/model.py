@@ -19,13 +19,19 @@ def completion(
     """A chat completion in OpenAI's form."""
     return Reply(
         {
-            "id": "chatcmpl-1", "object": "chat.completion", "model": "test-model",
+            "id": "chatcmpl-1",
+            "object": "chat.completion",
+            "model": "test-model",
             "choices": [
-                {"index": 0, "message": {"role": "assistant", "content": content, **more}, "finish_reason": finish}
+                {
+                    "index": 0,
+                    "message": {"role": "assistant", "content": content, **more},
+                    "finish_reason": finish,
+                }
             ],
             "usage": {"prompt_tokens": prompt, "completion_tokens": said, "total_tokens": prompt + said},
         }
-    )  # fmt: skip
+    )
 
 
 def asked(request: Request) -> dict[str, Any]:
@@ -49,9 +55,10 @@ def echo(shown: dict[str, Any]) -> dict[str, Any]:
     return {
         "facts": [
             {"content": turn["text"], "sources": [turn["id"]], "subject": turn["speaker"]}
-            for turn in shown["conversation"] if turn.get("new")
+            for turn in shown["conversation"]
+            if turn.get("new")
         ]
-    }  # fmt: skip
+    }
 
 
 def llm(server: HttpServer, **options: Any) -> OpenAILLM:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.support.statements import Statements
-from neuromem.store import jobs
+from neuromem.store.queue.jobs import claim_jobs
 from tests.conftest import opened
 from tests.extraction.model import answering, llm
 
@@ -20,12 +20,18 @@ def much(shown: dict[str, Any]) -> dict[str, Any]:
         "facts": [{"content": f"{what} fact {i}", "subject": "user"} for i in range(5)],
         "episodes": [{"content": f"{what} day {i}", "date": f"2024-01-0{i + 1}"} for i in range(3)],
         "relations": [
-            {"subject": "user", "subject_type": "USER", "relation": relation, "object": what, "object_type": "ENTITY"}
+            {
+                "subject": "user",
+                "subject_type": "USER",
+                "relation": relation,
+                "object": what,
+                "object_type": "ENTITY",
+            }
             for relation in ("LIVES_IN", "USES", "mentors")
         ],
         "profile": {"occupation": what, "interests": [what]},
         "withdrawn": [{"key": "preferences", "entry": "likes tea"}],
-    }  # fmt: skip
+    }
 
 
 async def test_an_extraction_takes_at_most_twelve_statements(database_url: str, model: HttpServer) -> None:
@@ -40,7 +46,7 @@ async def test_an_extraction_takes_at_most_twelve_statements(database_url: str, 
         handler = rooms.worker._handlers["extract:llm"]
         for _ in range(2):
             sent.reset()
-            claim = await jobs.claim(
+            claim = await claim_jobs(
                 rooms.database, ["extract:llm"], after="", most={"extract": 1}, seconds=60
             )
             assert claim is not None

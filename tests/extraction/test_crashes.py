@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.support import datasets
-from neuromem.ingest.llm import RULE
+from neuromem.ingest.extraction.llm_extractor import RULE
 from neuromem.plugin import LLMProvider
 from tests.conftest import opened
 from tests.extraction.model import answering, echo
@@ -46,9 +46,13 @@ class Telling(LLMProvider):
         return self._inner.model
 
     async def chat(
-        self, messages: Sequence[ChatMessage], *, temperature: float = 0.1, max_tokens: int = 2048,
+        self,
+        messages: Sequence[ChatMessage],
+        *,
+        temperature: float = 0.1,
+        max_tokens: int = 2048,
         json_schema: Mapping[str, Any] | None = None,
-    ) -> str:  # fmt: skip
+    ) -> str:
         self._tell("before the call")
         reply = await self._inner.chat(
             messages, temperature=temperature, max_tokens=max_tokens, json_schema=json_schema

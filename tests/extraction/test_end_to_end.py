@@ -18,20 +18,34 @@ if TYPE_CHECKING:
 GOOGLE: dict[str, Any] = {
     "facts": [
         {
-            "content": "Alice works at Google as a backend engineer.", "subject": "Alice", "category": "work",
-            "confidence": 0.9, "importance": 8, "valence": 0.2, "arousal": 0.1, "emotion": "proud",
-            "entities": ["Google"], "states": "WORKS_AT", "sources": ["m1"],
+            "content": "Alice works at Google as a backend engineer.",
+            "subject": "Alice",
+            "category": "work",
+            "confidence": 0.9,
+            "importance": 8,
+            "valence": 0.2,
+            "arousal": 0.1,
+            "emotion": "proud",
+            "entities": ["Google"],
+            "states": "WORKS_AT",
+            "sources": ["m1"],
         }
     ],
-    "episodes": [{"content": "Alice had an interview on 2023-05-07.", "date": "2023-05-07", "sources": ["m1"]}],
+    "episodes": [
+        {"content": "Alice had an interview on 2023-05-07.", "date": "2023-05-07", "sources": ["m1"]}
+    ],
     "relations": [
         {
-            "subject": "Alice", "subject_type": "USER", "relation": "WORKS_AT", "object": "Google",
-            "object_type": "ORGANIZATION", "sources": ["m1"],
+            "subject": "Alice",
+            "subject_type": "USER",
+            "relation": "WORKS_AT",
+            "object": "Google",
+            "object_type": "ORGANIZATION",
+            "sources": ["m1"],
         }
     ],
     "profile": {"occupation": "backend engineer", "interests": ["distributed systems"]},
-}  # fmt: skip
+}
 
 
 def named(shown: dict[str, Any]) -> dict[str, Any]:

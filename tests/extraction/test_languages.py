@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from neuromem.domain.language import detect, named
+from neuromem.domain.text.language import detect, named
 from tests.extraction.model import answering, asked, completion, echo
 from tests.extraction.test_new_against_known import facts, say
 
@@ -74,25 +74,46 @@ async def test_a_reply_in_chinese_goes_through_whole(nm: NeuroMemory, model: Htt
         return {
             "facts": [
                 {
-                    "content": "小明在谷歌担任后端工程师。", "subject": "用户", "category": "work",
-                    "states": "WORKS_AT", "importance": "八", "confidence": "百分之九十", "valence": "积极",
-                    "arousal": "较低", "emotion": "高兴", "entities": "小明、谷歌", "sources": ["m1"],
+                    "content": "小明在谷歌担任后端工程师。",
+                    "subject": "用户",
+                    "category": "work",
+                    "states": "WORKS_AT",
+                    "importance": "八",
+                    "confidence": "百分之九十",
+                    "valence": "积极",
+                    "arousal": "较低",
+                    "emotion": "高兴",
+                    "entities": "小明、谷歌",
+                    "sources": ["m1"],
                 },
             ],
             "episodes": [
-                {"content": "小明去了长城。", "date": "昨天", "people": "小红、小刚", "place": "长城",
-                 "importance": "六分"},
+                {
+                    "content": "小明去了长城。",
+                    "date": "昨天",
+                    "people": "小红、小刚",
+                    "place": "长城",
+                    "importance": "六分",
+                },
                 {"content": "小明去了上海。", "date": "去年五月"},
                 {"content": "小明买了车。", "date": "2021年3月7日"},
             ],
             "relations": [
-                {"subject": "我", "subject_type": "USER", "relation": "WORKS_AT", "object": "谷歌",
-                 "object_type": "ORGANIZATION"},
+                {
+                    "subject": "我",
+                    "subject_type": "USER",
+                    "relation": "WORKS_AT",
+                    "object": "谷歌",
+                    "object_type": "ORGANIZATION",
+                },
             ],
             "profile": {
-                "identity": "小明", "interests": "登山、摄影", "relationships": {"小红": "妹妹"}, "values": "无",
+                "identity": "小明",
+                "interests": "登山、摄影",
+                "relationships": {"小红": "妹妹"},
+                "values": "无",
             },
-        }  # fmt: skip
+        }
 
     model.always = answering(tell)
     moment = datetime(2023, 5, 8, 1, 30, tzinfo=BEIJING)  # the 7th in UTC
@@ -110,8 +131,10 @@ async def test_a_reply_in_chinese_goes_through_whole(nm: NeuroMemory, model: Htt
     assert [near.node.id for near in await nm.graph.get_neighbors("xm", "USER", "xm")] == ["谷歌"]
     recalled = await nm.recall("xm", "小明在哪里工作？")
     assert recalled["user_profile"] == {
-        "identity": "小明", "interests": ["登山", "摄影"], "relationships": ["小红: 妹妹"],
-    }  # fmt: skip
+        "identity": "小明",
+        "interests": ["登山", "摄影"],
+        "relationships": ["小红: 妹妹"],
+    }
     assert recalled["merged"][0]["content"] == work.content
 
 
@@ -143,8 +166,9 @@ async def test_who_speaks_of_themselves_is_one_subject_by_whatever_name(
     await nm.ingest("u-17", "user", "I live in Rome", name="Ann")
     await nm.drain()
     assert {memory.content for memory in await nm.list_memories("u-17")} == {
-        "Bob lives in Oslo.", "user lives in Rome.",
-    }  # fmt: skip
+        "Bob lives in Oslo.",
+        "user lives in Rome.",
+    }
 
 
 async def test_relative_dates_are_those_of_the_very_message(nm: NeuroMemory, model: HttpServer) -> None:
@@ -170,9 +194,12 @@ async def test_relative_dates_are_those_of_the_very_message(nm: NeuroMemory, mod
     await nm.drain()
     assert len(model.requests) == 1
     assert {memory.content: memory.occurred_at for memory in await nm.list_memories("alice")} == {
-        "first": datetime(2023, 5, 7, tzinfo=BEIJING), "second": datetime(2023, 5, 19, tzinfo=BEIJING),
-        "third": datetime(2023, 5, 6, tzinfo=BEIJING), "vague": None, "ending": None,
-    }  # fmt: skip
+        "first": datetime(2023, 5, 7, tzinfo=BEIJING),
+        "second": datetime(2023, 5, 19, tzinfo=BEIJING),
+        "third": datetime(2023, 5, 6, tzinfo=BEIJING),
+        "vague": None,
+        "ending": None,
+    }
 
 
 async def test_chinese_said_in_chinese_is_found_by_its_fact(nm: NeuroMemory, model: HttpServer) -> None:

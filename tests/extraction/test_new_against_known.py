@@ -287,9 +287,12 @@ async def test_a_profile_loses_what_the_user_takes_back_and_the_past_keeps_it(
 
     def taken_back(shown: dict[str, Any]) -> dict[str, Any]:
         gone = [
-            {"key": "preferences", "entry": "Likes coffee"}, {"key": "occupation", "entry": "nurse"},
-            {"key": "preferences", "entry": "never said"}, {"key": "shoe size", "entry": "44"}, {"key": 7},
-        ]  # fmt: skip
+            {"key": "preferences", "entry": "Likes coffee"},
+            {"key": "occupation", "entry": "nurse"},
+            {"key": "preferences", "entry": "never said"},
+            {"key": "shoe size", "entry": "44"},
+            {"key": 7},
+        ]
         return {"profile": {"preferences": ["likes tea"]}, "withdrawn": gone}
 
     model.always = answering(taken_back)

@@ -12,9 +12,10 @@ from pydantic import BaseModel, Field
 
 from neuromem.config import Settings
 from neuromem.errors import ConfigurationError
-from neuromem.ingest import prompts, reply, schema
-from neuromem.ingest.llm import PROMPT, RELATIONS
+from neuromem.ingest.extraction import prompts, reply
+from neuromem.ingest.extraction.llm_extractor import PROMPT, RELATIONS
 from neuromem.memory import NeuroMemory
+from neuromem.structured_output import schema
 from neuromem.testing import HashEmbedding
 from tests.conftest import opened
 from tests.extraction.conftest import FAST
@@ -43,14 +44,16 @@ class Ticket(BaseModel):
 
 SAID = {
     "facts": [
-        {"content": "Alice cannot log in to Acme Mail.", "extra": {
-            "topic": "login", "product": "Acme Mail", "urgent": None, "due": "2026-12-01"}},
+        {
+            "content": "Alice cannot log in to Acme Mail.",
+            "extra": {"topic": "login", "product": "Acme Mail", "urgent": None, "due": "2026-12-01"},
+        },
         {"content": "Alice pays by card.", "extra": {"topic": "weather"}},
         {"content": "Alice is patient.", "extra": None},
         {"content": "Alice has a cat.", "extra": "none"},
     ],
     "episodes": [{"content": "Alice was billed twice.", "place": "Oslo", "extra": {"topic": "billing"}}],
-}  # fmt: skip
+}
 
 
 async def test_own_fields_are_asked_for_checked_and_kept_in_the_metadata(
@@ -66,8 +69,11 @@ async def test_own_fields_are_asked_for_checked_and_kept_in_the_metadata(
         await nm.drain()
         kept = {memory.content: memory for memory in await nm.get_recent_memories("alice")}
         assert kept["Alice cannot log in to Acme Mail."].metadata == {
-            "topic": "login", "product": "Acme Mail", "urgent": False, "due": "2026-12-01",
-        }  # fmt: skip
+            "topic": "login",
+            "product": "Acme Mail",
+            "urgent": False,
+            "due": "2026-12-01",
+        }
         assert kept["Alice was billed twice."].metadata == {
             "topic": "billing",
             "urgent": False,

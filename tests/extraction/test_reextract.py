@@ -25,8 +25,10 @@ def told(answers: dict[str, list[dict[str, Any]]], **more: Any) -> Any:
     def tell(shown: dict[str, Any]) -> dict[str, Any]:
         facts = [
             {"sources": [turn["id"]], **one}
-            for turn in shown["conversation"] if turn.get("new") for one in answers.get(turn["text"], [])
-        ]  # fmt: skip
+            for turn in shown["conversation"]
+            if turn.get("new")
+            for one in answers.get(turn["text"], [])
+        ]
         return {"facts": facts, **more}
 
     return answering(tell)
@@ -59,14 +61,17 @@ async def test_a_dry_run_shows_what_an_application_then_does(nm: NeuroMemory, mo
     done = await nm.reextract("alice", dry_run=False)
     assert {**done, "applied": False} == shown
     assert await contents(nm) == {
-        "Alice drinks tea.", "Alice lives in the city of Paris.", "Paris is in France.",
-    }  # fmt: skip
+        "Alice drinks tea.",
+        "Alice lives in the city of Paris.",
+        "Paris is in France.",
+    }
     await nm.drain()
     assert (await nm.recall("alice", "France"))["vector_results"][0]["content"] == "Paris is in France."
     versions = await nm.memory_history("alice", shown["changed"][0]["id"])
     assert [(v.content, v.ended) for v in versions] == [
-        ("Alice lives in Paris.", "re-extracted"), ("Alice lives in the city of Paris.", None),
-    ]  # fmt: skip
+        ("Alice lives in Paris.", "re-extracted"),
+        ("Alice lives in the city of Paris.", None),
+    ]
     assert versions[1].by == "extractor"
     assert versions[1].why == "extractor llm, model test-model, prompt extraction-3, why re-extracted"
     assert await state(nm, as_of=moment) == before
@@ -102,9 +107,12 @@ async def test_what_a_person_did_stays(nm: NeuroMemory, model: HttpServer) -> No
         (None, "Alice likes and drinks tea."),
     }
     assert await contents(nm) == {
-        "Alice moved to Rome long ago.", "Alice has a cat named Tom.", own.content, "Alice is 190 cm.",
+        "Alice moved to Rome long ago.",
+        "Alice has a cat named Tom.",
+        own.content,
+        "Alice is 190 cm.",
         "Alice plays chess.",
-    }  # fmt: skip
+    }
 
 
 async def test_another_schema_changes_what_is_kept_with_a_fact(nm: NeuroMemory, model: HttpServer) -> None:
@@ -132,16 +140,21 @@ async def test_a_part_of_what_was_said_can_be_chosen(nm: NeuroMemory, model: Htt
 async def test_relations_and_the_profile_follow(nm: NeuroMemory, model: HttpServer) -> None:
     def relation(target: str) -> dict[str, Any]:
         return {
-            "subject": "user", "subject_type": "USER", "relation": "KNOWS", "object": target, "object_type": "PERSON",
-        }  # fmt: skip
+            "subject": "user",
+            "subject_type": "USER",
+            "relation": "KNOWS",
+            "object": target,
+            "object_type": "PERSON",
+        }
 
     def knows(*names: str) -> Any:
         def tell(shown: dict[str, Any]) -> dict[str, Any]:
             new = [turn["id"] for turn in shown["conversation"] if turn.get("new")]
             return {
-                "facts": [], "relations": [{**relation(name), "sources": new} for name in names],
+                "facts": [],
+                "relations": [{**relation(name), "sources": new} for name in names],
                 "profile": {"interests": list(names)},
-            }  # fmt: skip
+            }
 
         return answering(tell)
 
@@ -172,10 +185,11 @@ async def test_a_profile_keeps_what_others_said_and_a_person_set(nm: NeuroMemory
     first = {"profile": {"occupation": "nurse", "interests": ["chess", "golf"], "values": ["honesty"]}}
     model.always = says(
         {
-            "first": first, "second": {"profile": {"occupation": "doctor", "interests": ["golf", "go"]}},
+            "first": first,
+            "second": {"profile": {"occupation": "doctor", "interests": ["golf", "go"]}},
             "third": {"withdrawn": [{"key": "values", "entry": "honesty"}]},
         }
-    )  # fmt: skip
+    )
     for session in ("first", "second", "third"):
         await nm.ingest("alice", "user", session, session)
         await nm.drain()
@@ -194,8 +208,9 @@ async def test_a_profile_keeps_what_others_said_and_a_person_set(nm: NeuroMemory
     model.always = says({"second": {"profile": {"interests": ["go"]}}})
     shown = await nm.reextract("alice")
     assert shown["profile"] == {
-        "occupation": {"before": "doctor", "after": None}, "interests": {"before": ["golf", "go"], "after": ["go"]},
-    }  # fmt: skip
+        "occupation": {"before": "doctor", "after": None},
+        "interests": {"before": ["golf", "go"], "after": ["go"]},
+    }
     assert await profile() == {"occupation": "doctor", "interests": ["golf", "go"], "personality": ["calm"]}
     await nm.reextract("alice", dry_run=False)
     assert await profile() == {"interests": ["go"], "personality": ["calm"]}

@@ -40,13 +40,17 @@ async def facts(nm: NeuroMemory, user: str = "alice") -> list[str]:
         Reply({"error": {"message": "slow down"}}, status=429, headers={"Retry-After": "0"}),
         Reply("bad gateway", status=502),
         Reply({"choices": []}),
-        completion("cut", ) if False else Reply({"choices": [{"message": {"content": "x"}}]}, cut_after=10),
+        completion(
+            "cut",
+        )
+        if False
+        else Reply({"choices": [{"message": {"content": "x"}}]}, cut_after=10),
         Reply(cut_after=-1),
         completion("", reasoning_content="I think, therefore I am"),
         completion("I would rather not."),
     ],
     ids=["401", "429", "502", "no choices", "cut body", "cut connection", "only reasoning", "no JSON"],
-)  # fmt: skip
+)
 async def test_a_failed_call_is_made_again_and_nothing_is_lost(
     nm: NeuroMemory, model: HttpServer, failure: Reply
 ) -> None:
@@ -165,8 +169,10 @@ async def test_a_window_takes_what_has_piled_up_in_one_call(database_url: str, m
             await nm.ingest("alice", "user", text, "s")
         await nm._open_rooms.worker.drain()
         assert model.requests == []
-        assert [m.extraction and m.extraction.state for m in await nm.conversations.get_unextracted_messages("alice")] \
-            == ["waiting", "waiting"]  # fmt: skip
+        assert [
+            m.extraction and m.extraction.state
+            for m in await nm.conversations.get_unextracted_messages("alice")
+        ] == ["waiting", "waiting"]
         await nm.ingest("alice", "user", "three", "s")
         await nm._open_rooms.worker.drain()
         (request,) = model.requests

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import pytest
 
-from neuromem.ingest import reply
+from neuromem.ingest.extraction import reply
 from tests.extraction.model import completion
 
 if TYPE_CHECKING:
@@ -53,9 +53,11 @@ async def contents(nm: NeuroMemory, user: str = "alice") -> list[str]:
         GOOD.replace("content", "fact"),
         GOOD.replace("content", "text"),
         f"First I looked for {{facts}}.</think>{GOOD}",
-        GOOD.replace('"sources"', '"importance": "very high", "valence": "NaN", "entities": "tea, Alice", "sources"'),
+        GOOD.replace(
+            '"sources"', '"importance": "very high", "valence": "NaN", "entities": "tea, Alice", "sources"'
+        ),
     ],
-)  # fmt: skip
+)
 async def test_a_marred_reply_is_read(nm: NeuroMemory, model: HttpServer, text: str) -> None:
     model.always = completion(text)
     await nm.ingest("alice", "user", "I like tea")
@@ -115,16 +117,22 @@ async def test_a_profile_takes_lists_for_texts_and_texts_for_lists(
     nm: NeuroMemory, model: HttpServer
 ) -> None:
     profile = {
-        "identity": ["Alice"], "occupation": {"title": "nurse"}, "interests": [{"name": "chess"}, "golf", None, 7],
-        "preferences": "likes coffee, dark mode", "values": "none", "personality": True,
-    }  # fmt: skip
+        "identity": ["Alice"],
+        "occupation": {"title": "nurse"},
+        "interests": [{"name": "chess"}, "golf", None, 7],
+        "preferences": "likes coffee, dark mode",
+        "values": "none",
+        "personality": True,
+    }
     model.always = completion(json.dumps({"profile": profile}))
     await nm.ingest("alice", "user", "I am Alice")
     await nm.drain()
     assert (await nm.recall("alice", "Alice"))["user_profile"] == {
-        "identity": "Alice", "occupation": "title: nurse", "interests": ["chess", "golf"],
+        "identity": "Alice",
+        "occupation": "title: nurse",
+        "interests": ["chess", "golf"],
         "preferences": ["likes coffee", "dark mode"],
-    }  # fmt: skip
+    }
     assert (await state(nm))[2]["rejected"] == {"profile: entry of no use": 2}
 
 
@@ -143,9 +151,15 @@ async def test_relations_are_read_from_triples_and_named_things(nm: NeuroMemory,
 
 async def test_bad_items_are_counted_and_good_ones_kept(nm: NeuroMemory, model: HttpServer) -> None:
     items = [
-        {"content": "Alice likes tea."}, {"content": ""}, {"subject": "nothing said"}, 7, None, {"content": "x" * 5000},
-        {"content": ["no", "text"]}, {"content": "Alice likes golf.", "importance": {"very": 1}, "sources": ["m9"]},
-    ]  # fmt: skip
+        {"content": "Alice likes tea."},
+        {"content": ""},
+        {"subject": "nothing said"},
+        7,
+        None,
+        {"content": "x" * 5000},
+        {"content": ["no", "text"]},
+        {"content": "Alice likes golf.", "importance": {"very": 1}, "sources": ["m9"]},
+    ]
     relations = [{"subject": "", "relation": "LIKES", "object": "tea"}, {"relation": "x"}]
     model.always = completion(json.dumps({"facts": items, "relations": relations, "profile": {"age": 7}}))
     await nm.ingest("alice", "user", "I like tea and golf")
@@ -181,19 +195,27 @@ async def test_numbers_and_dates_are_made_fit_or_dropped() -> None:
             {"content": "b", "importance": 11, "confidence": "sure", "valence": True, "arousal": None},
         ],
         "episodes": [
-            {"content": "c", "date": "2023-05"}, {"content": "d", "date": "May 7, 2023"},
-            {"content": "e", "date": "yesterday"}, {"content": "f", "date": "2023-05-07T09:30:00+08:00"},
-            {"content": "g", "date": "2023-13-45"}, {"content": "h", "date": "2023年5月7日"},
+            {"content": "c", "date": "2023-05"},
+            {"content": "d", "date": "May 7, 2023"},
+            {"content": "e", "date": "yesterday"},
+            {"content": "f", "date": "2023-05-07T09:30:00+08:00"},
+            {"content": "g", "date": "2023-13-45"},
+            {"content": "h", "date": "2023年5月7日"},
         ],
-    }  # fmt: skip
+    }
     read = reply.read(raw, lambda sources: datetime(2023, 5, 8, 13, 56, tzinfo=UTC))
     one, two = read.facts
     assert (one.importance, one.confidence, one.valence, one.arousal) == (9, 0.8, -1, 0.8)
     assert (two.importance, two.confidence, two.valence, two.arousal) == (10, None, None, None)
     day = datetime(2023, 5, 7, tzinfo=UTC)
     assert [episode.date for episode in read.episodes] == [
-        datetime(2023, 5, 1, tzinfo=UTC), day, day, datetime(2023, 5, 7, 1, 30, tzinfo=UTC), None, day,
-    ]  # fmt: skip
+        datetime(2023, 5, 1, tzinfo=UTC),
+        day,
+        day,
+        datetime(2023, 5, 7, 1, 30, tzinfo=UTC),
+        None,
+        day,
+    ]
     assert read.rejected == {"confidence of no use": 1, "valence of no use": 1, "date of no use": 1}
 
 

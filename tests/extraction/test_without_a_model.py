@@ -61,8 +61,10 @@ async def test_a_session_that_begins_is_read_with_the_users_last_words_elsewhere
     strategy = ExtractionStrategy(idle_timeout=600)
     async with opened(database_url, llm=llm(model), settings=FAST, extraction=strategy) as nm:
         for minutes, session, text in (
-            (-60, "old", "long ago"), (-5, "before", "My cat is ill"), (0, "new", "She is better now"),
-        ):  # fmt: skip
+            (-60, "old", "long ago"),
+            (-5, "before", "My cat is ill"),
+            (0, "new", "She is better now"),
+        ):
             await nm.ingest("alice", "user", text, session, occurred_at=now + timedelta(minutes=minutes))
             await nm.drain()
     shown = [(turn["text"], turn.get("new", False)) for turn in asked(model.requests[-1])["conversation"]]

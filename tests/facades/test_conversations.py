@@ -10,14 +10,17 @@ import pytest
 
 from neuromem.domain.memories import NewMemory
 from neuromem.errors import InputError, NotFoundError
-from neuromem.store import index, kv, profile, relate
-from neuromem.store.isolation import GLOBAL_TABLES
+from neuromem.store.database.row_security import GLOBAL_TABLES
+from neuromem.store.database.users import begin_write
+from neuromem.store.graph.write import store_relations
+from neuromem.store.kv.kv import KVChange, write_values
+from neuromem.store.kv.profile_sources import record_profile_sources
 from tests.support.relations import edge
 
 if TYPE_CHECKING:
     from neuromem.domain.messages import MessageDict
     from neuromem.memory import NeuroMemory
-    from neuromem.store.engine import Database
+    from neuromem.store.database.database import Database
 
 DAY = datetime(2026, 3, 1, tzinfo=UTC)
 
@@ -150,12 +153,12 @@ async def test_a_deleted_session_leaves_nothing_of_its_own_behind(
     )
     await learn(nm, "Likes gin", gone[0])
     async with database.user("alice") as transaction:
-        now = (await index.begin(transaction, "alice")).now
-        await relate.relate(
+        now = (await begin_write(transaction, "alice")).now
+        await store_relations(
             transaction, "alice", [edge("alice", "likes", "gin", sources=gone)], now, {"by": "extraction"}
         )
-        await kv.write(transaction, "alice", kv.Change("profile", {"drinks": '["gin"]'}), now)
-        await profile.said(transaction, "alice", {"drinks": ["gin"]}, gone)
+        await write_values(transaction, "alice", KVChange("profile", {"drinks": '["gin"]'}), now)
+        await record_profile_sources(transaction, "alice", {"drinks": ["gin"]}, gone)
         await transaction.run(
             "INSERT INTO {s}.memory_sources VALUES (:user, :memory, 1, :message)",
             {"user": "alice", "memory": shared, "message": gone[0]},
@@ -195,16 +198,16 @@ async def test_what_a_deleted_session_had_ended_holds_again(nm: NeuroMemory, dat
     _, second = await nm.conversations.add_messages_batch("alice", said("I moved to Rome"), "second")
     for place, sources in (("Paris", first), ("Rome", second)):
         async with database.user("alice") as transaction:
-            now = (await index.begin(transaction, "alice")).now
-            await relate.relate(
+            now = (await begin_write(transaction, "alice")).now
+            await store_relations(
                 transaction,
                 "alice",
                 [edge("alice", "lives_in", place, sources=sources)],
                 now,
                 {"by": "extraction"},
             )
-            await kv.write(transaction, "alice", kv.Change("profile", {"home": f'"{place}"'}), now)
-            await profile.said(transaction, "alice", {"home": place}, sources)
+            await write_values(transaction, "alice", KVChange("profile", {"home": f'"{place}"'}), now)
+            await record_profile_sources(transaction, "alice", {"home": place}, sources)
     await nm.conversations.delete_session("alice", "second")
     assert [str(edge) for edge in await nm.graph.list_edges("alice", include_ended=True)] == [
         "alice -> LIVES_IN -> Paris"
@@ -225,10 +228,10 @@ async def test_a_profile_loses_what_only_the_deleted_session_said(
     for session, words in (("one", ["Coffee", "tea"]), ("two", ["TEA", "gin"])):
         _, ids = await nm.conversations.add_messages_batch("alice", said(f"I like {words}"), session)
         async with database.user("alice") as transaction:
-            now = (await index.begin(transaction, "alice")).now
+            now = (await begin_write(transaction, "alice")).now
             pairs = {"interests": json.dumps(drinks[session])}
-            change = kv.Change("profile", pairs, origin={"by": "extractor"})
-            await kv.write(transaction, "alice", change, now)
-            await profile.said(transaction, "alice", {"interests": words}, ids)
+            change = KVChange("profile", pairs, origin={"by": "extractor"})
+            await write_values(transaction, "alice", change, now)
+            await record_profile_sources(transaction, "alice", {"interests": words}, ids)
     assert (await nm.conversations.delete_session("alice", erased))["profile"] == 1
     assert await nm.kv.get("alice", "profile", "interests") == left

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from neuromem.memory import NeuroMemory
-    from neuromem.store.engine import Database
+    from neuromem.store.database.database import Database
 
 FAST = {"work": {"retry_delay": 0.01, "poll": 0.05}}
 
@@ -30,16 +30,22 @@ def told(shown: dict[str, Any]) -> dict[str, Any]:
         company, taste = turn["text"].removeprefix("I work at ").split(" and like ")
         found["facts"].append(
             {
-                "content": f"Works at {company}", "subject": "alice", "states": "WORKS_AT",
+                "content": f"Works at {company}",
+                "subject": "alice",
+                "states": "WORKS_AT",
                 "sources": [turn["id"]],
             }
-        )  # fmt: skip
+        )
         found["relations"].append(
             {
-                "subject": "alice", "subject_type": "USER", "relation": "WORKS_AT", "object": company,
-                "object_type": "ORGANIZATION", "sources": [turn["id"]],
+                "subject": "alice",
+                "subject_type": "USER",
+                "relation": "WORKS_AT",
+                "object": company,
+                "object_type": "ORGANIZATION",
+                "sources": [turn["id"]],
             }
-        )  # fmt: skip
+        )
         found["profile"]["interests"].append(taste)
     return found
 
@@ -82,8 +88,22 @@ async def test_all_sessions_gone_nothing_derived_is_left(nm: NeuroMemory, databa
         await nm.conversations.delete_session("alice", session)
     assert await known(nm) == ([], [], None)
     async with database.user("alice") as transaction:
-        for table in ("memories", "memory_sources", "nodes", "node_names", "edges", "edge_sources", "kv",
-                      "kv_sources", "messages", "entries", "postings", "vectors", "jobs", "extractions"):  # fmt: skip
+        for table in (
+            "memories",
+            "memory_sources",
+            "nodes",
+            "node_names",
+            "edges",
+            "edge_sources",
+            "kv",
+            "kv_sources",
+            "messages",
+            "entries",
+            "postings",
+            "vectors",
+            "jobs",
+            "extractions",
+        ):
             rows = await transaction.value(
                 f"SELECT count(*) FROM {{s}}.{table} WHERE user_id = :u", {"u": "alice"}
             )

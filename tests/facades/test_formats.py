@@ -9,25 +9,34 @@ from typing import Any
 import pytest
 
 from neuromem.errors import InputError
-from neuromem.ingest.formats import Conversation, conversations
+from neuromem.ingest.chat_exports import Conversation, conversations
 
 
 def turn(
-    key: str, parent: str | None, role: str, *parts: Any, children: tuple[str, ...] = (), kind: str = "text",
+    key: str,
+    parent: str | None,
+    role: str,
+    *parts: Any,
+    children: tuple[str, ...] = (),
+    kind: str = "text",
     **message: Any,
-) -> dict[str, Any]:  # fmt: skip
+) -> dict[str, Any]:
     return {
         key: {
             "id": key,
             "parent": parent,
             "children": list(children),
             "message": {
-                "id": key, "author": {"role": role, "name": None}, "create_time": 1_714_564_800.5,
-                "content": {"content_type": kind, "parts": list(parts)}, "recipient": "all", "metadata": {},
+                "id": key,
+                "author": {"role": role, "name": None},
+                "create_time": 1_714_564_800.5,
+                "content": {"content_type": kind, "parts": list(parts)},
+                "recipient": "all",
+                "metadata": {},
                 **message,
             },
         }
-    }  # fmt: skip
+    }
 
 
 def chatgpt(mapping: dict[str, Any], **fields: Any) -> dict[str, Any]:
@@ -64,16 +73,28 @@ CHATGPT = chatgpt(
     current_node="q2",
 )
 CLAUDE = {
-    "uuid": "k1", "name": "", "created_at": "2024-05-01T12:00:00.123456Z",
+    "uuid": "k1",
+    "name": "",
+    "created_at": "2024-05-01T12:00:00.123456Z",
     "chat_messages": [
-        {"uuid": "m1", "sender": "human", "text": "Hi", "content": [{"type": "text", "text": "Hi there"}],
-         "created_at": "2024-05-01T12:00:00.123456Z"},
-        {"uuid": "m2", "sender": "assistant", "text": "",
-         "content": [{"type": "thinking", "thinking": "hm"}, {"type": "text", "text": "Hello!"}], "created_at": None},
+        {
+            "uuid": "m1",
+            "sender": "human",
+            "text": "Hi",
+            "content": [{"type": "text", "text": "Hi there"}],
+            "created_at": "2024-05-01T12:00:00.123456Z",
+        },
+        {
+            "uuid": "m2",
+            "sender": "assistant",
+            "text": "",
+            "content": [{"type": "thinking", "thinking": "hm"}, {"type": "text", "text": "Hello!"}],
+            "created_at": None,
+        },
         {"uuid": "m3", "sender": "human", "text": "  ", "content": [], "created_at": "2024-05-01T12:02:00Z"},
         {"uuid": "m4", "sender": "human", "text": "older form", "created_at": "2024-05-01T12:03:00Z"},
     ],
-}  # fmt: skip
+}
 
 
 def told(conversation: Conversation) -> list[tuple[str, str]]:

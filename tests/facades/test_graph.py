@@ -5,13 +5,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from neuromem.domain.graph import EdgeType, NodeType, names_in
+from neuromem.domain.graph import EdgeType, NodeType
+from neuromem.domain.names import names_in
 from neuromem.errors import ConflictError, InputError, NotFoundError
 
 if TYPE_CHECKING:
     from neuromem.facades.graph import Graph
     from neuromem.memory import NeuroMemory
-    from neuromem.store.engine import Database
+    from neuromem.store.database.database import Database
 
 PERSON, PLACE, ORGANIZATION = NodeType.PERSON, NodeType.LOCATION, NodeType.ORGANIZATION
 BEGINNING = datetime(2015, 1, 1, tzinfo=UTC)
@@ -79,8 +80,12 @@ async def test_names_that_are_merely_alike_stay_apart(nm: NeuroMemory) -> None:
     for name in ("Room 101", "Room 102", "Tigran", "Iran", "Iran 2"):
         await nm.graph.create_node("alice", PLACE, name)
     assert [node.id for node in await nm.graph.list_nodes("alice")] == [
-        "Room 101", "Room 102", "Tigran", "Iran", "Iran 2",
-    ]  # fmt: skip
+        "Room 101",
+        "Room 102",
+        "Tigran",
+        "Iran",
+        "Iran 2",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -124,8 +129,9 @@ async def test_custom_relations_keep_their_own_names(nm: NeuroMemory) -> None:
     assert (builtin.edge_type, builtin.name) == (EdgeType.WORKS_AT, None)
     assert await facts(nm.graph, edge_types=["MENTORED BY"]) == {"Bob -> Mentored by -> Carol"}
     assert await facts(nm.graph, edge_types=[EdgeType.CUSTOM]) == {
-        "Bob -> Mentored by -> Carol", "Bob -> 师傅 -> Carol",
-    }  # fmt: skip
+        "Bob -> Mentored by -> Carol",
+        "Bob -> 师傅 -> Carol",
+    }
 
 
 async def test_one_job_ends_the_one_before_and_hobbies_accumulate(
@@ -282,9 +288,11 @@ async def test_a_merge_is_one_thing_under_all_names_and_can_be_taken_apart(
     assert change.node.aliases == ("Bob",)
     assert change.node.properties == {"age": 40, "city": "Rome"}
     assert await facts(nm.graph) == {
-        "Robert -> KNOWS -> Carol", "Dan -> KNOWS -> Robert", "Robert -> KNOWS -> Robert",
+        "Robert -> KNOWS -> Carol",
+        "Dan -> KNOWS -> Robert",
+        "Robert -> KNOWS -> Robert",
         "Robert -> WORKS_AT -> Meta",
-    }  # fmt: skip
+    }
     assert await facts(nm.graph, as_of=then) == before
     await know(nm.graph, ("Bob", "Dan"))
     merged = await now(database)

@@ -16,7 +16,7 @@ from neuromem.domain.graph import EdgeType, NodeType
 if TYPE_CHECKING:
     from neuromem.domain.graph import GraphPath
     from neuromem.memory import NeuroMemory
-    from neuromem.store.engine import Database
+    from neuromem.store.database.database import Database
 
 PERSON = NodeType.PERSON
 TYPES = (EdgeType.KNOWS, EdgeType.MET)
@@ -91,9 +91,15 @@ async def test_paths_are_as_short_as_networkx_finds_them(
         except nx.NetworkXNoPath:
             expected = None
         path = await nm.graph.find_path(
-            user, PERSON, f"n{source}", PERSON, f"n{target}", depth, directed=directed,
+            user,
+            PERSON,
+            f"n{source}",
+            PERSON,
+            f"n{target}",
+            depth,
+            directed=directed,
             edge_types=None if types is None else sorted(types),
-        )  # fmt: skip
+        )
         if expected is None or expected > depth:
             assert path is None
         else:

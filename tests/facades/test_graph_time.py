@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from neuromem.memory import NeuroMemory
-    from neuromem.store.engine import Database
+    from neuromem.store.database.database import Database
 
 PERSON = NodeType.PERSON
 NAMES = st.sampled_from("ABCD")

@@ -8,14 +8,17 @@ from uuid import uuid4
 
 import pytest
 
-from neuromem.domain.graph import EdgeType, names_in
-from neuromem.store import graph, index, relate
+from neuromem.domain.graph import EdgeType
+from neuromem.domain.names import names_in
+from neuromem.store.database.users import begin_write
+from neuromem.store.graph.read import edges_around_names
+from neuromem.store.graph.write import store_relations
 from tests.support.relations import edge
 
 if TYPE_CHECKING:
     from neuromem.domain.graph import NewEdge
     from neuromem.memory import NeuroMemory
-    from neuromem.store.engine import Database
+    from neuromem.store.database.database import Database
 
 ORIGIN = {"by": "extraction"}
 
@@ -26,14 +29,14 @@ def day(number: int) -> datetime:
 
 async def learn(database: Database, *edges: NewEdge, user: str = "alice") -> list[str]:
     async with database.user(user) as transaction:
-        now = (await index.begin(transaction, user)).now
-        return [found.outcome for found in await relate.relate(transaction, user, edges, now, ORIGIN)]
+        now = (await begin_write(transaction, user)).now
+        return [found.outcome for found in await store_relations(transaction, user, edges, now, ORIGIN)]
 
 
 async def near(database: Database, *names: str, user: str = "alice", **options: Any) -> list[str]:
     async with database.reader(user) as transaction:
         keys = [key for name in names for key in names_in(name)]
-        return [str(e) for e in await graph.neighborhood(transaction, user, keys, **options)]
+        return [str(e) for e in await edges_around_names(transaction, user, keys, **options)]
 
 
 async def nodes(nm: NeuroMemory, user: str = "alice") -> list[tuple[str, str]]:
@@ -142,9 +145,12 @@ async def test_two_homes_in_one_batch_of_one_moment_keep_the_last(
 
 async def test_the_neighborhood_of_a_question_puts_what_joins_its_names_first(database: Database) -> None:
     await learn(
-        database, edge("alice", "knows", "Bob"), edge("alice", "visited", "Rome"), edge("Bob", "lives_in", "Rome",
-        types=("entity", "location")), edge("Carol", "owns", "a car", types=("person", "entity")),
-    )  # fmt: skip
+        database,
+        edge("alice", "knows", "Bob"),
+        edge("alice", "visited", "Rome"),
+        edge("Bob", "lives_in", "Rome", types=("entity", "location")),
+        edge("Carol", "owns", "a car", types=("person", "entity")),
+    )
     found = await near(database, "Does Bob like Rome?")
     assert found[0] == "Bob -> LIVES_IN -> Rome"
     assert set(found[1:]) == {"alice -> KNOWS -> Bob", "alice -> VISITED -> Rome"}

@@ -35,9 +35,13 @@ def storage(request: pytest.FixtureRequest) -> ObjectStorage:
         return chosen
     server: S3Server = request.getfixturevalue("s3")
     return S3Storage(
-        server.url, ACCESS_KEY, SECRET_KEY, f"bucket-{uuid4().hex}", create_bucket=True,
+        server.url,
+        ACCESS_KEY,
+        SECRET_KEY,
+        f"bucket-{uuid4().hex}",
+        create_bucket=True,
         retry=Retry(attempts=2, backoff=0.05),
-    )  # fmt: skip
+    )
 
 
 @pytest.fixture

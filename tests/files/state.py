@@ -6,8 +6,8 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from neuromem.store import url
-from neuromem.store.engine import Database
+from neuromem.store.database.database import Database
+from neuromem.store.database.dsn import parse_dsn
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -39,7 +39,7 @@ class Place:
     @classmethod
     @asynccontextmanager
     async def open(cls, database_url: str, folder: FolderStorage) -> AsyncIterator[Place]:
-        database = Database(url.parse(database_url), pool_size=2)
+        database = Database(parse_dsn(database_url), pool_size=2)
         try:
             yield cls(database_url, database, folder)
         finally:

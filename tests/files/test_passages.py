@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from neuromem.ingest.documents.passages import cut, weigh
+from neuromem.ingest.documents.chunking import cut, weigh
 
 PIECES = st.sampled_from(
     ["Word", " ", "。", "你好", ". ", "\n", "\n\n", "x" * 50, "- item\n", "! ", "e.g. a", "\t", "？"]

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
 
-    from neuromem.ingest.documents.receiving import FileData
+    from neuromem.ingest.documents.incoming_file import FileData
     from neuromem.plugin import ObjectStorage
 
 TEXT = b"Whales are mammals. They breathe air. "
@@ -65,9 +65,12 @@ async def test_a_large_file_comes_in_any_form(
     path = tmp_path / "large.png"
     path.write_bytes(image)
     forms: dict[str, FileData] = {
-        "bytes": image, "path": path, "file": io.BytesIO(image), "async file": _AsyncFile(image),
+        "bytes": image,
+        "path": path,
+        "file": io.BytesIO(image),
+        "async file": _AsyncFile(image),
         "stream": _stream(image),
-    }  # fmt: skip
+    }
     async with opened(database_url, storage=storage) as nm:
         stored = await nm.files.upload("alice", "large.png", forms[form])
         assert (stored.size, stored.file_type, stored.passages) == (len(image), "image", 0)

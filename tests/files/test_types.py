@@ -56,9 +56,11 @@ async def test_each_text_type_is_read_as_what_it_is(nm: NeuroMemory) -> None:
     await check("readme.md", "# Title\r\n\r\nSome *text*.", "md", "# Title\n\nSome *text*.")
     await check("main.rs", "fn main() {}\n", "code", "fn main() {}\n")
     await check(
-        "data.json", '{"user": {"name": "\\u4e2d", "tags": ["a", true, null]}}', "json",
+        "data.json",
+        '{"user": {"name": "\\u4e2d", "tags": ["a", true, null]}}',
+        "json",
         "user.name: 中\nuser.tags: a\nuser.tags: true",
-    )  # fmt: skip
+    )
     await check("lines.jsonl", '{"a": 1}\n{"a": 2}\n', "json", "a: 1\n\na: 2")
     await check("broken.json", '{"a": 1,}', "json", '{"a": 1,}')
     await check(

@@ -6,10 +6,10 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from neuromem.domain.memories import NewMemory
-from neuromem.domain.searchable import Words
-from neuromem.ingest.judging import Statement, judge
-from neuromem.store import index, memories
-from neuromem.store.memories import statement_hash
+from neuromem.domain.text.indexed_text import Words
+from neuromem.ingest.extraction.reconcile import Statement, judge
+from neuromem.store.database.users import begin_write
+from neuromem.store.memories.write import statement_hash, store_learned, version_chains
 
 if TYPE_CHECKING:
     from neuromem.domain.graph import Edge
@@ -53,8 +53,8 @@ async def supersede(nm: NeuroMemory, user: str, text: str) -> None:
         content=text, memory_type="fact", slot="home", origin={"by": "extractor", "extractor": "test"}
     )
     async with nm._life.database.user(user) as transaction:
-        moment = await index.begin(transaction, user, 1)
+        moment = await begin_write(transaction, user, 1)
         digest = statement_hash(new)
-        known = await memories.chains(transaction, user, hashes=[digest], slots=["home"], targets=[])
+        known = await version_chains(transaction, user, hashes=[digest], slots=["home"], targets=[])
         learned = judge([Statement(new, digest)], known)
-        await memories.learn(transaction, user, learned, moment, tokens=Words("en"))
+        await store_learned(transaction, user, learned, moment, tokens=Words("en"))

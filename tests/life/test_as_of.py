@@ -12,7 +12,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from neuromem.errors import ConflictError
-from neuromem.store import index, managing
+from neuromem.store.database.users import begin_write
+from neuromem.store.memories.query import end_memories
 from tests.conftest import opened
 from tests.digest.model import by_word
 from tests.extraction.model import answering, llm
@@ -112,9 +113,11 @@ async def change(
 
 
 @settings(
-    max_examples=8, deadline=None, derandomize=True,
+    max_examples=8,
+    deadline=None,
+    derandomize=True,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
-)  # fmt: skip
+)
 @given(steps=st.lists(MORE_CHANGES, min_size=6, max_size=14))
 async def test_every_past_moment_answers_as_it_did_then(
     thinking: NeuroMemory, steps: list[tuple[Any, ...]]
@@ -144,8 +147,20 @@ async def snapshot(nm: NeuroMemory, user: str, as_of: datetime | None = None) ->
     return {
         **await state(nm, user, as_of),
         "versions": [
-            (m.id, m.version, m.content, m.memory_type, m.metadata, m.importance, m.created_at, m.pinned, m.sources,
-             m.origin, m.subject, m.category)
+            (
+                m.id,
+                m.version,
+                m.content,
+                m.memory_type,
+                m.metadata,
+                m.importance,
+                m.created_at,
+                m.pinned,
+                m.sources,
+                m.origin,
+                m.subject,
+                m.category,
+            )
             for m in versions
         ],
         # of two memories that say the same, recall shows the one with the better score
@@ -154,7 +169,7 @@ async def snapshot(nm: NeuroMemory, user: str, as_of: datetime | None = None) ->
         "insights": {insight["id"]: insight for insight in await nm.insights(user, as_of=as_of)},
         "emotion": emotion,
         "user_profile": found["user_profile"],
-    }  # fmt: skip
+    }
 
 
 async def test_writers_at_once_never_share_a_moment_and_each_moment_is_whole(nm: NeuroMemory) -> None:
@@ -180,7 +195,7 @@ async def test_a_moment_waits_for_who_began_to_write_before_it(nm: NeuroMemory) 
     await nm.add_memory("alice", "Likes tea")
     database = nm._life.database
     async with database.user("alice") as writer:
-        begun = await index.begin(writer, "alice")
+        begun = await begin_write(writer, "alice")
         moment = await now(nm)  # later than what is being written, and before it is committed
         asked = asyncio.create_task(nm.list_memories("alice", as_of=moment))
         recalled = asyncio.create_task(nm.recall("alice", "tea", as_of=moment))
@@ -192,7 +207,7 @@ async def test_a_moment_waits_for_who_began_to_write_before_it(nm: NeuroMemory) 
         ids = [memory.id for memory in await nm.list_memories("alice", as_of=begun.now - timedelta(hours=1))]
         assert ids == []  # nobody waits for long ago
         current = [memory.id for memory in await nm.list_memories("alice")]
-        await managing.end(writer, "alice", current, begun.now, "deleted")
+        await end_memories(writer, "alice", current, begun.now, "deleted")
     assert (await asked, (await recalled)["merged"]) == ([], [])
     assert await nm.list_memories("alice", as_of=moment) == []
 

@@ -34,8 +34,12 @@ async def test_nothing_is_left_of_who_leaves_and_everything_of_the_others(nm: Ne
     result = await nm.delete_user_data("alice")
     deleted = result["deleted"]
     assert (deleted["messages"], deleted["memories"], deleted["kv"], deleted["users"], deleted["edges"]) == (
-        1, 2, 2, 1, 1,
-    )  # fmt: skip
+        1,
+        2,
+        2,
+        1,
+        1,
+    )
     assert await nm.verify_deleted("alice") == {"rows": 0, "objects_pending": 0}
     assert (await nm.recall("alice", "tea Rome"))["merged"] == []
     assert await nm.list_memories("alice") == []
@@ -50,8 +54,9 @@ async def test_a_table_added_tomorrow_is_not_forgotten(nm: NeuroMemory, server: 
     await nm.add_memory("alice", "Likes tea")
     database = nm._life.database
     async with database.worker() as transaction:
-        await transaction.run('CREATE TABLE {s}.tomorrow (user_id text COLLATE "C" NOT NULL, n int, '
-                              "PRIMARY KEY (user_id, n))")  # fmt: skip
+        await transaction.run(
+            'CREATE TABLE {s}.tomorrow (user_id text COLLATE "C" NOT NULL, n int, PRIMARY KEY (user_id, n))'
+        )
         await transaction.run("INSERT INTO {s}.tomorrow VALUES ('alice', 1), ('bob', 1)")
     async with database.user("alice") as transaction:
         assert (await nm.verify_deleted("alice"))["rows"] > 1

@@ -14,7 +14,7 @@ from tests.life.support import supersede
 if TYPE_CHECKING:
     from neuromem.domain.memories import Memory
     from neuromem.memory import NeuroMemory
-    from neuromem.store.managing import Order
+    from neuromem.store.memories.query import Order
 
 NOBODY = "00000000-0000-0000-0000-000000000000"
 
@@ -77,8 +77,12 @@ async def test_what_belongs_to_another_user_is_not_there(nm: NeuroMemory) -> Non
     memory = await nm.add_memory("alice", "Likes tea")
     assert await nm.get_memory("bob", memory.id) is None
     assert await nm.delete_memory("bob", memory.id) is False
-    for call in (nm.update_memory("bob", memory.id, "x"), nm.memory_history("bob", memory.id),
-                 nm.pin("bob", memory.id), nm.restore_memory("bob", memory.id)):  # fmt: skip
+    for call in (
+        nm.update_memory("bob", memory.id, "x"),
+        nm.memory_history("bob", memory.id),
+        nm.pin("bob", memory.id),
+        nm.restore_memory("bob", memory.id),
+    ):
         with pytest.raises(NotFoundError):
             await call
     assert (await nm.get_memory("alice", memory.id)) == memory
@@ -96,8 +100,9 @@ async def test_a_deleted_memory_stays_in_the_past_and_comes_back(nm: NeuroMemory
     assert (back.id, back.version, back.content) == (memory.id, 2, "Likes tea")
     assert await found(nm, "tea") == ["Likes tea"]
     assert [(v.by, v.ended) for v in await nm.memory_history("alice", memory.id)] == [
-        ("user", "deleted"), ("restore", None),
-    ]  # fmt: skip
+        ("user", "deleted"),
+        ("restore", None),
+    ]
 
 
 async def test_an_erased_memory_leaves_nothing(nm: NeuroMemory) -> None:
@@ -118,9 +123,13 @@ async def test_lists_are_filtered_ordered_and_paged(nm: NeuroMemory) -> None:
     day = datetime(2024, 5, 1, tzinfo=UTC)
     for i in range(7):
         await nm.add_memory(
-            "alice", f"Thing {i}", "fact" if i % 2 else "general", {"n": i % 3},
-            occurred_at=day + timedelta(days=(i * 5) % 7), importance=1 + i % 4,
-        )  # fmt: skip
+            "alice",
+            f"Thing {i}",
+            "fact" if i % 2 else "general",
+            {"n": i % 3},
+            occurred_at=day + timedelta(days=(i * 5) % 7),
+            importance=1 + i % 4,
+        )
     everything = await nm.list_memories("alice")
     assert [m.content for m in everything] == [f"Thing {i}" for i in range(6, -1, -1)]
     assert everything.cursor is None

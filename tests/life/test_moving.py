@@ -37,19 +37,27 @@ def anonymous(data: dict[str, Any], user: str) -> dict[str, Any]:
 
 
 @settings(
-    max_examples=4, deadline=None, derandomize=True,
+    max_examples=4,
+    deadline=None,
+    derandomize=True,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
-)  # fmt: skip
+)
 @given(
     steps=st.lists(CHANGES, min_size=3, max_size=10),
     messages=st.lists(st.tuples(TEXT, st.sampled_from(["a", "b"])), max_size=4),
-    values=st.dictionaries(TEXT, st.none() | st.integers() | st.text(max_size=9) | st.floats(allow_nan=False,
-                           allow_infinity=False), max_size=3),
-)  # fmt: skip
+    values=st.dictionaries(
+        TEXT,
+        st.none() | st.integers() | st.text(max_size=9) | st.floats(allow_nan=False, allow_infinity=False),
+        max_size=3,
+    ),
+)
 async def test_what_is_imported_equals_what_was_exported(
-    nm: NeuroMemory, tmp_path: Path, steps: list[tuple[Any, ...]], messages: list[tuple[str, str]],
+    nm: NeuroMemory,
+    tmp_path: Path,
+    steps: list[tuple[Any, ...]],
+    messages: list[tuple[str, str]],
     values: dict[str, Any],
-) -> None:  # fmt: skip
+) -> None:
     user, other, third = (f"user-{uuid4()}" for _ in range(3))
     known: list[str] = []
     past = [await now(nm)]
@@ -112,9 +120,13 @@ async def test_what_is_damaged_or_none_of_ours_is_refused(nm: NeuroMemory, tmp_p
     short = {**data, "memories": []}
     (tmp_path / "text.zip").write_text("no zip")
     for wrong, said in (
-        (damaged, "damaged"), (tmp_path / "none.zip", "cannot be read"), (tmp_path / "text.zip", "cannot be read"),
-        ({"a": 1}, "lacks the manifest"), (newer, "version 2"), (short, "0 rows of memories"),
-    ):  # fmt: skip
+        (damaged, "damaged"),
+        (tmp_path / "none.zip", "cannot be read"),
+        (tmp_path / "text.zip", "cannot be read"),
+        ({"a": 1}, "lacks the manifest"),
+        (newer, "version 2"),
+        (short, "0 rows of memories"),
+    ):
         with pytest.raises(InputError, match=said):
             await nm.import_user_data("bob", wrong)
     assert (await nm.verify_deleted("bob"))["rows"] == 0

@@ -27,8 +27,9 @@ async def test_bytes_move_when_asked_for(database_url: str, empty_url: str, tmp_
         made = await nm.files.create_from_text("alice", "note", "Krill is small.")
         manifest = await nm.export("alice", path, objects=True)
         assert {name: told["bytes"] for name, told in manifest["objects"].items()} == {
-            text.id: len(TEXT), image.id: len(IMAGE),
-        }  # fmt: skip
+            text.id: len(TEXT),
+            image.id: len(IMAGE),
+        }
         assert "objects" not in await nm.export("alice", without)
     there = MemoryStorage()
     async with opened(empty_url, storage=there) as nm:

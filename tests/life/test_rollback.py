@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from neuromem.errors import InputError
-from neuromem.store import rollback
+from neuromem.store.memories.rollback import NOT_ROLLED_BACK, VERSIONED_TABLES
 from tests.life.support import now, relate, state
 
 if TYPE_CHECKING:
@@ -52,9 +52,10 @@ async def test_a_rollback_brings_back_memories_relations_and_profile_and_can_be_
     assert (await nm.memory_history("alice", kept.id))[-1].version == 1
     history = await nm.memory_history("alice", changed.id)
     assert [(v.content, v.by, v.ended) for v in history] == [
-        ("Works at Google", "user", "updated"), ("Works at Meta", "user", "rollback"),
+        ("Works at Google", "user", "updated"),
+        ("Works at Meta", "user", "rollback"),
         ("Works at Google", "rollback", None),
-    ]  # fmt: skip
+    ]
     assert history[-1].why == f"to {then.isoformat()}"
 
     await nm.rollback_memories("alice", later)
@@ -70,8 +71,9 @@ async def test_a_rollback_touches_one_user_and_nothing_that_did_not_change(nm: N
     await nm.add_memory("bob", "Two")
     assert await nm.rollback_memories("alice", then) == {"rolled_back": 0, "reactivated": 0}
     assert await nm.rollback_memories("alice", datetime.now(UTC) + timedelta(days=1)) == {
-        "rolled_back": 0, "reactivated": 0,
-    }  # fmt: skip
+        "rolled_back": 0,
+        "reactivated": 0,
+    }
     assert [m.content for m in await nm.list_memories("bob")] == ["Two", "One"]
     assert (await nm.rollback_memories("alice", datetime(1990, 1, 1, tzinfo=UTC)))["rolled_back"] == 1
     assert await nm.list_memories("alice") == []
@@ -135,9 +137,10 @@ async def test_diff_tells_what_was_learned_changed_and_forgotten(nm: NeuroMemory
     ]
     assert [r["object"] for r in diff["relations"]["forgotten"].values()] == ["Rome"]
     assert diff["profile"] == {
-        "learned": {}, "changed": {"occupation": {"before": "engineer", "after": "manager"}},
+        "learned": {},
+        "changed": {"occupation": {"before": "engineer", "after": "manager"}},
         "forgotten": {"identity": "Alice"},
-    }  # fmt: skip
+    }
     assert (await nm.diff("alice", then, then))["changed"] == []
 
 
@@ -147,5 +150,5 @@ async def test_every_table_of_versions_is_rolled_back_or_left_alone_for_a_reason
             "SELECT table_name FROM information_schema.columns "
             "WHERE table_schema = 'neuromem' AND column_name = 'superseded_at'"
         )
-    known = {one.table for one in rollback.VERSIONED} | rollback.LEFT_ALONE.keys()
+    known = {one.table for one in VERSIONED_TABLES} | NOT_ROLLED_BACK.keys()
     assert {row.table_name for row in rows} <= known

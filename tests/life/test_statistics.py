@@ -39,11 +39,22 @@ async def test_stats_count_what_there_is(nm: NeuroMemory) -> None:
     today = datetime.now(UTC).date()
     assert stats["by_week"] == {(today - timedelta(days=today.weekday())).isoformat(): 2}
     assert {k: v for k, v in stats.items() if k != "by_week"} == {
-        "memories": 2, "by_type": {"fact": 2}, "pinned": 1, "archived": 0, "messages": 1, "sessions": 1,
-        "open_sessions": 1, "entities": 2, "relations": 1, "documents": 0, "queue": {},
-        "profile": {"identity": 1, "interests": 2}, "insights": {}, "undigested": 2,
+        "memories": 2,
+        "by_type": {"fact": 2},
+        "pinned": 1,
+        "archived": 0,
+        "messages": 1,
+        "sessions": 1,
+        "open_sessions": 1,
+        "entities": 2,
+        "relations": 1,
+        "documents": 0,
+        "queue": {},
+        "profile": {"identity": 1, "interests": 2},
+        "insights": {},
+        "undigested": 2,
         "emotions": {"memories": 0, "valence_avg": None, "dominant": None},
-    }  # fmt: skip
+    }
     assert (await nm.stats("nobody"))["memories"] == 0
 
 

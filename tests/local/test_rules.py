@@ -55,9 +55,16 @@ def test_what_the_rules_say_is_right_and_how_much_they_say() -> None:
 def test_what_is_asked_supposed_denied_or_reported_gives_no_fact() -> None:
     rules = RulesExtractor()
     for text in (
-        "Do I live in Paris?", "If I lived in Paris", "I don't live in Paris", "I used to live in Paris",
-        'She said "I live in Paris"', "You live in Paris", "I might live in Paris", "如果我住在北京", "我不住在北京",
-    ):  # fmt: skip
+        "Do I live in Paris?",
+        "If I lived in Paris",
+        "I don't live in Paris",
+        "I used to live in Paris",
+        'She said "I live in Paris"',
+        "You live in Paris",
+        "I might live in Paris",
+        "如果我住在北京",
+        "我不住在北京",
+    ):
         assert rules.read(message(text)).facts == [], text
 
 

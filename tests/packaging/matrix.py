@@ -43,12 +43,22 @@ COMBINATIONS: dict[str, tuple[str, ...]] = {
 }
 # of every room that meets a dependency: SQL, HTTP, parsing of files, models, commands
 SLICE = (
-    "tests/cli/test_app.py", "tests/cli/test_doctor.py", "tests/core", "tests/facades/test_kv.py",
-    "tests/facades/test_graph.py", "tests/files/test_types.py", "tests/local/test_embedding.py",
-    "tests/local/test_rules.py", "tests/openai", "tests/recall/test_recall.py", "tests/s3",
-    "tests/siliconflow", "tests/store/test_engine.py", "tests/store/test_migrations.py",
+    "tests/cli/test_app.py",
+    "tests/cli/test_doctor.py",
+    "tests/core",
+    "tests/facades/test_kv.py",
+    "tests/facades/test_graph.py",
+    "tests/files/test_types.py",
+    "tests/local/test_embedding.py",
+    "tests/local/test_rules.py",
+    "tests/openai",
+    "tests/recall/test_recall.py",
+    "tests/s3",
+    "tests/siliconflow",
+    "tests/store/test_engine.py",
+    "tests/store/test_migrations.py",
     "tests/testing/test_first_party_stages.py",
-)  # fmt: skip
+)
 
 SMOKE = """
 import asyncio, inspect, json, pydoc, sys
@@ -107,9 +117,13 @@ class Clean:
             n: v for n, v in os.environ.items() if not n.startswith(("NEUROMEM_", "PYTHON", "VIRTUAL_ENV"))
         }
         done = subprocess.run(
-            command, cwd=cwd or self.root, env={**kept, "NEUROMEM_HOME": str(self.root / "home")},
-            capture_output=True, text=True, check=False,
-        )  # fmt: skip
+            command,
+            cwd=cwd or self.root,
+            env={**kept, "NEUROMEM_HOME": str(self.root / "home")},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
         if done.returncode:
             lines = (done.stdout + done.stderr).strip().splitlines()[-25:]
             raise AssertionError(

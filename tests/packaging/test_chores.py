@@ -11,7 +11,7 @@ from click.testing import CliRunner
 
 import dev
 from neuromem.cli.app import neuromem
-from neuromem.cli.scaffolding import KINDS
+from neuromem.cli.plugin_kit.scaffold import KINDS
 from tests.packaging.conftest import ROOT
 
 WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
@@ -39,8 +39,12 @@ def test_a_workflow_runs_chores_that_exist_and_may_do_little(path: Any) -> None:
 
 
 def test_what_ci_runs_is_what_this_repository_runs() -> None:
-    ran = {verb for job in jobs("ci.yml").values() for step in job["steps"]
-           for verb in re.findall(r"dev\.py (\w+)", step.get("run", ""))}  # fmt: skip
+    ran = {
+        verb
+        for job in jobs("ci.yml").values()
+        for step in job["steps"]
+        for verb in re.findall(r"dev\.py (\w+)", step.get("run", ""))
+    }
     assert ran == VERBS - {"demo", "build"}  # packages builds, and the tests run the demo
 
 

@@ -25,7 +25,7 @@ import importlib, pkgutil, neuromem
 TESTING = ("neuromem.testing.contracts", "neuromem.testing.fixtures")  # need the extra "testing"
 assert "site-packages" in neuromem.__file__, neuromem.__file__
 for module in pkgutil.walk_packages(neuromem.__path__, "neuromem."):
-    if not module.name.startswith(("neuromem.cli.", "neuromem.store.migrations.env", *TESTING)):
+    if not module.name.startswith(("neuromem.cli.", "neuromem.store.schema.migrations.env", *TESTING)):
         importlib.import_module(module.name)
 """
     core_only.run(code)

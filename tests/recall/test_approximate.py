@@ -12,15 +12,24 @@ from typing import TYPE_CHECKING, Any
 import asyncpg
 import pytest
 
-from neuromem.domain.recall import Filters
+from neuromem.domain.query import Filters
 from neuromem.plugin import EmbeddingProvider
-from neuromem.store import approximate, url, vectors, visible
+from neuromem.store.database.dsn import parse_dsn
+from neuromem.store.search_index.filters import filter_condition
+from neuromem.store.search_index.hnsw import (
+    build_index,
+    hnsw_planner_settings,
+    hnsw_search_expression,
+    index_name,
+    index_state,
+)
+from neuromem.store.search_index.vectors import active_space, vector_literal
 from tests.conftest import opened
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
 
-    from neuromem.domain.recall import RecallResult
+    from neuromem.domain.recall_result import RecallResult
     from neuromem.memory import NeuroMemory
 
 LARGE = 'o\'brien "the large" \\'
@@ -79,16 +88,19 @@ async def fill(nm: NeuroMemory, user: str, contents: Sequence[str]) -> None:
         await nm.conversations.add_messages_batch(
             user,
             [
-                {"role": "user", "content": text, "metadata": {"rare": (start + i) % 100 == 0, "odd": i % 2 == 1,
-                                                               "first": text.split()[0]}}
+                {
+                    "role": "user",
+                    "content": text,
+                    "metadata": {"rare": (start + i) % 100 == 0, "odd": i % 2 == 1, "first": text.split()[0]},
+                }
                 for i, text in enumerate(batch)
             ],
-        )  # fmt: skip
+        )
     await nm.drain()
 
 
 async def indexes(address: str) -> list[str]:
-    connection = await asyncpg.connect(dsn=url.parse(address).dsn)
+    connection = await asyncpg.connect(dsn=parse_dsn(address).dsn)
     try:
         return [row["relname"] for row in await connection.fetch(INDEXES)]
     finally:
@@ -100,7 +112,7 @@ async def test_a_large_user_is_answered_through_an_index_and_told_so(database_ur
     async with memory(database_url, pool_size=1) as nm:
         await fill(nm, LARGE, texts())
         await fill(nm, "small", ["any thing 1", "any thing else"])
-        assert await indexes(database_url) == [approximate.name(1, LARGE)]
+        assert await indexes(database_url) == [index_name(1, LARGE)]
         hit = 0
         for i in range(10):
             question = f"any question {i}"
@@ -165,9 +177,9 @@ async def test_the_index_is_what_is_read_whatever_the_planner_thinks(
     async with memory(database_url) as nm:
         await fill(nm, LARGE, texts())
         database = nm._open_rooms.database
-        space = await vectors.active(database)
-        where, params = visible.condition(condition)
-        literal = vectors.literal(Directions().vector("any"), space, "tests")
+        space = await active_space(database)
+        where, params = filter_condition(condition)
+        literal = vector_literal(Directions().vector("any"), space, "tests")
         values = {
             "user": LARGE,
             "space": space.space,
@@ -176,10 +188,10 @@ async def test_the_index_is_what_is_read_whatever_the_planner_thinks(
             "kinds": ["m"],
             **params,
         }
-        async with database.reader(LARGE, settings=approximate.planned(database, 60)) as transaction:
-            sql = f"EXPLAIN WITH {approximate.near(space, condition=where)} SELECT entry FROM near"
+        async with database.reader(LARGE, settings=hnsw_planner_settings(database, 60)) as transaction:
+            sql = f"EXPLAIN WITH {hnsw_search_expression(space, condition=where)} SELECT entry FROM near"
             plan = "\n".join(row[0] for row in await transaction.all(sql, values))
-        assert f"Index Scan using {approximate.name(1, LARGE)}" in plan
+        assert f"Index Scan using {index_name(1, LARGE)}" in plan
 
 
 async def test_an_index_goes_with_its_user(database_url: str) -> None:
@@ -188,7 +200,7 @@ async def test_an_index_goes_with_its_user(database_url: str) -> None:
         await fill(nm, "other", texts())
         assert len(await indexes(database_url)) == 2
         await nm.delete_user_data(LARGE)
-        assert await indexes(database_url) == [approximate.name(1, "other")]
+        assert await indexes(database_url) == [index_name(1, "other")]
         result = await nm.recall("other", "any question", explain=True)
         assert result["explain"]["vector"] == "approximate"
 
@@ -198,7 +210,7 @@ async def test_the_next_start_builds_what_is_wanted_and_drops_what_is_left_over(
         await fill(nm, LARGE, texts())
         assert await indexes(database_url) == []
         database = nm._open_rooms.database
-        await approximate.build(database, await vectors.active(database), "gone")
+        await build_index(database, await active_space(database), "gone")
     async with memory(database_url, settings={"vectors": {"exact_limit": LIMIT, "max_indexes": 0}}) as nm:
         await nm.drain()
         assert await indexes(database_url) == []
@@ -206,13 +218,13 @@ async def test_the_next_start_builds_what_is_wanted_and_drops_what_is_left_over(
         assert result["explain"]["vector"] == "exact"
     async with memory(database_url) as nm:
         await nm.drain()
-        assert await indexes(database_url) == [approximate.name(1, LARGE)]
+        assert await indexes(database_url) == [index_name(1, LARGE)]
 
 
 async def test_a_build_that_was_cut_off_is_done_again(database_url: str) -> None:
     """PostgreSQL leaves an invalid index behind; nobody may be answered from it."""
     settings = {**SETTINGS, "work": {"retry_delay": 0.1}}
-    other, watching = [await asyncpg.connect(dsn=url.parse(database_url).dsn) for _ in range(2)]
+    other, watching = [await asyncpg.connect(dsn=parse_dsn(database_url).dsn) for _ in range(2)]
     try:
         async with memory(database_url, settings={}) as nm:
             await fill(nm, LARGE, texts())
@@ -225,12 +237,12 @@ async def test_a_build_that_was_cut_off_is_done_again(database_url: str) -> None
                     "SELECT pg_terminate_backend(pid) FROM pg_stat_progress_create_index WHERE index_relid > 0"
                 ):
                     await asyncio.sleep(0.02)
-            assert await approximate.state(nm._open_rooms.database, 1, LARGE) != "ready"
+            assert await index_state(nm._open_rooms.database, 1, LARGE) != "ready"
             result = await nm.recall(LARGE, "any question", explain=True)
             assert result["explain"]["vector"] == "exact"
             await held.rollback()
             await nm.drain()
-            assert await approximate.state(nm._open_rooms.database, 1, LARGE) == "ready"
+            assert await index_state(nm._open_rooms.database, 1, LARGE) == "ready"
     finally:
         await other.close()
         await watching.close()

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from neuromem.domain.recall import RecallItem, RecallResult
+from neuromem.domain.recall_result import RecallItem, RecallResult
+from neuromem.domain.text.token_estimate import estimate_tokens
 from neuromem.errors import InputError
-from neuromem.recall.context import block
-from neuromem.recall.token_estimate import estimate_tokens
+from neuromem.recall.prompt_block import block
 from tests.conftest import opened
 
 if TYPE_CHECKING:
@@ -23,16 +23,30 @@ if TYPE_CHECKING:
 def found(*contents: str) -> RecallResult:
     items = [
         RecallItem(
-            id=str(i), content=content, source="bm25", score=1.0, relevance=1.0, memory_type="fact",
-            created_at=datetime(2024, 1, 1, tzinfo=UTC), occurred_at=datetime(2023, 5, 8, tzinfo=UTC),
-            metadata={}, sources=[], speaker=None,
+            id=str(i),
+            content=content,
+            source="bm25",
+            score=1.0,
+            relevance=1.0,
+            memory_type="fact",
+            created_at=datetime(2024, 1, 1, tzinfo=UTC),
+            occurred_at=datetime(2023, 5, 8, tzinfo=UTC),
+            metadata={},
+            sources=[],
+            speaker=None,
         )
         for i, content in enumerate(contents)
-    ]  # fmt: skip
+    ]
     return RecallResult(
-        merged=items, vector_results=[], bm25_results=[], conversation_results=[], graph_results=[],
-        graph_context=[], user_profile={"interests": ["likes coffee"]}, pending=0,
-    )  # fmt: skip
+        merged=items,
+        vector_results=[],
+        bm25_results=[],
+        conversation_results=[],
+        graph_results=[],
+        graph_context=[],
+        user_profile={"interests": ["likes coffee"]},
+        pending=0,
+    )
 
 
 def test_block_shows_profile_facts_dates_and_ids() -> None:

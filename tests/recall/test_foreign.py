@@ -10,14 +10,16 @@ from typing import TYPE_CHECKING, Any, cast
 import pytest
 
 from neuromem import RecallError
-from neuromem.domain.recall import Candidate, Filters
+from neuromem.domain.query import Filters
+from neuromem.domain.recall_result import Candidate
 from neuromem.plugin import StageSpec, hookimpl
 from tests.conftest import opened
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from neuromem.domain.recall import Hit, Kind, Query
+    from neuromem.domain.query import Kind, Query
+    from neuromem.domain.recall_result import RetrievedItem
     from neuromem.memory import NeuroMemory
     from neuromem.plugin.stages import Reranker, Retriever, Scorer
 
@@ -171,7 +173,7 @@ class Scores:
     def neuromem_scorers(self) -> list[StageSpec[Scorer]]:
         return [StageSpec("odd", lambda ctx: self, "for a test", default=True)]
 
-    def score(self, query: Query, candidate: Hit) -> float:
+    def score(self, query: Query, candidate: RetrievedItem) -> float:
         if isinstance(self._signal, Exception):
             raise self._signal
         return self._signal  # type: ignore[no-any-return]
@@ -196,7 +198,7 @@ class Judges:
     def neuromem_rerankers(self) -> list[StageSpec[Reranker]]:
         return [StageSpec("judge", lambda ctx: self, "for a test")]
 
-    async def rerank(self, query: Query, hits: Sequence[Hit]) -> Sequence[float]:
+    async def rerank(self, query: Query, hits: Sequence[RetrievedItem]) -> Sequence[float]:
         if isinstance(self._answer, Exception):
             raise self._answer
         if self._answer == "late":

@@ -8,22 +8,28 @@ from typing import TYPE_CHECKING
 from hypothesis import given
 from hypothesis import strategies as st
 
-from neuromem.domain.recall import Candidate
+from neuromem.domain.recall_result import Candidate
 from neuromem.recall.fusion import NormalizedFusion, ReciprocalRankFusion
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from neuromem.domain.recall import Kind
+    from neuromem.domain.query import Kind
 
 scores = st.floats(-1e6, 1e6, allow_nan=False)
 sessions = st.one_of(st.none(), st.sampled_from(["s1", "s2"]))
 candidates = st.builds(
-    Candidate, id=st.sampled_from([f"id{i}" for i in range(12)]), kind=st.sampled_from(["message", "memory"]),
-    score=scores, relevance=st.one_of(st.none(), st.floats(0, 1)), evidence=st.one_of(st.none(), scores),
-    session_id=sessions, position=st.one_of(st.none(), st.integers(0, 9)), hidden=st.booleans(),
+    Candidate,
+    id=st.sampled_from([f"id{i}" for i in range(12)]),
+    kind=st.sampled_from(["message", "memory"]),
+    score=scores,
+    relevance=st.one_of(st.none(), st.floats(0, 1)),
+    evidence=st.one_of(st.none(), scores),
+    session_id=sessions,
+    position=st.one_of(st.none(), st.integers(0, 9)),
+    hidden=st.booleans(),
     words=st.one_of(st.none(), st.integers(0, 7)),
-)  # fmt: skip
+)
 arms = st.dictionaries(
     st.sampled_from(["bm25", "vector", "conversation", "acme"]), st.lists(candidates, max_size=15), max_size=4
 )
@@ -105,8 +111,12 @@ def test_what_a_fact_says_again_is_no_news_to_the_turns_around() -> None:
     def at(name: str, kind: Kind, session: str, position: int, words: int) -> Candidate:
         return Candidate(name, kind, 1.0, session_id=session, position=position, words=words)
 
-    turns = [at("with", "message", "s", 1, 1), at("next", "message", "s", 2, 1),
-             at("without", "message", "t", 1, 1), at("mate", "message", "t", 2, 1)]  # fmt: skip
+    turns = [
+        at("with", "message", "s", 1, 1),
+        at("next", "message", "s", 2, 1),
+        at("without", "message", "t", 1, 1),
+        at("mate", "message", "t", 2, 1),
+    ]
     fact = at("fact", "memory", "s", 2, 3)  # it names somebody
     scores = {item.id: item.score for item in NormalizedFusion(session=0.0).fuse({"bm25": [*turns, fact]})}
     assert scores["with"] == scores["without"] < scores["next"]
@@ -132,9 +142,11 @@ def test_a_message_and_what_was_made_of_it_tell_each_other() -> None:
     apart = [at("said", "message", 3.0, 1), at("fact", "memory", 4.0, 5), at("other", "message", 3.5, 9)]
     assert ids(fusion.fuse({"bm25": apart}))[0] == "other"
     instead = [
-        at("said", "message", 3.0, 1, hidden=True), at("near", "memory", 0.5, 1), at("far", "memory", 0.1, 1),
+        at("said", "message", 3.0, 1, hidden=True),
+        at("near", "memory", 0.5, 1),
+        at("far", "memory", 0.1, 1),
         at("loose", "memory", 2.0, 7),
-    ]  # fmt: skip
+    ]
     assert ids(fusion.fuse({"bm25": instead})) == ["near", "far", "loose"]
 
 
@@ -154,8 +166,11 @@ def test_a_word_that_covers_little_of_a_question_does_not_outweigh_meaning() -> 
 
 
 def test_a_relation_that_was_told_everywhere_changes_no_order() -> None:
-    words = [Candidate("meant", "memory", 5.0, evidence=1.0), Candidate("other", "memory", 4.8, evidence=0.96),
-             Candidate("far", "memory", 0.1, evidence=0.0)]  # fmt: skip
+    words = [
+        Candidate("meant", "memory", 5.0, evidence=1.0),
+        Candidate("other", "memory", 4.8, evidence=0.96),
+        Candidate("far", "memory", 0.1, evidence=0.0),
+    ]
     for told, first in ((1, "other"), (20, "meant")):
         led_to = [Candidate("other", "memory", 1 / told), Candidate("far", "memory", 1 / told)]
         assert ids(NormalizedFusion().fuse({"bm25": words, "graph": led_to}))[0] == first

@@ -52,14 +52,18 @@ async def test_what_was_learned_years_ago_is_not_buried_by_what_is_new(nm: Neuro
 
 async def test_a_time_in_the_question_does_not_bury_what_is_strongly_relevant(nm: NeuroMemory) -> None:
     await nm.ingest(
-        user_id="alice", role="user", content="The password of the office printer is swordfish",
+        user_id="alice",
+        role="user",
+        content="The password of the office printer is swordfish",
         occurred_at=datetime(2020, 1, 1, tzinfo=UTC),
-    )  # fmt: skip
+    )
     for i in range(40):
         await nm.ingest(
-            user_id="alice", role="user", content=f"A walk to the {SUBJECTS[i % len(SUBJECTS)]}, number {i}",
+            user_id="alice",
+            role="user",
+            content=f"A walk to the {SUBJECTS[i % len(SUBJECTS)]}, number {i}",
             occurred_at=datetime(2023, 5, 1 + i % 28, tzinfo=UTC),
-        )  # fmt: skip
+        )
     await nm.drain()
     for question in ("What is the password of the printer in May 2023?", "2023年五月 password printer?"):
         found = await nm.recall("alice", question, limit=3)

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from benchmarks.support.statements import Statements
-from neuromem.store import middles, url
+from neuromem.store.database.dsn import parse_dsn
+from neuromem.store.search_index.centroids import CENTROID_SAMPLE
 from neuromem.testing import HashEmbedding
 from tests.conftest import opened
 
@@ -29,7 +30,7 @@ VECTORS = "SELECT entry, v::vector::float4[] AS v FROM neuromem.vectors WHERE sp
 
 @asynccontextmanager
 async def connected(address: str, user: str) -> AsyncIterator[asyncpg.Connection]:
-    connection = await asyncpg.connect(url.parse(address).dsn)
+    connection = await asyncpg.connect(parse_dsn(address).dsn)
     try:
         await connection.execute("SELECT set_config('neuromem.user_id', $1, false)", user)
         yield connection
@@ -57,7 +58,7 @@ async def both(address: str, user: str, space: int = 1) -> tuple[Any, list[float
         rows = {row["entry"]: row["v"] for row in await connection.fetch(VECTORS, space)}
     last = max(rows, default=0)
     upto = min(last, kept["entries"]) if kept else last
-    sample = {1 + i * (upto - 1) // middles.SAMPLE for i in range(middles.SAMPLE + 1)}
+    sample = {1 + i * (upto - 1) // CENTROID_SAMPLE for i in range(CENTROID_SAMPLE + 1)}
     taken = [rows[entry] for entry in sorted(sample & rows.keys())]
     return kept, np.mean(taken, axis=0).tolist() if taken else [], last
 
@@ -85,7 +86,7 @@ async def test_what_is_kept_is_the_mean_of_what_is_there(database_url: str) -> N
                 await nm.delete_memory("anna", memory.id, erase=True)
             await nm.drain()
             kept, mean, last = await both(database_url, "anna")
-            assert (kept is not None) == (last >= middles.SAMPLE)
+            assert (kept is not None) == (last >= CENTROID_SAMPLE)
             if kept is not None:
                 assert last <= kept["entries"] * 1.25
                 assert kept["v"] == pytest.approx(mean, abs=1e-3)
@@ -105,7 +106,7 @@ async def test_an_answer_is_the_same_with_and_without_it(database_url: str, n: i
         found = await answer(nm, "anna")
         async with connected(database_url, "anna") as connection:
             kept = await connection.fetchval("DELETE FROM neuromem.middles RETURNING n")
-        assert (kept is not None) == (n >= middles.SAMPLE)
+        assert (kept is not None) == (n >= CENTROID_SAMPLE)
         assert same(await answer(nm, "anna"), found)
 
 

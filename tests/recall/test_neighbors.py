@@ -9,7 +9,7 @@ import pytest
 from neuromem import InputError
 
 if TYPE_CHECKING:
-    from neuromem.domain.recall import RecallItem
+    from neuromem.domain.recall_result import RecallItem
     from neuromem.memory import NeuroMemory
 
 TALK = ["Hello there", "What is your cat called?", "Momo, like in the book", "Nice name", "See you"]

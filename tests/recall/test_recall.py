@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from benchmarks.support.statements import Statements
-from neuromem.domain.recall import Candidate
+from neuromem.domain.recall_result import Candidate
 from neuromem.errors import InputError, NotFoundError, RecallError
 from neuromem.plugin import StageSpec, hookimpl
 from neuromem.testing import HashEmbedding, ScriptedLLM
@@ -20,7 +20,8 @@ from tests.conftest import opened
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from neuromem.domain.recall import Query, RecallResult
+    from neuromem.domain.query import Query
+    from neuromem.domain.recall_result import RecallResult
     from neuromem.memory import NeuroMemory
     from neuromem.plugin import ChatMessage, Retriever
 
@@ -89,11 +90,28 @@ async def test_punctuation_in_a_question_finds_what_it_names(nm: NeuroMemory) ->
 
 
 ODD = (
-    "10:30", "-foo", "C++", "note: Alice", "a@b.example", "v3.11.7-rc1", "snake_case camelCase", "'; DROP --",
-    ":user :s {s} {condition} {visible} %(x)s %s $1 \\:a", "CAST(:x AS int[])", "我用C++写代码", "ひらがな 日本語",
-    "한국어", "ภาษาไทย", "العربية", "e\u0301", "👩‍👩‍👧 🇩🇪", "\x01\x7f ok", "\u202eabc\u2066", "Ⅳ ﬁne ½",
+    "10:30",
+    "-foo",
+    "C++",
+    "note: Alice",
+    "a@b.example",
+    "v3.11.7-rc1",
+    "snake_case camelCase",
+    "'; DROP --",
+    ":user :s {s} {condition} {visible} %(x)s %s $1 \\:a",
+    "CAST(:x AS int[])",
+    "我用C++写代码",
+    "ひらがな 日本語",
+    "한국어",
+    "ภาษาไทย",
+    "العربية",
+    "e\u0301",
+    "👩‍👩‍👧 🇩🇪",
+    "\x01\x7f ok",
+    "\u202eabc\u2066",
+    "Ⅳ ﬁne ½",
     "since last 10 二三月前 in May 99",
-)  # fmt: skip
+)
 
 
 async def test_no_text_is_too_odd_to_be_kept_and_found(database_url: str) -> None:

@@ -15,7 +15,8 @@ from tests.support.http_server import HttpServer, Reply, Request, running_server
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from neuromem.domain.recall import Hit, Query
+    from neuromem.domain.query import Query
+    from neuromem.domain.recall_result import RetrievedItem
     from neuromem.memory import NeuroMemory
     from neuromem.plugin.stages import Reranker
 
@@ -33,7 +34,7 @@ class Shortest:
     def neuromem_rerankers(self) -> list[StageSpec[Reranker]]:
         return [StageSpec("shortest", lambda ctx: self, "Short texts first")]
 
-    async def rerank(self, query: Query, hits: Sequence[Hit]) -> Sequence[float]:
+    async def rerank(self, query: Query, hits: Sequence[RetrievedItem]) -> Sequence[float]:
         await asyncio.sleep(0)  # lets another user's recall run in between
         self.shown.append((query.user_id, {hit.content for hit in hits}))
         return [1.0 / len(hit.content) for hit in hits][self.short_by :]

@@ -11,7 +11,7 @@ from neuromem import DatabaseUnavailableError, RecallError
 from tests.conftest import opened
 
 if TYPE_CHECKING:
-    from neuromem.domain.recall import RecallResult
+    from neuromem.domain.recall_result import RecallResult
     from tests.conftest import Server
 
 USERS = [f"user{i}" for i in range(10)]

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from neuromem.domain.tokens import MAX_TOKEN, SNOWBALL, tokenize
+from neuromem.domain.text.tokenizer import MAX_TOKEN, SNOWBALL, tokenize
 
 
 @given(st.text(), st.sampled_from(["en", "zh", "de", "xx", "pt-BR", ""]))

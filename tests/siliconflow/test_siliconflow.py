@@ -8,7 +8,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from neuromem.domain.recall import Hit, Query
+from neuromem.domain.query import Query
+from neuromem.domain.recall_result import RetrievedItem
 from neuromem.errors import AuthenticationError, ConfigurationError, ProviderResponseError, RateLimitError
 from neuromem.plugin import Context
 from neuromem.plugin.http import HttpStatusError, Retry
@@ -20,9 +21,9 @@ NOW = datetime(2026, 1, 1, tzinfo=UTC)
 QUESTION = Query(user_id="alice", text="Where does Alice work?", now=NOW)
 
 
-def hits(*contents: str) -> list[Hit]:
+def hits(*contents: str) -> list[RetrievedItem]:
     return [
-        Hit(
+        RetrievedItem(
             id=str(number),
             kind="memory",
             score=0.5,

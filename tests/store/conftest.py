@@ -21,9 +21,11 @@ def cluster() -> Iterator[Cluster]:
     quoted = PASSWORD.replace("'", "''")
     asyncio.run(
         cluster.execute(
-            "CREATE ROLE app LOGIN", f"CREATE ROLE guarded LOGIN PASSWORD '{quoted}'",
-            "CREATE DATABASE app OWNER app", "CREATE EXTENSION IF NOT EXISTS vector",
+            "CREATE ROLE app LOGIN",
+            f"CREATE ROLE guarded LOGIN PASSWORD '{quoted}'",
+            "CREATE DATABASE app OWNER app",
+            "CREATE EXTENSION IF NOT EXISTS vector",
         )
-    )  # fmt: skip
+    )
     yield cluster
     cluster.remove()

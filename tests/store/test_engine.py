@@ -13,9 +13,9 @@ import pytest
 
 from neuromem.errors import ClosedError, DatabaseError, DatabaseUnavailableError
 from neuromem.memory import NeuroMemory
-from neuromem.store.engine import Database
-from neuromem.store.rows import numbered
-from neuromem.store.url import parse
+from neuromem.store.database.database import Database
+from neuromem.store.database.dsn import parse_dsn
+from neuromem.store.database.rows import number_parameters
 from neuromem.testing import HashEmbedding
 from tests.conftest import opened
 
@@ -122,7 +122,7 @@ async def test_calls_that_are_canceled_anywhere_leave_the_pool_whole(database_ur
 
 async def test_a_canceled_reader_leaves_no_open_transaction_to_the_next_user(database_url: str) -> None:
     """Its BEGIN may reach the server after the cancellation was noticed here."""
-    database = Database(parse(database_url), pool_size=1)
+    database = Database(parse_dsn(database_url), pool_size=1)
 
     async def read() -> None:
         async with database.reader("alice") as transaction:
@@ -142,7 +142,7 @@ async def test_a_canceled_reader_leaves_no_open_transaction_to_the_next_user(dat
 
 
 async def test_a_pool_that_is_used_up_says_what_to_raise(database_url: str) -> None:
-    database = Database(parse(database_url), pool_size=1)
+    database = Database(parse_dsn(database_url), pool_size=1)
     database.pool.wait = 0.05
     async with database.user("alice"):
         with pytest.raises(DatabaseUnavailableError, match=r"became free in time; raise pool_size"):
@@ -223,9 +223,10 @@ async def test_opening_twice_at_once_opens_once(database_url: str, server: Serve
 
 def test_named_parameters_become_numbers_and_casts_stay() -> None:
     sql = "SELECT :user::text, CAST(:n AS int), :user, x::jsonb, '{}'::text[] FROM t WHERE a = :n_2"
-    assert numbered(sql) == (
-        "SELECT $1::text, CAST($2 AS int), $1, x::jsonb, '{}'::text[] FROM t WHERE a = $3", ("user", "n", "n_2"),
-    )  # fmt: skip
+    assert number_parameters(sql) == (
+        "SELECT $1::text, CAST($2 AS int), $1, x::jsonb, '{}'::text[] FROM t WHERE a = $3",
+        ("user", "n", "n_2"),
+    )
 
 
 async def test_echo_logs_statements_and_never_what_is_in_them(
@@ -244,9 +245,11 @@ async def test_what_is_not_open_says_so(database_url: str) -> None:
 
     async def check() -> None:
         for call in (
-            lambda: nm.ingest("alice", "user", "tea"), lambda: nm.recall("alice", "tea"), nm.drain,
+            lambda: nm.ingest("alice", "user", "tea"),
+            lambda: nm.recall("alice", "tea"),
+            nm.drain,
             lambda: nm.add_memory("alice", "tea"),
-        ):  # fmt: skip
+        ):
             with pytest.raises(ClosedError, match="async with"):
                 await call()
 

@@ -10,12 +10,12 @@ from urllib.parse import urlsplit
 import asyncpg
 import pytest
 
-from neuromem.store.isolation import GLOBAL_TABLES, WORKER_TABLES
-from neuromem.store.url import parse
+from neuromem.store.database.dsn import parse_dsn
+from neuromem.store.database.row_security import GLOBAL_TABLES, WORKER_TABLES
 
 if TYPE_CHECKING:
     from neuromem.memory import NeuroMemory
-    from neuromem.store.engine import Database
+    from neuromem.store.database.database import Database
     from tests.conftest import Server
 
 TABLES = """
@@ -61,11 +61,23 @@ NEEDED = """
 """
 
 VALUES = {
-    "text": "'x'", "integer": "1", "smallint": "1", "bigint": "1", "double precision": "1", "boolean": "true",
-    "uuid": "'00000000-0000-0000-0000-000000000001'", "timestamp with time zone": "now()", "jsonb": "'{}'",
-    "json": "'{}'",    "bytea": "'x'", '"char"': "'m'", "halfvec": "'[1]'", "text[]": "'{}'", "uuid[]": "'{}'",
+    "text": "'x'",
+    "integer": "1",
+    "smallint": "1",
+    "bigint": "1",
+    "double precision": "1",
+    "boolean": "true",
+    "uuid": "'00000000-0000-0000-0000-000000000001'",
+    "timestamp with time zone": "now()",
+    "jsonb": "'{}'",
+    "json": "'{}'",
+    "bytea": "'x'",
+    '"char"': "'m'",
+    "halfvec": "'[1]'",
+    "text[]": "'{}'",
+    "uuid[]": "'{}'",
     "date": "now()",
-}  # fmt: skip
+}
 
 
 @dataclass(frozen=True)
@@ -78,7 +90,7 @@ class Filled:
 
     async def session(self, **settings: str) -> asyncpg.Connection:
         """Return a session of the ordinary role, outside of neuromem, with the settings made."""
-        connection = await asyncpg.connect(parse(self.url).dsn)
+        connection = await asyncpg.connect(parse_dsn(self.url).dsn)
         for name, value in settings.items():
             await connection.execute("SELECT set_config($1, $2, false)", f"neuromem.{name}", value)
         return connection
@@ -174,9 +186,10 @@ async def test_a_session_cannot_write_rows_of_another_user(filled: Filled) -> No
             row["attname"]
             for row in await superuser.fetch(
                 "SELECT attname FROM pg_attribute WHERE attrelid = $1::text::regclass AND attnum > 0 "
-                "AND attname <> 'user_id' AND NOT attisdropped", f"neuromem.{table}",
+                "AND attname <> 'user_id' AND NOT attisdropped",
+                f"neuromem.{table}",
             )
-        ]  # fmt: skip
+        ]
         names = ", ".join(f'"{column}"' for column in columns)
         with pytest.raises(asyncpg.InsufficientPrivilegeError):
             await connection.execute(
@@ -199,8 +212,9 @@ async def test_a_worker_sees_the_queue_of_all_and_nothing_they_said(filled: Fill
     assert seen == WORKER_TABLES
     columns = await connection.fetch(
         "SELECT table_name, column_name FROM information_schema.columns "
-        "WHERE table_schema = 'neuromem' AND table_name = ANY($1)", list(WORKER_TABLES),
-    )  # fmt: skip
+        "WHERE table_schema = 'neuromem' AND table_name = ANY($1)",
+        list(WORKER_TABLES),
+    )
     assert not {"content", "value", "name"} & {row["column_name"] for row in columns}
     await connection.close()
 

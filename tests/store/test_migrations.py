@@ -11,16 +11,12 @@ import pytest
 from alembic import command
 from alembic.script import ScriptDirectory
 
-from neuromem.errors import (
-    ConfigurationError,
-    DatabaseUnavailableError,
-    EmbeddingSpaceError,
-    MigrationError,
-)
+from neuromem.errors import ConfigurationError, DatabaseUnavailableError, EmbeddingSpaceError, MigrationError
 from neuromem.memory import NeuroMemory
-from neuromem.store import isolation, schema
-from neuromem.store.engine import Database
-from neuromem.store.url import parse
+from neuromem.store.database.database import Database
+from neuromem.store.database.dsn import parse_dsn
+from neuromem.store.database.row_security import row_security_lifted
+from neuromem.store.schema.migrate import _config, migration_plan, prepare_schema
 from neuromem.testing import HashEmbedding
 from tests.conftest import opened
 from tests.support.processes import Child, Report
@@ -68,13 +64,13 @@ async def test_instances_of_one_process_start_at_once_on_schemas_of_their_own(em
 @pytest.mark.parametrize("name", ["Tenant", "1st", "a-b", 'a"b', "", "x" * 64, "a b"])
 async def test_a_schema_name_that_needs_quoting_is_refused(name: str) -> None:
     with pytest.raises(ConfigurationError, match="schema name"):
-        Database(parse("postgresql://host/db"), schema=name)
+        Database(parse_dsn("postgresql://host/db"), schema=name)
 
 
 async def test_nothing_is_created_outside_of_the_schema(empty_url: str) -> None:
     async with opened(empty_url, schema="mine") as nm:
         await nm.ingest("alice", "user", "Hello")
-    connection = await asyncpg.connect(parse(empty_url).dsn)
+    connection = await asyncpg.connect(parse_dsn(empty_url).dsn)
     places = await connection.fetch(
         "SELECT DISTINCT n.nspname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace "
         "WHERE n.nspname NOT LIKE 'pg\\_%' AND n.nspname <> 'information_schema'"
@@ -89,7 +85,7 @@ async def test_without_auto_migrate_an_empty_database_is_refused_and_left_empty(
         MigrationError, match=r"'neuromem' .* revision None, .* behind; run `neuromem migrate`"
     ):
         await NeuroMemory(empty_url, HashEmbedding(), "none", auto_migrate=False).init()
-    connection = await asyncpg.connect(parse(empty_url).dsn)
+    connection = await asyncpg.connect(parse_dsn(empty_url).dsn)
     assert await connection.fetchval("SELECT to_regnamespace('neuromem')") is None
     await connection.close()
 
@@ -99,7 +95,7 @@ async def test_without_auto_migrate_a_current_schema_opens_and_an_older_one_does
 ) -> None:
     async with opened(database_url, auto_migrate=False) as nm:
         await nm.ingest("alice", "user", "Hello")
-    connection = await asyncpg.connect(parse(database_url).dsn)
+    connection = await asyncpg.connect(parse_dsn(database_url).dsn)
     await connection.execute("UPDATE neuromem.alembic_version SET version_num = '0001'")
     with pytest.raises(MigrationError, match=r"revision 0001, [1-9]\d* behind"):
         await NeuroMemory(database_url, HashEmbedding(), "none", auto_migrate=False).init()
@@ -107,7 +103,7 @@ async def test_without_auto_migrate_a_current_schema_opens_and_an_older_one_does
 
 
 async def test_a_schema_of_a_newer_version_is_left_alone(database_url: str) -> None:
-    connection = await asyncpg.connect(parse(database_url).dsn)
+    connection = await asyncpg.connect(parse_dsn(database_url).dsn)
     await connection.execute("UPDATE neuromem.alembic_version SET version_num = '9999'")
     for auto in (True, False):
         with pytest.raises(MigrationError, match=r"'9999', which this version .* Upgrade neuromem"):
@@ -117,13 +113,13 @@ async def test_a_schema_of_a_newer_version_is_left_alone(database_url: str) -> N
 
 
 async def test_the_plan_lists_what_is_to_come_and_changes_nothing(empty_url: str) -> None:
-    database = Database(parse(empty_url))
-    before = await schema.plan(database)
+    database = Database(parse_dsn(empty_url))
+    before = await migration_plan(database)
     assert before.current is None
     assert before.pending[0][0] == "0001"
-    assert await schema.plan(database) == before
-    await schema.prepare(database, migrate=True)
-    after = await schema.plan(database)
+    assert await migration_plan(database) == before
+    await prepare_schema(database, migrate=True)
+    after = await migration_plan(database)
     assert (after.current, after.pending) == (before.pending[-1][0], ())
     await database.close()
 
@@ -186,10 +182,13 @@ async def test_without_the_extension_checking_says_so_too(bare: str) -> None:
 async def test_the_extension_may_live_in_any_schema(cluster: Cluster, bare: str, place: str) -> None:
     quoted = '"' + place.replace('"', '""') + '"'
     await cluster.execute(
-        f"CREATE SCHEMA {quoted}", f"CREATE EXTENSION vector SCHEMA {quoted}", f"GRANT USAGE ON SCHEMA {quoted} TO app",
-        "CREATE SCHEMA neuromem AUTHORIZATION app", "ALTER DATABASE bare SET search_path = 'nowhere'",
+        f"CREATE SCHEMA {quoted}",
+        f"CREATE EXTENSION vector SCHEMA {quoted}",
+        f"GRANT USAGE ON SCHEMA {quoted} TO app",
+        "CREATE SCHEMA neuromem AUTHORIZATION app",
+        "ALTER DATABASE bare SET search_path = 'nowhere'",
         database="bare",
-    )  # fmt: skip
+    )
     for _ in range(2):  # the second time the schema is there
         async with opened(bare) as nm:
             await nm.ingest("alice", "user", "I like green tea")
@@ -202,7 +201,7 @@ async def test_a_password_that_is_refused_at_the_start_is_an_error_of_ours(clust
     with pytest.raises(DatabaseUnavailableError, match="password authentication failed"):
         await NeuroMemory(url, HashEmbedding(), "none").init()
     with pytest.raises(DatabaseUnavailableError, match="password authentication failed"):
-        await schema.plan(Database(parse(url)))
+        await migration_plan(Database(parse_dsn(url)))
 
 
 async def test_a_migration_that_touches_rows_lifts_the_protection_and_sets_it_again(
@@ -219,10 +218,10 @@ async def test_a_migration_that_touches_rows_lifts_the_protection_and_sets_it_ag
         update = "UPDATE neuromem.sessions SET title = 'touched'"
         if not lifted:
             return int(execute(update).rowcount)
-        with isolation.unprotected(execute, "neuromem", "sessions"):
+        with row_security_lifted(execute, "neuromem", "sessions"):
             return int(execute(update).rowcount)
 
-    database = Database(parse(database_url))
+    database = Database(parse_dsn(database_url))
     async with database.engine.begin() as connection:
         assert await connection.run_sync(migrate, lifted=False) == 0  # why the helper is needed
         assert await connection.run_sync(migrate, lifted=True) == 2
@@ -238,12 +237,12 @@ async def test_a_migration_that_touches_rows_lifts_the_protection_and_sets_it_ag
 async def test_every_later_migration_runs_on_a_filled_database(server: Server) -> None:
     """From the first revision with rows in it, one step after the other, to the newest."""
     url = server.postgres.url(await server.create())
-    database = Database(parse(url))
-    script = ScriptDirectory.from_config(schema._config())
+    database = Database(parse_dsn(url))
+    script = ScriptDirectory.from_config(_config())
     revisions = [revision.revision for revision in script.walk_revisions("base", "heads")][::-1]
 
     def upgrade(connection: Connection, to: str) -> None:
-        config = schema._config()
+        config = _config()
         config.attributes.update(connection=connection, schema="neuromem")
         command.upgrade(config, to)
 

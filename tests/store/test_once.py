@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from neuromem.store.once import Once
+from neuromem.store.retrieval.single_flight import SingleFlight
 
 
 class Making:
@@ -29,7 +29,7 @@ class Making:
 
 async def test_all_get_what_was_made_once() -> None:
     making = Making()
-    once = Once(making)
+    once = SingleFlight(making)
     asking = asyncio.gather(*(once.get() for _ in range(3)))
     making.go.set()
     assert await asking == [7, 7, 7]
@@ -39,7 +39,7 @@ async def test_all_get_what_was_made_once() -> None:
 
 async def test_all_get_the_error_of_the_only_try() -> None:
     making = Making(ValueError("no"))
-    once = Once(making)
+    once = SingleFlight(making)
     making.go.set()
     for _ in range(2):
         with pytest.raises(ValueError, match="no"):
@@ -49,7 +49,7 @@ async def test_all_get_the_error_of_the_only_try() -> None:
 
 async def test_when_the_first_is_canceled_the_next_one_makes_it() -> None:
     making = Making()
-    once = Once(making)
+    once = SingleFlight(making)
     first = asyncio.create_task(once.get())
     await making.began.wait()
     second = asyncio.create_task(once.get())

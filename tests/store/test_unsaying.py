@@ -9,8 +9,8 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from neuromem.ingest.admitting import merged
-from neuromem.store.profile import Held, items, without
+from neuromem.ingest.extraction.validate import merged
+from neuromem.store.kv.profile_sources import ProfileVersion, comparable_items, versions_without
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 WORDS = ("tea", "coffee", "gin", "jam")
@@ -19,9 +19,9 @@ lists = st.tuples(st.sampled_from("AB"), words, words)
 texts = st.tuples(st.sampled_from("AB"), st.one_of(st.none(), st.sampled_from(WORDS)), st.booleans())
 
 
-def play(key: str, steps: list[tuple[datetime, Any, list[str]]]) -> list[Held]:
+def play(key: str, steps: list[tuple[datetime, Any, list[str]]]) -> list[ProfileVersion]:
     """The versions of a key when each step, at its moment, says something and takes back what stands there."""
-    versions: list[Held] = []
+    versions: list[ProfileVersion] = []
     for moment, said, taken in steps:
         held = versions[-1] if versions and versions[-1].ends is None else None
         old = {key: held.value} if held else {}
@@ -33,7 +33,7 @@ def play(key: str, steps: list[tuple[datetime, Any, list[str]]]) -> list[Held]:
             if held is not None:
                 held.ends = moment
             if changed[key] is not None:
-                versions.append(Held(changed[key], moment, None))
+                versions.append(ProfileVersion(changed[key], moment, None))
     return versions
 
 
@@ -41,16 +41,16 @@ def said_alone(steps: list[tuple[str, Any]]) -> set[bytes]:
     """What only session A said."""
     told: dict[str, set[bytes]] = {"A": set(), "B": set()}
     for session, said in steps:
-        told[session].update(items(said) if said else [])
+        told[session].update(comparable_items(said) if said else [])
     return told["A"] - told["B"]
 
 
-def now(versions: list[Held]) -> Any:
+def now(versions: list[ProfileVersion]) -> Any:
     """What stands there in the end."""
     return versions[-1].value if versions and versions[-1].ends is None else None
 
 
-def sound(versions: list[Held]) -> bool:
+def sound(versions: list[ProfileVersion]) -> bool:
     """Whether versions follow one another, none empty, only the last one open."""
     return all(one.value for one in versions) and all(
         one.ends is not None and one.ends <= other.begins for one, other in pairwise(versions)
@@ -64,9 +64,9 @@ def test_a_list_is_as_if_the_session_had_never_been(steps: list[tuple[str, list[
     at = {moment for moment, (session, _, _) in zip(moments, steps, strict=True) if session == "A"}
     whole = play("interests", [(m, said, taken) for m, (_, said, taken) in zip(moments, steps, strict=True)])
     doomed = said_alone([(session, said) for session, said, _ in steps])
-    left = without(whole, doomed, at)
+    left = versions_without(whole, doomed, at)
     assert sound(left)
-    assert not any(doomed.intersection(items(one.value)) for one in left)
+    assert not any(doomed.intersection(comparable_items(one.value)) for one in left)
     if not any(session == "A" for session, _, _ in steps):
         assert left == whole
     spoken = {word for session, said, _ in steps if session == "B" for word in said}
@@ -86,7 +86,7 @@ def test_a_text_is_as_if_the_session_had_never_been(steps: list[tuple[str, str |
         (m, said, list(WORDS) if takes and said is None else [])
         for m, (_, said, takes) in zip(moments, steps, strict=True)
     ]
-    left = without(
+    left = versions_without(
         play("occupation", taking), said_alone([(session, said) for session, said, _ in steps]), at
     )
     assert sound(left)
@@ -97,10 +97,17 @@ def test_a_text_is_as_if_the_session_had_never_been(steps: list[tuple[str, str |
 
 def test_what_was_taken_away_altogether_stands_there_again() -> None:
     moment = [START + timedelta(hours=i) for i in range(4)]
-    nurse = Held("nurse", moment[0], moment[1])
-    assert without([nurse], set(), {moment[1]}) == [Held("nurse", moment[0], None)]
-    baker = Held("baker", moment[2], None)
-    assert without([nurse, baker], set(), {moment[1]}) == [Held("nurse", moment[0], moment[2]), baker]
-    by_hand = Held(["tea"], moment[2], None, by_user=True)
-    likes = [Held(["gin"], moment[0], moment[1]), Held(["gin", "tea"], moment[1], moment[2]), by_hand]
-    assert without(likes, set(items(["tea"])), {moment[1]})[-1] == by_hand
+    nurse = ProfileVersion("nurse", moment[0], moment[1])
+    assert versions_without([nurse], set(), {moment[1]}) == [ProfileVersion("nurse", moment[0], None)]
+    baker = ProfileVersion("baker", moment[2], None)
+    assert versions_without([nurse, baker], set(), {moment[1]}) == [
+        ProfileVersion("nurse", moment[0], moment[2]),
+        baker,
+    ]
+    by_hand = ProfileVersion(["tea"], moment[2], None, by_user=True)
+    likes = [
+        ProfileVersion(["gin"], moment[0], moment[1]),
+        ProfileVersion(["gin", "tea"], moment[1], moment[2]),
+        by_hand,
+    ]
+    assert versions_without(likes, set(comparable_items(["tea"])), {moment[1]})[-1] == by_hand

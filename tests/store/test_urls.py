@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from neuromem.errors import ConfigurationError, DatabaseError, DatabaseUnavailableError
-from neuromem.store.engine import Database
-from neuromem.store.url import parse
+from neuromem.store.database.database import Database
+from neuromem.store.database.dsn import parse_dsn
 from tests.support.cluster import PASSWORD
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ SECRET = "hunter2"
 
 
 async def ask(url: str, sql: str) -> str:
-    database = Database(parse(url), pool_size=1)
+    database = Database(parse_dsn(url), pool_size=1)
     try:
         async with database.worker() as transaction:
             return str(await transaction.value(sql))
@@ -64,7 +64,7 @@ async def test_sockets_and_several_hosts_connect(cluster: Cluster, form: str, la
     }
     url = form.format(**values)
     assert await ask(url, "SELECT current_user || '@' || current_database()") == "app@app"
-    assert parse(url).label == label.format(**values)
+    assert parse_dsn(url).label == label.format(**values)
 
 
 async def test_options_and_application_name_reach_the_session(cluster: Cluster) -> None:
@@ -131,7 +131,7 @@ async def test_what_cannot_be_reached_is_named_and_the_password_is_not(
 )
 def test_what_is_no_url_is_refused_without_being_shown(url: str) -> None:
     with pytest.raises(ConfigurationError) as caught:
-        parse(url)
+        parse_dsn(url)
     assert SECRET not in str(caught.value)
 
 
@@ -142,6 +142,6 @@ def test_a_target_never_shows_its_password(user: str, password: str, database: s
         url = f"postgresql://{quote(user, safe='')}:{quote('pw-' + password, safe='')}@host/{quote(database, safe='')}"
     except UnicodeEncodeError:
         return
-    target = parse(url)
+    target = parse_dsn(url)
     assert "pw-" not in repr(target) or "pw-" in database
     assert target.label == f"host/{database.lstrip('/')}"

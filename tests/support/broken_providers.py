@@ -17,15 +17,9 @@ from neuromem.errors import (
     ProviderUnavailableError,
     RateLimitError,
 )
-from neuromem.plugin import (
-    ChatReply,
-    EmbeddingProvider,
-    LLMProvider,
-)
+from neuromem.plugin import ChatReply, EmbeddingProvider, LLMProvider
 from neuromem.testing import HashEmbedding, MemoryStorage
-from neuromem.testing.contracts import (
-    HttpContract,
-)
+from neuromem.testing.contracts import HttpContract
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -160,8 +154,10 @@ class SwapsBatches(Mutant):
 
 class NotANumber(Mutant):
     async def embed_batch(self, texts: Sequence[str]) -> list[list[float]]:
-        return [[float("nan")] * 64 if not text.strip() else vector
-                for text, vector in zip(texts, await super().embed_batch(texts), strict=True)]  # fmt: skip
+        return [
+            [float("nan")] * 64 if not text.strip() else vector
+            for text, vector in zip(texts, await super().embed_batch(texts), strict=True)
+        ]
 
 
 class Rolling(Mutant):

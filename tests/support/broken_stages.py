@@ -8,20 +8,14 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from neuromem.domain.extraction import ExtractedMemory, Extraction
-from neuromem.plugin import (
-    DatabaseProvider,
-    EmbeddingProvider,
-    Observer,
-    ProviderSpec,
-    hookimpl,
-)
+from neuromem.plugin import DatabaseProvider, EmbeddingProvider, Observer, ProviderSpec, hookimpl
 from neuromem.recall.fusion import ReciprocalRankFusion
 from neuromem.testing import HashEmbedding
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from neuromem.domain.recall import Candidate, Fused
+    from neuromem.domain.recall_result import Candidate, Fused
 
 
 class Extracting:

@@ -91,7 +91,13 @@ class Cluster:
     def run(self, program: str, *arguments: str | Path) -> None:
         """Run one of PostgreSQL's programs; AssertionError with what it said when it fails."""
         done = subprocess.run(
-            [self.bin / program, *arguments], cwd="/", stdin=subprocess.DEVNULL, capture_output=True, text=True,
-            check=False, user=WHO, group=WHO,
-        )  # fmt: skip
+            [self.bin / program, *arguments],
+            cwd="/",
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+            user=WHO,
+            group=WHO,
+        )
         assert done.returncode == 0, done.stderr + done.stdout

@@ -51,9 +51,13 @@ class PgBouncer:
             for path in (self.folder, *self.folder.iterdir()):
                 shutil.chown(path, NOBODY, NOBODY)
         self._process = subprocess.Popen(
-            [program, self.folder / "pgbouncer.ini"], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL, user=WHO, group=WHO,
-        )  # fmt: skip
+            [program, self.folder / "pgbouncer.ini"],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            user=WHO,
+            group=WHO,
+        )
         log = self.folder / "log.txt"
         deadline = time.monotonic() + 60
         while not (log.exists() and "process up" in log.read_text()):

@@ -11,9 +11,14 @@ if TYPE_CHECKING:
 
 
 def edge(
-    source: str, kind: str, target: str, *, types: tuple[str, str] = ("user", "entity"), sources: Sequence[str] = (),
+    source: str,
+    kind: str,
+    target: str,
+    *,
+    types: tuple[str, str] = ("user", "entity"),
+    sources: Sequence[str] = (),
     **fields: Any,
-) -> NewEdge:  # fmt: skip
+) -> NewEdge:
     """A relation between two named things, by default of the user to something of unknown type."""
     ends = [name(NodeType(kind.upper()), text) for kind, text in zip(types, (source, target), strict=True)]
     return NewEdge(ends[0], relation(kind), ends[1], sources=tuple(sources), **fields)

@@ -31,8 +31,11 @@ async def test_hashes_of_texts_that_share_words_are_near() -> None:
 
 async def test_a_script_has_texts_objects_functions_and_faults() -> None:
     llm = ScriptedLLM(
-        "hello", {"facts": []}, lambda messages: messages[-1]["content"].upper(), RateLimitError("slow", provider="x")
-    )  # fmt: skip
+        "hello",
+        {"facts": []},
+        lambda messages: messages[-1]["content"].upper(),
+        RateLimitError("slow", provider="x"),
+    )
     assert [await llm.chat(ASKED) for _ in range(3)] == ["hello", '{"facts": []}', "HELLO"]
     assert llm.left == 1
     with pytest.raises(RateLimitError):

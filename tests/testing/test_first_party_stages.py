@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from neuromem import builtin
-from neuromem.ingest.llm import LLMExtractor
+from neuromem.ingest.extraction.llm_extractor import LLMExtractor
 from neuromem.plugin import Context, Observer
-from neuromem.store import index, relate
+from neuromem.store.database.users import begin_write
+from neuromem.store.graph.write import store_relations
 from neuromem.testing import ScriptedLLM
 from neuromem.testing.contracts import (
     ExtractorContract,
@@ -61,8 +62,8 @@ class TestRetrievers(RetrieverContract):
         user = messages[0].user_id
         edges = [edge(user, "works_at", "Google", sources=[message.id for message in messages])]
         async with memory._open_rooms.database.user(user) as transaction:
-            now = (await index.begin(transaction, user)).now
-            await relate.relate(transaction, user, edges, now, {"by": "extraction"})
+            now = (await begin_write(transaction, user)).now
+            await store_relations(transaction, user, edges, now, {"by": "extraction"})
 
 
 class TestLLMExtractor(ExtractorContract):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from neuromem.domain.recall import Fused
+from neuromem.domain.recall_result import Fused
 from neuromem.testing import contracts as kit
 from neuromem.testing.contracts import (
     Contract,
@@ -159,7 +159,8 @@ MUTANTS: dict[type, dict[str, list[Any]]] = {
     },
     FusionContract: {
         "test_the_union_comes_back_best_first": [
-            lambda: Fusing(lambda fused, _: fused[:-1]), lambda: Fusing(lambda fused, _: fused[::-1])
+            lambda: Fusing(lambda fused, _: fused[:-1]),
+            lambda: Fusing(lambda fused, _: fused[::-1]),
         ],
         "test_scores_and_relevances_lie_between_0_and_1": [lambda: Fusing(over(1, 2))],
         "test_nothing_found_is_an_empty_list": [
@@ -174,7 +175,8 @@ MUTANTS: dict[type, dict[str, list[Any]]] = {
     },
     ScorerContract: {
         "test_a_signal_lies_between_0_and_1": [
-            lambda: Scoring(lambda: 1.5), lambda: Scoring(lambda: float("nan"))
+            lambda: Scoring(lambda: 1.5),
+            lambda: Scoring(lambda: float("nan")),
         ],
         "test_the_same_hit_has_the_same_signal": [lambda: Scoring(random.random)],
         "test_what_is_mute_is_0_for_everything": [lambda: Scoring(lambda: 0.5, mute=True)],
@@ -185,7 +187,8 @@ MUTANTS: dict[type, dict[str, list[Any]]] = {
             (lambda: Judging(lambda found: [9.0 for _ in found]), {"count": 3}),
         ],
         "test_relevances_come_in_the_order_of_the_hits": [
-            lambda: Judging(sorted), lambda: Judging(lambda found: [0.5 for _ in found])
+            lambda: Judging(sorted),
+            lambda: Judging(lambda found: [0.5 for _ in found]),
         ],
         "test_answers_at_the_same_time_are_not_mixed": [lambda: Judging(keeps=True)],
         "test_no_hits_need_no_judgment": [lambda: Judging(lambda found: found or [0.0])],
@@ -196,7 +199,7 @@ MUTANTS: dict[type, dict[str, list[Any]]] = {
             (GreedyObserver, {"name": "on_embedding_call", "failed": True}),
         ],
     },
-}  # fmt: skip
+}
 HTTP: dict[str, list[tuple[str, dict[str, Any]]]] = {
     "test_a_refused_key_is_an_authentication_error": [("wrong error", {"status": 401})],
     "test_a_short_retry_after_is_waited_for": [("impatient", {})],
@@ -333,9 +336,12 @@ def test_no_test_of_a_contract_is_without_a_mutant() -> None:
     known = {contract: set(tests) for contract, tests in MUTANTS.items()}
     known[LLMContract] |= {"test_questions_at_the_same_time_are_not_mixed"}
     known |= {
-        Contract: known.pop(Common), HttpContract: set(HTTP), RetrieverContract: set(RETRIEVERS),
-        PluginContract: set(PLUGINS), kit.DatabaseContract: set(DATABASES),
-    }  # fmt: skip
+        Contract: known.pop(Common),
+        HttpContract: set(HTTP),
+        RetrieverContract: set(RETRIEVERS),
+        PluginContract: set(PLUGINS),
+        kit.DatabaseContract: set(DATABASES),
+    }
     for name in kit.__all__:
         contract: type = getattr(kit, name)
         own = {test for test in vars(contract) if test.startswith("test_")}

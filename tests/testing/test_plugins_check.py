@@ -8,7 +8,7 @@ import pytest
 from click.testing import CliRunner
 
 from neuromem.cli.app import neuromem
-from neuromem.cli.checking import check_distribution
+from neuromem.cli.plugin_kit.distribution_check import check_distribution
 from tests.support.distributions import Distributions
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ import pytest
 from click.testing import CliRunner
 
 from neuromem.cli.app import neuromem
-from neuromem.cli.scaffolding import KINDS
+from neuromem.cli.plugin_kit.scaffold import KINDS
 from neuromem.registry.hooks import HOOKS
 from neuromem.testing.http_server import Reply, Request, running_server
 from tests.support.environments import Environment

@@ -8,9 +8,14 @@ from docs.gen.figures.draw import Drawing
 def drawn() -> dict[str, str]:
     """Return each diagram by its name."""
     return {
-        "overview": _overview(), "ingest": _ingest(), "recall": _recall(), "clocks": _clocks(),
-        "walls": _walls(), "job": _job(), "rooms": _rooms(),
-    }  # fmt: skip
+        "overview": _overview(),
+        "ingest": _ingest(),
+        "recall": _recall(),
+        "clocks": _clocks(),
+        "walls": _walls(),
+        "job": _job(),
+        "rooms": _rooms(),
+    }
 
 
 def _overview() -> str:
@@ -30,10 +35,25 @@ def _overview() -> str:
     pipeline = d.box(161, 222, 118, 64, "recall", "fuses and scores")
     worker = d.box(294, 222, 118, 64, "worker", "embeds, extracts")
     plugins = d.box(28, 312, 384, 38, "providers and stages of plugins", dashed=True)
-    store = d.box(490, 122, 214, 228, "one PostgreSQL", "schema neuromem", "", "messages: the truth",
-                  "memories, relations: versions", "postings: BM25", "vectors: pgvector", "documents: passages",
+    store = d.box(
+        490,
+        122,
+        214,
+        228,
+        "one PostgreSQL",
+        "schema neuromem",
+        "",
+        "messages: the truth",
+        "memories, relations: versions",
+        "postings: BM25",
+        "vectors: pgvector",
+        "documents: passages",
         "jobs: the work to do",
-                  "", "forced row level security", strong=True, top=True)  # fmt: skip
+        "",
+        "forced row level security",
+        strong=True,
+        top=True,
+    )
     d.arrow(agent.edge("bottom"), memory.edge("top"), both=True)
     for room in (registry, pipeline, worker):
         d.arrow((room.x + 59, 182), room.edge("top"))
@@ -51,8 +71,19 @@ def _overview() -> str:
 def _ingest() -> str:
     d = Drawing(720, 250)
     said = d.box(8, 60, 110, 60, "ingest()", "a message")
-    first = d.box(160, 22, 210, 136, "one transaction", "the message", "its words (postings)", "a job: embed it",
-                  "a job: extract from it", strong=True, top=True)  # fmt: skip
+    first = d.box(
+        160,
+        22,
+        210,
+        136,
+        "one transaction",
+        "the message",
+        "its words (postings)",
+        "a job: embed it",
+        "a job: extract from it",
+        strong=True,
+        top=True,
+    )
     found = d.box(160, 190, 210, 46, "found at once", "by its words")
     embed = d.box(438, 22, 126, 56, "embed", "asks the model")
     extract = d.box(438, 102, 126, 56, "extract", "LLM or rules")
@@ -140,8 +171,20 @@ def _walls() -> str:
         "in every key",
         top=True,
     )
-    second = d.box(460, 8, 150, 196, "second wall", "PostgreSQL adds", "user_id = 'alice'", "",
-                   "row level security,", "forced on the owner", strong=True, top=True)  # fmt: skip
+    second = d.box(
+        460,
+        8,
+        150,
+        196,
+        "second wall",
+        "PostgreSQL adds",
+        "user_id = 'alice'",
+        "",
+        "row level security,",
+        "forced on the owner",
+        strong=True,
+        top=True,
+    )
     d.arrow(alice.edge("right"), (first.x, 56))
     d.arrow((386, 56), (second.x, 56))
     d.arrow((610, 56), (650, 56))
@@ -175,13 +218,16 @@ def _job() -> str:
 def _rooms() -> str:
     d = Drawing(720, 404)
     rows = (
-        ("cli", "the command"), ("memory", "NeuroMemory; the only place that wires rooms together"),
+        ("cli", "the command"),
+        ("memory", "NeuroMemory; the only place that wires rooms together"),
         ("builtin", "the core's own plugin, offered like anybody's"),
         ("facades", "nm.kv, nm.graph, nm.files, nm.conversations"),
         ("ingest · digest · work · recall", "what is done with what was said; strangers to each other"),
-        ("store", "PostgreSQL; the only SQL"), ("registry · observe", "finds plugins; tells observers"),
-        ("plugin", "all that a plugin may import"), ("config · domain · errors", "values, no I/O"),
-    )  # fmt: skip
+        ("store", "PostgreSQL; the only SQL"),
+        ("registry · observe", "finds plugins; tells observers"),
+        ("plugin", "all that a plugin may import"),
+        ("config · domain · errors", "values, no I/O"),
+    )
     for i, (name, what) in enumerate(rows):
         y = 8 + 43 * i
         d.box(8, y, 704, 36, "", strong=name in {"plugin", "memory"})

@@ -28,9 +28,11 @@ class Box:
         """Return a point on one side; ``along`` goes from 0 to 1, left to right or top to bottom."""
         x, y = self.x + self.width * along, self.y + self.height * along
         return {
-            "left": (self.x, y), "right": (self.x + self.width, y), "top": (x, self.y),
+            "left": (self.x, y),
+            "right": (self.x + self.width, y),
+            "top": (x, self.y),
             "bottom": (x, self.y + self.height),
-        }[side]  # fmt: skip
+        }[side]
 
 
 @dataclass(slots=True)
@@ -42,9 +44,17 @@ class Drawing:
     parts: list[str] = field(default_factory=list)
 
     def box(
-        self, x: float, y: float, width: float, height: float, title: str, *lines: str,
-        dashed: bool = False, strong: bool = False, top: bool = False,
-    ) -> Box:  # fmt: skip
+        self,
+        x: float,
+        y: float,
+        width: float,
+        height: float,
+        title: str,
+        *lines: str,
+        dashed: bool = False,
+        strong: bool = False,
+        top: bool = False,
+    ) -> Box:
         """Draw a box with a title and lines below it, in its middle or at its top."""
         stroke = ACCENT if strong else FAINT
         dash = ' stroke-dasharray="5 4"' if dashed else ""
@@ -59,9 +69,15 @@ class Drawing:
         return Box(x, y, width, height)
 
     def text(
-        self, x: float, y: float, words: str, *, bold: bool = False, small: bool = False,
+        self,
+        x: float,
+        y: float,
+        words: str,
+        *,
+        bold: bool = False,
+        small: bool = False,
         anchor: Literal["start", "middle", "end"] = "middle",
-    ) -> None:  # fmt: skip
+    ) -> None:
         """Write a line."""
         weight = ' font-weight="600"' if bold else ""
         self.parts.append(
@@ -70,9 +86,15 @@ class Drawing:
         )
 
     def arrow(
-        self, start: tuple[float, float], end: tuple[float, float], words: str = "", *,
-        dashed: bool = False, both: bool = False, lift: float = -6,
-    ) -> None:  # fmt: skip
+        self,
+        start: tuple[float, float],
+        end: tuple[float, float],
+        words: str = "",
+        *,
+        dashed: bool = False,
+        both: bool = False,
+        lift: float = -6,
+    ) -> None:
         """Draw an arrow, its words beside its middle."""
         dash = ' stroke-dasharray="5 4"' if dashed else ""
         back = ' marker-start="url(#tail)"' if both else ""

@@ -15,8 +15,9 @@ mpl.use("svg")
 from matplotlib import pyplot as plt
 
 from docs.gen.figures import draw
-from neuromem.domain.recall import Candidate, Hit, Query
-from neuromem.recall.assemble import WEIGHTS
+from neuromem.domain.query import Query
+from neuromem.domain.recall_result import Candidate, RetrievedItem
+from neuromem.recall.assembly import WEIGHTS
 from neuromem.recall.fusion import NormalizedFusion, ReciprocalRankFusion
 from neuromem.recall.scoring import RecencyScorer
 
@@ -29,10 +30,20 @@ COLORS = ("#00897b", "#e07a2f", "#7e57c2", "#8d8d8d")  # readable on white and o
 README = Path(__file__).parents[3] / "neuromem-core" / "README.md"
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
 STYLE: Any = {
-    "svg.fonttype": "none", "svg.hashsalt": "neuromem", "font.family": "sans-serif", "font.size": 10,
-    "text.color": INK, "axes.labelcolor": INK, "xtick.color": INK, "ytick.color": INK, "axes.edgecolor": FAINT,
-    "axes.spines.top": False, "axes.spines.right": False, "legend.frameon": False, "axes.titlesize": 10,
-}  # fmt: skip
+    "svg.fonttype": "none",
+    "svg.hashsalt": "neuromem",
+    "font.family": "sans-serif",
+    "font.size": 10,
+    "text.color": INK,
+    "axes.labelcolor": INK,
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "axes.edgecolor": FAINT,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "legend.frameon": False,
+    "axes.titlesize": 10,
+}
 
 
 def drawn() -> dict[str, str]:
@@ -71,10 +82,11 @@ def _fusion() -> str:
     }
     _, panels = plt.subplots(1, 4, figsize=(7.6, 2.6), layout="constrained")
     results = (
-        ("bm25 says", bm25), ("vector says", vector),
+        ("bm25 says", bm25),
+        ("vector says", vector),
         ("normalized", {f.id: f.score for f in NormalizedFusion().fuse(ranked)}),
         ("rrf", {f.id: f.score for f in ReciprocalRankFusion().fuse(ranked)}),
-    )  # fmt: skip
+    )
     for axes, (title, scores), color in zip(panels, results, (*COLORS[1:3], *COLORS[:1] * 2), strict=True):
         _bars(axes, scores, color)
         axes.set_title(title)
@@ -100,9 +112,14 @@ def _overtake() -> str:
             fused, [(score + WEIGHTS[name]) / highest for score in fused], color=color, label=f"{name} = 1"
         )
     axes.fill_between(
-        fused, [score / highest for score in fused], [(score + sum(WEIGHTS.values())) / highest for score in fused],
-        color=COLORS[3], alpha=0.15, label="all signals together", linewidth=0,
-    )  # fmt: skip
+        fused,
+        [score / highest for score in fused],
+        [(score + sum(WEIGHTS.values())) / highest for score in fused],
+        color=COLORS[3],
+        alpha=0.15,
+        label="all signals together",
+        linewidth=0,
+    )
     axes.set(xlabel="fused score", ylabel="score", xlim=(0, 1), ylim=(0, 1.02))
     axes.legend()
     return _svg("overtake")
@@ -147,12 +164,22 @@ def _query() -> Query:
     return Query(user_id="alice", text="", now=NOW)
 
 
-def _hit(days: float, *, arousal: float | None = None) -> Hit:
+def _hit(days: float, *, arousal: float | None = None) -> RetrievedItem:
     then = NOW - timedelta(days=days)
-    return Hit(
-        id="x", kind="memory", score=0.0, relevance=0.0, ranks={}, content="", memory_type="fact", created_at=then,
-        occurred_at=then, metadata={}, sources=(), arousal=arousal,
-    )  # fmt: skip
+    return RetrievedItem(
+        id="x",
+        kind="memory",
+        score=0.0,
+        relevance=0.0,
+        ranks={},
+        content="",
+        memory_type="fact",
+        created_at=then,
+        occurred_at=then,
+        metadata={},
+        sources=(),
+        arousal=arousal,
+    )
 
 
 def _svg(name: str) -> str:

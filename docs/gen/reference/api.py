@@ -20,11 +20,12 @@ FACADES = {"nm.conversations": Conversations, "nm.files": Files, "nm.graph": Gra
 VALUES = {
     "neuromem.domain.messages": "Messages and sessions",
     "neuromem.domain.memories": "Memories",
-    "neuromem.domain.recall": "Recall",
+    "neuromem.domain.query": "Recall",
+    "neuromem.domain.recall_result": "Recall",
     "neuromem.domain.extraction": "Extraction",
     "neuromem.domain.graph": "The graph",
     "neuromem.domain.documents": "Files",
-    "neuromem.domain.profile": "Key-value",
+    "neuromem.domain.kv": "Key-value",
 }
 
 

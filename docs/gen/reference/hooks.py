@@ -32,11 +32,14 @@ def page() -> str:
     """Return the page."""
     rows = [
         (
-            f"[`{name}`](#{name})", code(hook.spec.__name__), code(_product(name)),
-            code(f"{'async ' if hook.waits else ''}{hook.method}()") if hook.method else "", code(_contract(hook)),
+            f"[`{name}`](#{name})",
+            code(hook.spec.__name__),
+            code(_product(name)),
+            code(f"{'async ' if hook.waits else ''}{hook.method}()") if hook.method else "",
+            code(_contract(hook)),
         )
         for name, hook in HOOKS.items()
-    ]  # fmt: skip
+    ]
     head = ("hook", "descriptor", "the factory builds", "which must have", "contract")
     details = [f"## {name}\n\n{to_markdown(doc_of(name))}\n" for name in HOOKS]
     return "\n".join([HEAD, table(head, rows) + "\n", *details])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from docs.gen.reference.markdown import code, table
 from neuromem.plugin import StageSpec
-from neuromem.recall.assemble import OTHER, WEIGHTS
+from neuromem.recall.assembly import OTHER, WEIGHTS
 from neuromem.registry import PluginRegistry
 from neuromem.registry.hooks import HOOKS
 

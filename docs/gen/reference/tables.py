@@ -11,9 +11,11 @@ from typing import Any
 import asyncpg
 
 from docs.gen.reference.markdown import code, table
-from neuromem.store import migrations, schema, url
-from neuromem.store.engine import Database
-from neuromem.store.isolation import GLOBAL_TABLES, WORKER_TABLES
+from neuromem.store.database.database import Database
+from neuromem.store.database.dsn import parse_dsn
+from neuromem.store.database.row_security import GLOBAL_TABLES, WORKER_TABLES
+from neuromem.store.schema.migrate import prepare_schema
+from neuromem.store.schema.migrations import __file__
 from neuromem_local.server import EmbeddedPostgres
 
 HEAD = """# Tables
@@ -65,9 +67,8 @@ def page() -> str:
     for name in sorted({row["table"] for row in columns}, key=lambda name: (name in GLOBAL_TABLES, name)):
         parts += [f"## {name}\n", f"{said[name]}\n" if name in said else "", _who(name)]
         rows = [
-            (code(row["name"]), _type(row["type"]), _notes(row))
-            for row in columns if row["table"] == name
-        ]  # fmt: skip
+            (code(row["name"]), _type(row["type"]), _notes(row)) for row in columns if row["table"] == name
+        ]
         parts.append(table(("column", "type", ""), rows) + "\n")
         rules = [
             f"- {KINDS[row['kind']]} {code(_rule(row['text']))}"
@@ -84,8 +85,8 @@ async def _read() -> tuple[list[Any], list[Any], list[Any]]:
         server = EmbeddedPostgres(Path(home) / "postgres", settings={"fsync": "off"})
         address = await server.open()
         try:
-            database = Database(url.parse(address))
-            await schema.prepare(database, migrate=True)
+            database = Database(parse_dsn(address))
+            await prepare_schema(database, migrate=True)
             await database.close()
             connection = await asyncpg.connect(address.replace("+asyncpg", ""))
             try:
@@ -103,7 +104,7 @@ async def _read() -> tuple[list[Any], list[Any], list[Any]]:
 def _comments() -> dict[str, str]:
     """Return what the migrations say above each table that they create."""
     found: dict[str, str] = {}
-    for path in sorted(Path(migrations.__file__).parent.glob("versions/v*.py")):
+    for path in sorted(Path(__file__).parent.glob("versions/v*.py")):
         pattern = r'((?:^[ ]*#[^\n]*\n)+)(?:[ ]*"(\w+)": f?"""|\w+ = f?"""\s+CREATE TABLE (?:\{s\}|\{\{s\}\})\.(\w+))'
         for match in re.finditer(pattern, path.read_text(encoding="utf-8"), re.MULTILINE):
             lines = [line.strip().removeprefix("#").strip() for line in match[1].splitlines()]

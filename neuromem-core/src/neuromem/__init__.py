@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from neuromem.config import Settings
-    from neuromem.domain.digest import DigestProgress, DigestResult, EmotionProfile, Insight
     from neuromem.domain.documents import Document, FileType, Passage
     from neuromem.domain.extraction import (
         ExtractedMemory,
@@ -27,20 +26,18 @@ if TYPE_CHECKING:
         Window,
     )
     from neuromem.domain.graph import Edge, EdgeType, GraphChange, GraphPath, Neighbor, Node, NodeType
+    from neuromem.domain.insights import DigestProgress, DigestResult, EmotionProfile, Insight
+    from neuromem.domain.kv import KVItem
     from neuromem.domain.memories import Memory, MemoryType, MemoryVersion
     from neuromem.domain.messages import Message, MessageDict, Role, Session
-    from neuromem.domain.profile import KVItem
-    from neuromem.domain.recall import (
+    from neuromem.domain.query import DocumentFilter, Filters, Kind, Query
+    from neuromem.domain.recall_result import (
         Candidate,
-        DocumentFilter,
-        Filters,
         Fused,
         GraphItem,
-        Hit,
-        Kind,
-        Query,
         RecallItem,
         RecallResult,
+        RetrievedItem,
     )
     from neuromem.errors import (
         AuthenticationError,
@@ -113,7 +110,6 @@ if TYPE_CHECKING:
         "GraphChange",
         "GraphItem",
         "GraphPath",
-        "Hit",
         "InputError",
         "Insight",
         "KVItem",
@@ -147,6 +143,7 @@ if TYPE_CHECKING:
         "RecallError",
         "RecallItem",
         "RecallResult",
+        "RetrievedItem",
         "Role",
         "S3Storage",
         "Session",

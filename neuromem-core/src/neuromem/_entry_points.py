@@ -63,6 +63,9 @@ def declared(distribution: str) -> Declared | None:
         return None
     fields = found.metadata
     return Declared(
-        found.name, found.version, tuple(found.requires or ()), fields.get("Requires-Python"),
+        found.name,
+        found.version,
+        tuple(found.requires or ()),
+        fields.get("Requires-Python"),
         fields.get("License-Expression") or fields.get("License"),
-    )  # fmt: skip
+    )

@@ -20,7 +20,7 @@ GROUP = "neuromem.exports"
 
 _MODULES = {
     "neuromem.config": ("Settings",),
-    "neuromem.domain.digest": ("DigestProgress", "DigestResult", "EmotionProfile", "Insight"),
+    "neuromem.domain.insights": ("DigestProgress", "DigestResult", "EmotionProfile", "Insight"),
     "neuromem.domain.documents": ("Document", "FileType", "Passage"),
     "neuromem.domain.extraction": (
         "ExtractedMemory",
@@ -33,18 +33,15 @@ _MODULES = {
     "neuromem.domain.graph": ("Edge", "EdgeType", "GraphChange", "GraphPath", "Neighbor", "Node", "NodeType"),
     "neuromem.domain.memories": ("Memory", "MemoryType", "MemoryVersion"),
     "neuromem.domain.messages": ("Message", "MessageDict", "Role", "Session"),
-    "neuromem.domain.profile": ("KVItem",),
-    "neuromem.domain.recall": (
+    "neuromem.domain.kv": ("KVItem",),
+    "neuromem.domain.query": ("DocumentFilter", "Filters", "Kind", "Query"),
+    "neuromem.domain.recall_result": (
         "Candidate",
-        "DocumentFilter",
-        "Filters",
         "Fused",
         "GraphItem",
-        "Hit",
-        "Kind",
-        "Query",
         "RecallItem",
         "RecallResult",
+        "RetrievedItem",
     ),
     "neuromem.errors": (
         "AuthenticationError",

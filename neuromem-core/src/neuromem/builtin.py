@@ -17,7 +17,7 @@ def neuromem_extractors() -> list[StageSpec[Extractor]]:
     """Offer extraction by the LLM that was chosen; it is in force whenever there is one and no other is named."""
 
     def build(ctx: Context) -> Extractor:
-        from neuromem.ingest.llm import LLMExtractor
+        from neuromem.ingest.extraction.llm_extractor import LLMExtractor
 
         return LLMExtractor(ctx.llm, **ctx.options)
 

@@ -7,28 +7,33 @@ import logging
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 from neuromem.config import Settings
-from neuromem.domain import checks
+from neuromem.domain import validation
 from neuromem.domain.extraction import ExtractionStrategy
 from neuromem.domain.memories import MEMORY_TYPES, NewMemory
+from neuromem.domain.text.token_estimate import estimate_tokens
 from neuromem.errors import ClosedError, ConfigurationError
+from neuromem.facades.embedding_spaces import EmbeddingSpaces
+from neuromem.facades.export_import import ExportImport
 from neuromem.facades.history import History
-from neuromem.facades.managing import Managing
-from neuromem.facades.moving import Moving
-from neuromem.facades.owning import Owning
-from neuromem.facades.rederiving import Rederiving
-from neuromem.facades.spaces import Spaces
-from neuromem.facades.thinking import Thinking
-from neuromem.ingest.choosing import choose_extractors
+from neuromem.facades.insights import Insights
+from neuromem.facades.memories import Memories
+from neuromem.facades.reextraction import Reextraction
+from neuromem.facades.user_data import UserData
+from neuromem.ingest.extraction.active_extractors import choose_extractors
 from neuromem.observe import MeteredLLM, Observers
 from neuromem.plugin.context import SystemClock
-from neuromem.recall.assemble import assemble
-from neuromem.recall.context import block
-from neuromem.recall.missing import explain
-from neuromem.recall.token_estimate import estimate_tokens
+from neuromem.recall.assembly import assemble
+from neuromem.recall.explain_missing import explain
+from neuromem.recall.prompt_block import block
 from neuromem.registry import PluginRegistry
-from neuromem.rooms import Parts, Rooms
-from neuromem.store import extraction, jobs, schema, url, usage, vectors
-from neuromem.store.engine import Database
+from neuromem.runtime import Components, Runtime
+from neuromem.store.conversations.extraction_queue import EXTRACTION_KIND, release_waiting_extractions
+from neuromem.store.database.database import Database
+from neuromem.store.database.dsn import parse_dsn
+from neuromem.store.queue.jobs import retry_jobs
+from neuromem.store.queue.token_usage import total_token_usage
+from neuromem.store.schema.migrate import prepare_schema
+from neuromem.store.search_index.vectors import open_space
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -37,20 +42,20 @@ if TYPE_CHECKING:
 
     from neuromem.domain.memories import Memory
     from neuromem.domain.messages import Message
-    from neuromem.domain.recall import RecallResult
+    from neuromem.domain.recall_result import RecallResult
     from neuromem.facades.conversations import Conversations
     from neuromem.facades.files import Files
     from neuromem.facades.graph import Graph
     from neuromem.facades.kv import KeyValue
     from neuromem.facades.life import Life
     from neuromem.plugin.providers import DatabaseProvider, EmbeddingProvider, LLMProvider, ObjectStorage
-    from neuromem.recall.context import ContextBlock
-    from neuromem.recall.missing import Missing
+    from neuromem.recall.explain_missing import Missing
+    from neuromem.recall.prompt_block import ContextBlock
 
 logger = logging.getLogger("neuromem")
 
 
-class NeuroMemory(Managing, History, Thinking, Owning, Moving, Spaces, Rederiving):
+class NeuroMemory(Memories, History, Insights, UserData, ExportImport, EmbeddingSpaces, Reextraction):
     """Memory for AI agents, in your own process and one PostgreSQL.
 
     ::
@@ -94,7 +99,7 @@ class NeuroMemory(Managing, History, Thinking, Owning, Moving, Spaces, Rederivin
         self.reflection_interval = reflection_interval
         self._strategy = extraction or ExtractionStrategy()
         self._database_url = database_url or self.settings.database_url
-        self._pool_size = checks.count("pool_size", pool_size, most=1_000)
+        self._pool_size = validation.count("pool_size", pool_size, most=1_000)
         self._echo = echo
         self._schema = schema
         self._auto_migrate = auto_migrate
@@ -111,10 +116,12 @@ class NeuroMemory(Managing, History, Thinking, Owning, Moving, Spaces, Rederivin
             None if self._database_url else self.registry.choose_database().value
         )
         stages = self.registry.stages(
-            enable=self.settings.enable, disable=self.settings.disable,
-            extractors=self.settings.extraction.extractors, fusion=self.settings.recall.fusion,
+            enable=self.settings.enable,
+            disable=self.settings.disable,
+            extractors=self.settings.extraction.extractors,
+            fusion=self.settings.recall.fusion,
             rerankers=self.settings.recall.rerankers,
-        )  # fmt: skip
+        )
         pipeline = assemble(self.registry, stages, self.settings, self._clock)
         self._observers = Observers({o.spec.name: self.registry.build(o) for o in stages.observers})
         for event in self._observers.callbacks:
@@ -123,17 +130,25 @@ class NeuroMemory(Managing, History, Thinking, Owning, Moving, Spaces, Rederivin
         self._extractors = choose_extractors(
             self.registry, stages, self.settings.disable, metered, self._clock
         )
-        self._parts = Parts(
-            settings=self.settings, strategy=self._strategy, clock=self._clock, embedding=self._embedding,
-            llm=metered, storage=self._storage, extractors=self._extractors, pipeline=pipeline,
-            observers=self._observers, auto_extract=lambda: self.auto_extract,
-            graph_enabled=lambda: self.graph_enabled, reflection_interval=lambda: self.reflection_interval,
-        )  # fmt: skip
+        self._parts = Components(
+            settings=self.settings,
+            strategy=self._strategy,
+            clock=self._clock,
+            embedding=self._embedding,
+            llm=metered,
+            storage=self._storage,
+            extractors=self._extractors,
+            pipeline=pipeline,
+            observers=self._observers,
+            auto_extract=lambda: self.auto_extract,
+            graph_enabled=lambda: self.graph_enabled,
+            reflection_interval=lambda: self.reflection_interval,
+        )
         self.on_extraction = on_extraction
         self.on_digest: Callable[[Any], object] | None = None
         self.on_llm_call = on_llm_call
         self.on_embedding_call = on_embedding_call
-        self._rooms: Rooms | None = None
+        self._rooms: Runtime | None = None
         self._opening = asyncio.Lock()
 
     # Lifecycle
@@ -161,15 +176,18 @@ class NeuroMemory(Managing, History, Thinking, Owning, Moving, Spaces, Rederivin
             )
             logger.info("No LLM was chosen: messages are stored, indexed and recalled, and %s.", what)
 
-    async def _open(self, address: str) -> Rooms:
+    async def _open(self, address: str) -> Runtime:
         database = Database(
-            url.parse(address), schema=self._schema, pool_size=self._pool_size, echo=self._echo,
+            parse_dsn(address),
+            schema=self._schema,
+            pool_size=self._pool_size,
+            echo=self._echo,
             pooler=self._pooler,
-        )  # fmt: skip
+        )
         try:
-            await schema.prepare(database, migrate=self._auto_migrate)
-            space = await vectors.open_space(database, self._embedding)
-            rooms = Rooms(self._parts, database, space)
+            await prepare_schema(database, migrate=self._auto_migrate)
+            space = await open_space(database, self._embedding)
+            rooms = Runtime(self._parts, database, space)
             if self._works:
                 await rooms.indexer.look()
         except BaseException:
@@ -218,8 +236,8 @@ class NeuroMemory(Managing, History, Thinking, Owning, Moving, Spaces, Rederivin
         What waits for more messages is worked on now; what a budget puts off is not waited for.
         """
         if user_id is not None:
-            checks.user_id(user_id)
-        await extraction.release(self._open_rooms.database, user_id)
+            validation.user_id(user_id)
+        await release_waiting_extractions(self._open_rooms.database, user_id)
         return await self._open_rooms.worker.drain(user_id, timeout)
 
     async def _finish(self, timeout: float) -> int:
@@ -280,44 +298,77 @@ class NeuroMemory(Managing, History, Thinking, Owning, Moving, Spaces, Rederivin
     # Operations
 
     async def ingest(
-        self, user_id: str, role: str, content: str, session_id: str | None = None, *, name: str | None = None,
-        metadata: Mapping[str, Any] | None = None, occurred_at: datetime | None = None,
-        auto_extract: bool | None = None, language: str | None = None, idempotency_key: str | None = None,
-    ) -> Message:  # fmt: skip
+        self,
+        user_id: str,
+        role: str,
+        content: str,
+        session_id: str | None = None,
+        *,
+        name: str | None = None,
+        metadata: Mapping[str, Any] | None = None,
+        occurred_at: datetime | None = None,
+        auto_extract: bool | None = None,
+        language: str | None = None,
+        idempotency_key: str | None = None,
+    ) -> Message:
         """Store a message and return it; see `Conversations.ingest`."""
         return await self.conversations.ingest(
-            user_id, role, content, session_id, name=name, metadata=metadata, occurred_at=occurred_at,
-            auto_extract=auto_extract, language=language, idempotency_key=idempotency_key,
-        )  # fmt: skip
+            user_id,
+            role,
+            content,
+            session_id,
+            name=name,
+            metadata=metadata,
+            occurred_at=occurred_at,
+            auto_extract=auto_extract,
+            language=language,
+            idempotency_key=idempotency_key,
+        )
 
     async def add_memory(
-        self, user_id: str, content: str, memory_type: str = "general",
-        metadata: Mapping[str, Any] | None = None, occurred_at: datetime | None = None,
+        self,
+        user_id: str,
+        content: str,
+        memory_type: str = "general",
+        metadata: Mapping[str, Any] | None = None,
+        occurred_at: datetime | None = None,
         importance: float | None = None,
-    ) -> Memory:  # fmt: skip
+    ) -> Memory:
         """Store a memory directly, without an LLM; the same statement again returns the stored one.
 
         ``importance`` lies in 1-10. Raises `InputError` before anything is stored.
         """
-        checks.user_id(user_id)
+        validation.user_id(user_id)
         new = NewMemory(
-            content=checks.content(content, most=self.settings.max_content, whose=user_id),
-            memory_type=checks.memory_type(memory_type),
-            metadata=checks.metadata(metadata),
-            occurred_at=checks.moment("occurred_at", occurred_at),
-            importance=checks.number("importance", importance, 1, 10),
+            content=validation.content(content, most=self.settings.max_content, whose=user_id),
+            memory_type=validation.memory_type(memory_type),
+            metadata=validation.metadata(metadata),
+            occurred_at=validation.moment("occurred_at", occurred_at),
+            importance=validation.number("importance", importance, 1, 10),
             origin={"by": "user"},
         )
         return await self._open_rooms.ingest.memory(user_id, new)
 
     async def recall(
-        self, user_id: str, query: str, limit: int = 20, memory_type: str | None = None,
-        created_after: datetime | None = None, as_of: datetime | None = None, *,
-        created_before: datetime | None = None, event_after: datetime | None = None,
-        event_before: datetime | None = None, include_conversations: bool | None = None,
-        min_score: float | None = None, explain: bool = False, metadata: Mapping[str, Any] | None = None,
-        language: str | None = None, on_arm_error: Literal["raise", "skip"] = "raise", neighbors: int = 0,
-    ) -> RecallResult:  # fmt: skip
+        self,
+        user_id: str,
+        query: str,
+        limit: int = 20,
+        memory_type: str | None = None,
+        created_after: datetime | None = None,
+        as_of: datetime | None = None,
+        *,
+        created_before: datetime | None = None,
+        event_after: datetime | None = None,
+        event_before: datetime | None = None,
+        include_conversations: bool | None = None,
+        min_score: float | None = None,
+        explain: bool = False,
+        metadata: Mapping[str, Any] | None = None,
+        language: str | None = None,
+        on_arm_error: Literal["raise", "skip"] = "raise",
+        neighbors: int = 0,
+    ) -> RecallResult:
         """Find what matters for a question: vector and BM25 candidates, fused and scored.
 
         Filters by ``after`` include the moment, those by ``before`` do not; what has no event time passes no filter by
@@ -330,12 +381,24 @@ class NeuroMemory(Managing, History, Thinking, Owning, Moving, Spaces, Rederivin
         """
         rooms = self._open_rooms
         found = await rooms.recall.recall(
-            user_id, query, limit, memory_type=memory_type, created_after=created_after, as_of=as_of,
-            created_before=created_before, event_after=event_after, event_before=event_before,
-            include_conversations=include_conversations, min_score=min_score, explain=explain,
-            metadata=metadata, language=language, on_arm_error=on_arm_error, graph=self.graph_enabled,
+            user_id,
+            query,
+            limit,
+            memory_type=memory_type,
+            created_after=created_after,
+            as_of=as_of,
+            created_before=created_before,
+            event_after=event_after,
+            event_before=event_before,
+            include_conversations=include_conversations,
+            min_score=min_score,
+            explain=explain,
+            metadata=metadata,
+            language=language,
+            on_arm_error=on_arm_error,
+            graph=self.graph_enabled,
             neighbors=neighbors,
-        )  # fmt: skip
+        )
         if as_of is None:
             rooms.accesses.note(
                 user_id, [m["id"] for m in found["merged"] if m["memory_type"] in MEMORY_TYPES]
@@ -343,30 +406,43 @@ class NeuroMemory(Managing, History, Thinking, Owning, Moving, Spaces, Rederivin
         return found
 
     async def context(
-        self, user_id: str, query: str, max_tokens: int = 1_000, format: Literal["xml", "markdown"] = "xml",
-        *, limit: int = 50, count_tokens: Callable[[str], int] = estimate_tokens, **options: Any,
-    ) -> ContextBlock:  # fmt: skip
+        self,
+        user_id: str,
+        query: str,
+        max_tokens: int = 1_000,
+        format: Literal["xml", "markdown"] = "xml",
+        *,
+        limit: int = 50,
+        count_tokens: Callable[[str], int] = estimate_tokens,
+        **options: Any,
+    ) -> ContextBlock:
         """Recall, and return it as a block for a prompt: profile, facts, episodes with dates, and what was said.
 
         The block has at most ``max_tokens`` by ``count_tokens`` (default: an estimate); what was recalled stands in it
         as quoted data that cannot pose as an instruction, each item with its id. ``options`` are those of `recall`;
         with ``neighbors`` a message stands between the turns around it.
         """
-        checks.count("max_tokens", max_tokens, most=10_000_000)
+        validation.count("max_tokens", max_tokens, most=10_000_000)
         found = await self.recall(user_id, query, limit, **options)
         return block(found, max_tokens=max_tokens, form=format, count=count_tokens)
 
     async def explain_missing(
-        self, user_id: str, query: str, memory_id: str, limit: int = 20, *, min_score: float | None = None,
+        self,
+        user_id: str,
+        query: str,
+        memory_id: str,
+        limit: int = 20,
+        *,
+        min_score: float | None = None,
         **filters: Any,
-    ) -> Missing:  # fmt: skip
+    ) -> Missing:
         """Say why a memory is not in an answer: which retriever saw it, at which rank, and what dropped it.
 
         Takes the filters of `recall`. Raises `NotFoundError` when the user has no memory of that id.
         """
         rooms = self._open_rooms
         question = rooms.recall.question(user_id, query, limit, graph=self.graph_enabled, **filters)
-        least = checks.number("min_score", min_score, 0, 1)
+        least = validation.number("min_score", min_score, 0, 1)
         return await explain(rooms.recall, rooms.search, question, memory_id, least)
 
     async def retry_failed_extractions(self, user_id: str | None = None, max_retries: int = 3) -> int:
@@ -374,7 +450,7 @@ class NeuroMemory(Managing, History, Thinking, Owning, Moving, Spaces, Rederivin
 
         A message that was brought back ``max_retries`` times already is left alone.
         """
-        return (await self.retry_failed_jobs(user_id, extraction.KIND, max_retries)).get(extraction.KIND, 0)
+        return (await self.retry_failed_jobs(user_id, EXTRACTION_KIND, max_retries)).get(EXTRACTION_KIND, 0)
 
     async def retry_failed_jobs(
         self, user_id: str | None = None, kind: str | None = None, max_retries: int = 3
@@ -385,11 +461,11 @@ class NeuroMemory(Managing, History, Thinking, Owning, Moving, Spaces, Rederivin
         back ``max_retries`` times already is left alone.
         """
         if user_id is not None:
-            checks.user_id(user_id)
+            validation.user_id(user_id)
         if kind is not None:
-            checks.identifier("kind", kind)
-        checks.count("max_retries", max_retries, most=1_000)
-        retried = await jobs.again(self._open_rooms.database, user_id, kind, max_retries)
+            validation.identifier("kind", kind)
+        validation.count("max_retries", max_retries, most=1_000)
+        retried = await retry_jobs(self._open_rooms.database, user_id, kind, max_retries)
         self._open_rooms.worker.wake()
         return retried
 
@@ -398,8 +474,8 @@ class NeuroMemory(Managing, History, Thinking, Owning, Moving, Spaces, Rederivin
 
         Each operation has ``calls, failures, prompt_tokens, completion_tokens``, as far as the providers tell.
         """
-        return await usage.total(
-            self._open_rooms.database, checks.user_id(user_id), checks.moment("since", since)
+        return await total_token_usage(
+            self._open_rooms.database, validation.user_id(user_id), validation.moment("since", since)
         )
 
     def _embedding_named(self, embedding: EmbeddingProvider | str) -> EmbeddingProvider:
@@ -410,7 +486,7 @@ class NeuroMemory(Managing, History, Thinking, Owning, Moving, Spaces, Rederivin
         return self._open_rooms.life
 
     @property
-    def _open_rooms(self) -> Rooms:
+    def _open_rooms(self) -> Runtime:
         if self._rooms is None:
             raise ClosedError(
                 "This NeuroMemory is not open. Use `async with NeuroMemory(...) as nm:`, or call `await nm.init()`."

@@ -25,9 +25,12 @@ VERSION = "rules-1"
 MAX_TEXT = 5_000  # characters; longer ones are pasted, not said
 STATES = {"works_at": "WORKS_AT", "lives_in": "LIVES_IN", "born_in": "BORN_IN"}
 EDGES = {
-    "works_at": ("WORKS_AT", "ORGANIZATION"), "lives_in": ("LIVES_IN", "LOCATION"),
-    "born_in": ("BORN_IN", "LOCATION"), "studied_at": ("STUDIED_AT", "ORGANIZATION"), "speaks": ("SPEAKS", "SKILL"),
-}  # fmt: skip
+    "works_at": ("WORKS_AT", "ORGANIZATION"),
+    "lives_in": ("LIVES_IN", "LOCATION"),
+    "born_in": ("BORN_IN", "LOCATION"),
+    "studied_at": ("STUDIED_AT", "ORGANIZATION"),
+    "speaks": ("SPEAKS", "SKILL"),
+}
 PROFILE = {"likes": "interests", "occupation": "occupation", "name": "identity", "relative": "relationships"}
 IMPORTANCE = {"name": 8.0, "allergic": 9.0, "works_at": 7.0, "lives_in": 7.0, "relative": 7.0, "born_in": 7.0}
 
@@ -74,9 +77,12 @@ class RulesExtractor:
                     else:
                         profile.setdefault(key, []).append(value)
         return Extraction(
-            memories=memories, relations=relations, profile=profile, origin={"rules": VERSION},
+            memories=memories,
+            relations=relations,
+            profile=profile,
+            origin={"rules": VERSION},
             why="no rule applies",
-        )  # fmt: skip
+        )
 
     def _memories(self, message: Message, said: Said) -> Iterator[ExtractedMemory]:
         chinese = rules_zh.is_chinese(message.content)
@@ -84,17 +90,30 @@ class RulesExtractor:
         for kind, value in said.facts:
             forms = rules_zh.FORMS if chinese else rules_en.FORMS
             yield ExtractedMemory(
-                content=forms[kind].format(who=who, value=value), memory_type="fact", sources=(message.id,),
-                subject=message.name or "user", category=kind, confidence=0.8, importance=IMPORTANCE.get(kind, 5.0),
-                valence=said.mood, entities=(value,), states=STATES.get(kind),
-            )  # fmt: skip
+                content=forms[kind].format(who=who, value=value),
+                memory_type="fact",
+                sources=(message.id,),
+                subject=message.name or "user",
+                category=kind,
+                confidence=0.8,
+                importance=IMPORTANCE.get(kind, 5.0),
+                valence=said.mood,
+                entities=(value,),
+                states=STATES.get(kind),
+            )
         if said.day is not None:
             when = datetime.fromisoformat(said.day).replace(tzinfo=message.occurred_at.tzinfo)
             text = " ".join(message.content.split())
             yield ExtractedMemory(
-                content=f"{said.day}: {who}: {text}", memory_type="episodic", sources=(message.id,),
-                subject=message.name or "user", confidence=0.8, importance=5.0, valence=said.mood, occurred_at=when,
-            )  # fmt: skip
+                content=f"{said.day}: {who}: {text}",
+                memory_type="episodic",
+                sources=(message.id,),
+                subject=message.name or "user",
+                confidence=0.8,
+                importance=5.0,
+                valence=said.mood,
+                occurred_at=when,
+            )
 
 
 def _relations(message: Message, kind: str, value: str) -> Iterator[ExtractedRelation]:

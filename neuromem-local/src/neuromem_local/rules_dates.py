@@ -97,8 +97,10 @@ def _full(text: str, said: datetime, whole: str) -> datetime | None:
     parser = DateDataParser(
         languages=["en"],
         settings={
-            "RELATIVE_BASE": said.replace(tzinfo=None), "PREFER_DATES_FROM": prefer, "REQUIRE_PARTS": ["day", "month"],
+            "RELATIVE_BASE": said.replace(tzinfo=None),
+            "PREFER_DATES_FROM": prefer,
+            "REQUIRE_PARTS": ["day", "month"],
         },
-    )  # fmt: skip
+    )
     found: datetime | None = parser.get_date_data(text).date_obj
     return found

@@ -9,14 +9,26 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 FORMS = {
-    "name": "{who} is called {value}", "works_at": "{who} works at {value}", "occupation": "{who} works as {value}",
-    "lives_in": "{who} lives in {value}", "born_in": "{who} was born in {value}", "from": "{who} comes from {value}",
-    "likes": "{who} likes {value}", "dislikes": "{who} dislikes {value}", "speaks": "{who} speaks {value}",
-    "studied_at": "{who} studied at {value}", "age": "{who} is {value} years old",
-    "allergic": "{who} is allergic to {value}", "relative": "{who} has a {value}", "owns": "{who} has a {value}",
-    "birthday": "{who} has the birthday {value}", "diet": "{who} is {value}", "learning": "{who} is learning {value}",
-    "plays": "{who} plays {value}", "favorite": "The favorite of {who} is the {value}",
-}  # fmt: skip
+    "name": "{who} is called {value}",
+    "works_at": "{who} works at {value}",
+    "occupation": "{who} works as {value}",
+    "lives_in": "{who} lives in {value}",
+    "born_in": "{who} was born in {value}",
+    "from": "{who} comes from {value}",
+    "likes": "{who} likes {value}",
+    "dislikes": "{who} dislikes {value}",
+    "speaks": "{who} speaks {value}",
+    "studied_at": "{who} studied at {value}",
+    "age": "{who} is {value} years old",
+    "allergic": "{who} is allergic to {value}",
+    "relative": "{who} has a {value}",
+    "owns": "{who} has a {value}",
+    "birthday": "{who} has the birthday {value}",
+    "diet": "{who} is {value}",
+    "learning": "{who} is learning {value}",
+    "plays": "{who} plays {value}",
+    "favorite": "The favorite of {who} is the {value}",
+}
 
 _SENTENCE = re.compile(r"(?<!\b[A-Z])(?<=[.!?\n])\s+|\n+")
 _LEAD = re.compile(
@@ -71,12 +83,18 @@ RULES: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
         ("name", rf"^[Cc]all me ({NAME}){END}"),
         ("name", rf"{I} ({NAME}), (?:nice|pleased|glad|good) to"),
         ("works_at", rf"^I (?:currently |now )?work (?:at|for) (?:the )?({PROPER}){END}"),
-        ("works_at", rf"^I (?:just |recently )?(?:started working|got a (?:new )?job) (?:at|for) ({PROPER}){END}"),
+        (
+            "works_at",
+            rf"^I (?:just |recently )?(?:started working|got a (?:new )?job) (?:at|for) ({PROPER}){END}",
+        ),
         ("works_at", rf"{BE}{JOBS} (?:at|for) ({PROPER}){END}"),
         ("works_at", rf"{BE}(?:CEO|CTO|CFO|founder|owner|head) (?:of|at) ({PROPER}){END}"),
         ("occupation", rf"{BE}({JOBS})(?=$|[.,!;:]| (?:at|for|in|from|and|by)\b)"),
         ("occupation", rf"{BE}(CEO|CTO|CFO|founder) (?:of|at) {PROPER}"),
-        ("occupation", rf"^I work (?:(?:at|for) .+? )?as (?:a|an) ({JOBS})(?=$|[.,!;:]| (?:at|for|in|and)\b)"),
+        (
+            "occupation",
+            rf"^I work (?:(?:at|for) .+? )?as (?:a|an) ({JOBS})(?=$|[.,!;:]| (?:at|for|in|and)\b)",
+        ),
         ("lives_in", rf"^(?:I|We) (?:now |currently )?live (?:now )?in ({PLACE}){END}"),
         ("lives_in", rf"^I(?:'m|’m| am)(?: now| currently)? living in ({PLACE}){END}"),
         ("lives_in", rf"^I(?:'ve|’ve| have) lived in ({PLACE}) (?:for|since)\b"),
@@ -94,26 +112,38 @@ RULES: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
         ("speaks", rf"^[Mm]y (?:native language|mother tongue) is ({LANGUAGES})\b"),
         ("learning", rf"{I} learning ({LANGUAGES}|the \w+)\b"),
         ("learning", rf"^I(?:'ve|’ve| have) been learning ({LANGUAGES}|the \w+)\b"),
-        ("plays", r"^I play (the \w+|chess|tennis|football|soccer|basketball|golf|hockey|volleyball|badminton)\b"),
+        (
+            "plays",
+            r"^I play (the \w+|chess|tennis|football|soccer|basketball|golf|hockey|volleyball|badminton)\b",
+        ),
         ("relative", rf"^[Mm]y ((?:{KIN})) ({NAME})\b(?!')"),
         ("relative", rf"^[Mm]y ((?:{KIN}))(?: is| was)? (?:called|named) ({NAME})"),
         ("relative", rf"^[Mm]y ((?:{KIN}))(?:'s|’s) name is ({NAME})"),
         ("spouse", rf"{I} married to ({NAME}){END}"),
         ("owns", rf"^(?:I|We) (?:have|got|adopted|own) a ((?:{PETS}) (?:named|called) {NAME})"),
-        ("owns", r"^I own an? ((?:small |big )?(?:bakery|shop|store|restaurant|cafe|café|house|boat|farm|company))\b"),
+        (
+            "owns",
+            r"^I own an? ((?:small |big )?(?:bakery|shop|store|restaurant|cafe|café|house|boat|farm|company))\b",
+        ),
         ("favorite", r"^[Mm]y favou?rite (\w+) is (?:the )?([\w' -]+?)(?=$|[.,!;])"),
-        ("likes", rf"^I (?:really |absolutely |also )?(?:love|like|enjoy|adore) ({THING})(?: on weekends)?{LIKED}"),
+        (
+            "likes",
+            rf"^I (?:really |absolutely |also )?(?:love|like|enjoy|adore) ({THING})(?: on weekends)?{LIKED}",
+        ),
         ("likes", rf"^I (?:really )?like (to [\w ]+?){LIKED}"),
         ("likes", rf"^I(?:'m|’m| am) (?:a )?(?:big |huge )?fan of ({THING}){LIKED}"),
         ("likes", rf"^I(?:'m|’m| am) into ({THING}){LIKED}"),
         ("likes", r"^I prefer ([\w ]+?) (?:over|to) "),
         ("likes", rf"^[Mm]y hobb(?:y is|ies are) ({THING}){LIKED}"),
         ("likes", rf"^[Mm]y hobbies are .*?\band ({THING}){LIKED}"),
-        ("dislikes", rf"^I (?:really )?(?:hate|dislike|can't stand|cannot stand|don't like) ({THING}){LIKED}"),
+        (
+            "dislikes",
+            rf"^I (?:really )?(?:hate|dislike|can't stand|cannot stand|don't like) ({THING}){LIKED}",
+        ),
         ("dislikes", rf"{I} (?:scared|afraid|terrified) of ({THING}){LIKED}"),
         ("dislikes", rf"{I} not into ({THING}){LIKED}"),
     )
-)  # fmt: skip
+)
 _ALSO = re.compile(r"^ and (\w+)(?=$|[.,!;])")
 _LISTS = frozenset({"allergic"})
 _DENIES = frozenset({"dislikes"})

@@ -9,12 +9,22 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 FORMS = {
-    "name": "{who}叫{value}", "works_at": "{who}在{value}工作", "occupation": "{who}是{value}",
-    "lives_in": "{who}住在{value}", "born_in": "{who}出生在{value}", "from": "{who}是{value}人",
-    "likes": "{who}喜欢{value}", "dislikes": "{who}不喜欢{value}", "speaks": "{who}会说{value}",
-    "studied_at": "{who}毕业于{value}", "age": "{who}{value}岁", "allergic": "{who}对{value}过敏",
-    "relative": "{who}有{value}", "owns": "{who}有{value}", "favorite": "{who}最喜欢的{value}",
-}  # fmt: skip
+    "name": "{who}叫{value}",
+    "works_at": "{who}在{value}工作",
+    "occupation": "{who}是{value}",
+    "lives_in": "{who}住在{value}",
+    "born_in": "{who}出生在{value}",
+    "from": "{who}是{value}人",
+    "likes": "{who}喜欢{value}",
+    "dislikes": "{who}不喜欢{value}",
+    "speaks": "{who}会说{value}",
+    "studied_at": "{who}毕业于{value}",
+    "age": "{who}{value}岁",
+    "allergic": "{who}对{value}过敏",
+    "relative": "{who}有{value}",
+    "owns": "{who}有{value}",
+    "favorite": "{who}最喜欢的{value}",
+}
 
 _HAN = re.compile("[\u4e00-\u9fff]")
 _SENTENCE = re.compile(r"[。！!；;\n]|(?<=[？?])")
@@ -42,7 +52,7 @@ RULES: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
         ("likes", r"^我(?:很|非常|特别)?(?:喜欢|爱)(?!你|您|他|她|它|这|那|上了)([\u4e00-\u9fff]{1,10})$"),
         ("dislikes", r"^我(?:很|非常)?(?:不喜欢|讨厌)(?!你|您|他|她|它|这|那)([\u4e00-\u9fff]{1,10})$"),
     )
-)  # fmt: skip
+)
 _NEITHER = frozenset({"男", "女", "好", "坏", "外", "别", "老", "年轻", "本地"})
 
 

@@ -11,7 +11,8 @@ from neuromem_siliconflow.account import PROVIDER, open_client
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from neuromem.domain.recall import Hit, Query
+    from neuromem.domain.query import Query
+    from neuromem.domain.recall_result import RetrievedItem
     from neuromem.plugin.http import Retry
 
 _MAX_DOCUMENTS = 64
@@ -40,7 +41,7 @@ class SiliconFlowReranker:
     def __repr__(self) -> str:
         return f"SiliconFlowReranker(model={self._model!r})"
 
-    async def rerank(self, query: Query, hits: Sequence[Hit]) -> Sequence[float]:
+    async def rerank(self, query: Query, hits: Sequence[RetrievedItem]) -> Sequence[float]:
         """Return one relevance in [0, 1] per hit, in the order of the hits."""
         relevances: list[float] = []
         for start in range(0, len(hits), _MAX_DOCUMENTS):

@@ -7,22 +7,22 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from neuromem.cli.demo import demo
-from neuromem.cli.digest import digest
-from neuromem.cli.doctor import doctor
-from neuromem.cli.files import files
-from neuromem.cli.graph import graph
-from neuromem.cli.ingest import ingest
-from neuromem.cli.jobs import jobs
-from neuromem.cli.kv import kv
-from neuromem.cli.migrate import migrate
-from neuromem.cli.plugins import plugins
-from neuromem.cli.recall import recall
-from neuromem.cli.reextract import reextract
-from neuromem.cli.screen import Failure, log_to_screen
-from neuromem.cli.sessions import sessions
-from neuromem.cli.spaces import reembed, spaces
-from neuromem.cli.worker import worker
+from neuromem.cli.commands.demo import demo
+from neuromem.cli.commands.digest import digest
+from neuromem.cli.commands.doctor import doctor
+from neuromem.cli.commands.files import files
+from neuromem.cli.commands.graph import graph
+from neuromem.cli.commands.ingest import ingest
+from neuromem.cli.commands.jobs import jobs
+from neuromem.cli.commands.kv import kv
+from neuromem.cli.commands.migrate import migrate
+from neuromem.cli.commands.plugins import plugins
+from neuromem.cli.commands.recall import recall
+from neuromem.cli.commands.reextract import reextract
+from neuromem.cli.commands.sessions import sessions
+from neuromem.cli.commands.spaces import reembed, spaces
+from neuromem.cli.commands.worker import worker
+from neuromem.cli.output import Failure, log_to_screen
 from neuromem.errors import NeuroMemError
 
 if TYPE_CHECKING:
@@ -94,9 +94,11 @@ def _foreign(offer: Offer[CommandSpec]) -> click.Command:
 
 def _broken(offer: Offer[CommandSpec], reason: str) -> click.Command:
     @click.command(
-        offer.spec.name, short_help=f"(broken: see `neuromem {offer.spec.name}`)", add_help_option=False,
+        offer.spec.name,
+        short_help=f"(broken: see `neuromem {offer.spec.name}`)",
+        add_help_option=False,
         context_settings={"ignore_unknown_options": True},
-    )  # fmt: skip
+    )
     @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
     def explain(arguments: tuple[str, ...]) -> None:
         del arguments

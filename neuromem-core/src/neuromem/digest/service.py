@@ -11,26 +11,36 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
-from neuromem.digest import asking, emotion
-from neuromem.digest.storing import OPERATION, Storing, TakenOverError
-from neuromem.domain.digest import DigestProgress, DigestResult, EmotionProfile, Insight, stage
+from neuromem.digest import emotion_profile, prompt_input
+from neuromem.digest.commit import OPERATION, Storing, TakenOverError
 from neuromem.domain.events import DigestEvent
+from neuromem.domain.insights import DigestProgress, DigestResult, EmotionProfile, Insight, stage
 from neuromem.errors import BudgetError, DatabaseError
-from neuromem.store import digesting, emotions, insights, usage
+from neuromem.store.memories.digest_queue import (
+    count_undigested,
+    enqueue_digest,
+    extend_digest_lease,
+    release_digest_lease,
+    take_digest_lease,
+    undigested_batch,
+)
+from neuromem.store.memories.emotions import emotion_sums, recent_mood
+from neuromem.store.memories.insights import insights_by_id, strongest_insights
+from neuromem.store.queue.token_usage import add_token_usage, total_token_usage
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Sequence
     from datetime import datetime
 
     from neuromem.config import Settings
-    from neuromem.digest.related import Related
-    from neuromem.digest.storing import Done
+    from neuromem.digest.commit import Done
+    from neuromem.digest.related_memories import RelatedMemories
     from neuromem.domain.memories import Memory
     from neuromem.observe import Call, MeteredLLM, Observers
     from neuromem.plugin.context import Clock
-    from neuromem.store.engine import Database
-    from neuromem.store.insights import Known
-    from neuromem.store.presence import Presence
+    from neuromem.store.database.database import Database
+    from neuromem.store.memories.insights import StoredInsight
+    from neuromem.store.queue.worker_liveness import WorkerLiveness
 
 logger = logging.getLogger("neuromem")
 
@@ -53,9 +63,17 @@ class DigestService:
     """Digests for users; without an LLM only the numbers of the emotion profile are kept."""
 
     def __init__(
-        self, database: Database, settings: Settings, *, llm: MeteredLLM | None, related: Related,
-        observers: Observers, clock: Clock, wake: Callable[[], None], presence: Presence,
-    ) -> None:  # fmt: skip
+        self,
+        database: Database,
+        settings: Settings,
+        *,
+        llm: MeteredLLM | None,
+        related: RelatedMemories,
+        observers: Observers,
+        clock: Clock,
+        wake: Callable[[], None],
+        presence: WorkerLiveness,
+    ) -> None:
         self._database = database
         self._presence = presence
         self._settings = settings
@@ -93,12 +111,15 @@ class DigestService:
             raise
         finally:
             event = DigestEvent(
-                user_id=user_id, duration=time.perf_counter() - start, memories_analyzed=run.analyzed,
-                insights_generated=run.generated, error=error,
-            )  # fmt: skip
+                user_id=user_id,
+                duration=time.perf_counter() - start,
+                memories_analyzed=run.analyzed,
+                insights_generated=run.generated,
+                error=error,
+            )
             await self._observers.tell("on_digest", event)
         async with self._database.reader(user_id) as transaction:
-            told = await insights.named(transaction, user_id, list(run.touched)[-MAX_DETAILS:])
+            told = await insights_by_id(transaction, user_id, list(run.touched)[-MAX_DETAILS:])
         return DigestResult(
             memories_analyzed=run.analyzed,
             insights_generated=run.generated,
@@ -111,29 +132,33 @@ class DigestService:
         if self._llm is None:
             logger.info("There is no LLM: nothing is digested in the background for user %r.", user_id)
             return
-        await digesting.enqueue(self._database, user_id, batch_size)
+        await enqueue_digest(self._database, user_id, batch_size)
         self._wake()
 
     async def profile(self, user_id: str, as_of: datetime | None = None) -> EmotionProfile:
         """Return how the user feels, or felt as far as was known then."""
         async with self._database.reader(user_id, as_of=as_of) as transaction:
-            sums = await emotions.sums(transaction, user_id, as_of)
-            return emotion.profile(sums, await emotions.recent(transaction, user_id, as_of))
+            sums = await emotion_sums(transaction, user_id, as_of)
+            return emotion_profile.profile(sums, await recent_mood(transaction, user_id, as_of))
 
     async def insights(self, user_id: str, limit: int, as_of: datetime | None) -> list[Insight]:
         """Return the insights that hold, or held then."""
         async with self._database.reader(user_id, as_of=as_of) as transaction:
-            return [insight_of(one) for one in await insights.strongest(transaction, user_id, limit, as_of)]
+            return [insight_of(one) for one in await strongest_insights(transaction, user_id, limit, as_of)]
 
     async def _all(
-        self, user_id: str, batch_size: int, run: _Run, llm: MeteredLLM,
+        self,
+        user_id: str,
+        batch_size: int,
+        run: _Run,
+        llm: MeteredLLM,
         progress: Callable[[DigestProgress], object] | None,
-    ) -> None:  # fmt: skip
+    ) -> None:
         async with self._alone(user_id) as lease:
             while lease is not None:
                 async with self._database.reader(user_id) as transaction:
-                    batch = _fitting(await digesting.batch(transaction, user_id, batch_size))
-                    left = await digesting.left(transaction, user_id) if progress is not None else 0
+                    batch = _fitting(await undigested_batch(transaction, user_id, batch_size))
+                    left = await count_undigested(transaction, user_id) if progress is not None else 0
                 if not batch:
                     return
                 done = await self._batch(user_id, lease, batch, llm)
@@ -143,10 +168,11 @@ class DigestService:
                 if progress is not None:
                     told = progress(
                         DigestProgress(
-                            memories_analyzed=run.analyzed, memories_left=max(0, left - len(batch)),
+                            memories_analyzed=run.analyzed,
+                            memories_left=max(0, left - len(batch)),
                             insights_generated=run.generated,
                         )
-                    )  # fmt: skip
+                    )
                     if inspect.isawaitable(told):
                         await told
 
@@ -154,14 +180,17 @@ class DigestService:
         """Ask about a batch and store what came of it; no transaction is open meanwhile."""
         await self._afford(user_id)
         related, known = await self._related.to(user_id, batch)
-        shown = asking.Shown.of(batch, related, known)
+        shown = prompt_input.Shown.of(batch, related, known)
         stored = False
         with llm.account() as calls:
             try:
-                answer = await asking.ask(
-                    llm, user_id, shown, today=self._clock.now(),
+                answer = await prompt_input.ask(
+                    llm,
+                    user_id,
+                    shown,
+                    today=self._clock.now(),
                     sensitive=self._settings.digest.sensitive_inferences,
-                )  # fmt: skip
+                )
                 done = await self._storing.store(user_id, lease, batch, shown, answer, calls)
                 stored = True
                 return done
@@ -171,13 +200,13 @@ class DigestService:
 
     async def _spend(self, user_id: str, calls: Sequence[Call]) -> None:
         async with self._database.user(user_id) as transaction:
-            await usage.add(transaction, user_id, OPERATION, calls)
+            await add_token_usage(transaction, user_id, OPERATION, calls)
 
     async def _afford(self, user_id: str) -> None:
         limit = self._settings.extraction.daily_tokens
         if limit is None:
             return
-        costs = await usage.total(self._database, user_id, self._clock.now())
+        costs = await total_token_usage(self._database, user_id, self._clock.now())
         spent = sum(cost["prompt_tokens"] + cost["completion_tokens"] for cost in costs.values())
         if spent >= limit:
             raise BudgetError(
@@ -191,7 +220,7 @@ class DigestService:
         lease, seconds = str(uuid4()), self._settings.work.lease
         owner = await self._presence.owner()
         while True:  # another process may be at it
-            standing = await digesting.take(self._database, user_id, lease, seconds, owner)
+            standing = await take_digest_lease(self._database, user_id, lease, seconds, owner)
             if standing != "busy":
                 break
             await asyncio.sleep(self._settings.work.poll)
@@ -210,24 +239,29 @@ class DigestService:
         while True:
             await asyncio.sleep(seconds / 3)
             try:
-                await digesting.extend(self._database, user_id, lease, seconds)
+                await extend_digest_lease(self._database, user_id, lease, seconds)
             except DatabaseError:
                 logger.warning("The lease of a digest could not be renewed.", exc_info=True)
 
     async def _release(self, user_id: str, lease: str) -> None:
         try:
-            await digesting.release(self._database, user_id, lease)
+            await release_digest_lease(self._database, user_id, lease)
         except DatabaseError:
             logger.warning("A digest could not be given back; its lease will run out.", exc_info=True)
 
 
-def insight_of(known: Known) -> Insight:
+def insight_of(known: StoredInsight) -> Insight:
     """Return an insight as it is told."""
     return Insight(
-        id=known.id, content=known.content, category="summary" if known.category == "summary" else "pattern",
-        importance=known.importance, confidence=known.confidence, stage=stage(known.confidence),
-        source_ids=list(known.evidence), created_at=known.created_at,
-    )  # fmt: skip
+        id=known.id,
+        content=known.content,
+        category="summary" if known.category == "summary" else "pattern",
+        importance=known.importance,
+        confidence=known.confidence,
+        stage=stage(known.confidence),
+        source_ids=list(known.evidence),
+        created_at=known.created_at,
+    )
 
 
 def _fitting(batch: Sequence[Memory]) -> list[Memory]:
@@ -235,7 +269,7 @@ def _fitting(batch: Sequence[Memory]) -> list[Memory]:
     fitting: list[Memory] = []
     size = 0
     for memory in batch:
-        size += min(len(memory.content), asking.MAX_SHOWN)
+        size += min(len(memory.content), prompt_input.MAX_SHOWN)
         if fitting and size > MAX_TEXT:
             break
         fitting.append(memory)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-import unicodedata
 from dataclasses import dataclass, field
 from enum import StrEnum
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
 
-from neuromem.domain import checks
+from neuromem.domain import validation
+from neuromem.domain.names import name_key
 from neuromem.errors import InputError
 
 if TYPE_CHECKING:
@@ -173,16 +173,10 @@ class NewEdge:
     sources: Sequence[str] = ()
 
 
-def name_key(text: str) -> str:
-    """Return the form in which names are compared: without case, width, accents' encoding and extra space."""
-    folded = unicodedata.normalize("NFKC", text).casefold()
-    return " ".join(unicodedata.normalize("NFKC", folded).split())
-
-
 def name(node_type: object, node_id: object) -> Name:
     """Return the name of a node as a caller gave it."""
     kind = node_type_of(node_type)
-    text = checks.identifier("node_id", node_id)
+    text = validation.identifier("node_id", node_id)
     key = name_key(text)
     if not key:
         raise InputError(f"The name {text!r} has no characters to compare it by.")
@@ -210,7 +204,7 @@ def relation(edge_type: object, own_name: object = None) -> Relation:
         return Relation(key) if key in _TYPES else Relation(key, " ".join(edge_type.split()))
     if own_name is None:
         raise InputError("An edge of type CUSTOM needs the relation's own name: pass name='...'.")
-    own = checks.identifier("name", own_name)
+    own = validation.identifier("name", own_name)
     return relation(own)
 
 
@@ -219,33 +213,8 @@ def edge_type_of(key: str) -> EdgeType:
     return EdgeType(key) if key in _TYPES else EdgeType.CUSTOM
 
 
-def names_in(text: str, *, words: int = 5, characters: int = 8, most: int = 2_000) -> list[str]:
-    """Return the keys of all names that a text may contain: runs of words, and of Chinese characters.
-
-    The list is cut to ``most`` keys, those that come first in the text.
-    """
-    key = name_key(text)
-    found: dict[str, None] = {}
-    starts = [match.start() for match in _WORD.finditer(key)]
-    ends = [match.end() for match in _WORD.finditer(key)]
-    for i, start in enumerate(starts):
-        for j in range(i, min(i + words, len(ends))):
-            run = key[start : ends[j]]
-            found[run] = None
-            space = key.find(" ", ends[j])
-            found[key[start : len(key) if space < 0 else space]] = None  # "c++", "yahoo!"
-    for match in _HAN.finditer(key):
-        run = match.group()
-        for i in range(len(run)):
-            for size in range(1, min(characters, len(run) - i) + 1):
-                found[run[i : i + size]] = None
-        if len(found) > most:
-            break
-    return list(found)[:most]
-
-
 def _relation_key(text: str) -> str:
-    checks.identifier("edge_type", text)
+    validation.identifier("edge_type", text)
     key = _NOT_WORD.sub("_", name_key(text)).strip("_").upper()
     if not key or len(key.encode()) > MAX_NAME:
         raise InputError(f"{text[:60]!r} cannot name a relation; use words, such as 'mentors'.")
@@ -254,7 +223,3 @@ def _relation_key(text: str) -> str:
 
 _TYPES = frozenset(EdgeType) - {EdgeType.CUSTOM}
 _NOT_WORD = re.compile(r"[\W_]+")
-_HAN = re.compile("[\u3005\u3007\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af\U00020000-\U0003134f]+")
-_WORD = re.compile(
-    r"[^\W\u3005\u3007\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af\U00020000-\U0003134f]+"
-)

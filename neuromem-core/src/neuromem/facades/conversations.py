@@ -6,19 +6,27 @@ from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from neuromem.domain import checks
+from neuromem.domain import validation
 from neuromem.errors import InputError, NotFoundError
-from neuromem.recall.render import result
-from neuromem.store import conversations, erasing
+from neuromem.recall.response import result
+from neuromem.store.conversations.erase import erase_session
+from neuromem.store.conversations.sessions import (
+    MessageBound,
+    close_session,
+    fetch_session,
+    fetch_sessions,
+    session_messages,
+    update_session,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from neuromem.domain.messages import Message, MessageDict, Session
-    from neuromem.domain.recall import RecallItem
+    from neuromem.domain.recall_result import RecallItem
     from neuromem.ingest.service import IngestService
     from neuromem.recall.service import RecallService
-    from neuromem.store.engine import Database
+    from neuromem.store.database.database import Database
 
 MAX_LIMIT = 10_000
 
@@ -36,18 +44,33 @@ class Conversations:
         self._recall = recall
 
     async def ingest(
-        self, user_id: str, role: str, content: str, session_id: str | None = None, *, name: str | None = None,
-        metadata: Mapping[str, Any] | None = None, occurred_at: datetime | None = None,
-        auto_extract: bool | None = None, language: str | None = None, idempotency_key: str | None = None,
-    ) -> Message:  # fmt: skip
+        self,
+        user_id: str,
+        role: str,
+        content: str,
+        session_id: str | None = None,
+        *,
+        name: str | None = None,
+        metadata: Mapping[str, Any] | None = None,
+        occurred_at: datetime | None = None,
+        auto_extract: bool | None = None,
+        language: str | None = None,
+        idempotency_key: str | None = None,
+    ) -> Message:
         """Store a message and return it; its words are found at once, its meaning when it is embedded.
 
         ``session_id=None`` opens a new session. Raises `InputError` before anything is stored.
         """
         message = {
-            "role": role, "content": content, "name": name, "metadata": metadata, "occurred_at": occurred_at,
-            "auto_extract": auto_extract, "language": language, "idempotency_key": idempotency_key,
-        }  # fmt: skip
+            "role": role,
+            "content": content,
+            "name": name,
+            "metadata": metadata,
+            "occurred_at": occurred_at,
+            "auto_extract": auto_extract,
+            "language": language,
+            "idempotency_key": idempotency_key,
+        }
         _, (stored,) = await self._service.messages(user_id, session_id, [message])
         return stored
 
@@ -59,20 +82,29 @@ class Conversations:
         return session, [message.id for message in stored]
 
     async def get_session_messages(
-        self, user_id: str, session_id: str, limit: int = 100, offset: int = 0,
-        before: str | datetime | None = None, after: str | datetime | None = None,
-    ) -> list[Message]:  # fmt: skip
+        self,
+        user_id: str,
+        session_id: str,
+        limit: int = 100,
+        offset: int = 0,
+        before: str | datetime | None = None,
+        after: str | datetime | None = None,
+    ) -> list[Message]:
         """Return messages of a session in the order of the conversation.
 
         ``before`` and ``after`` are messages' ids, or moments at which things were said; both leave out what they
         name. ``before`` alone gives those next to it, as for scrolling back. Raises `NotFoundError` when an id is
         not of this session.
         """
-        found = await conversations.messages(
-            self._database, checks.user_id(user_id), checks.identifier("session_id", session_id),
-            limit=_limit(limit), offset=_offset(offset), before=_bound("before", before),
+        found = await session_messages(
+            self._database,
+            validation.user_id(user_id),
+            validation.identifier("session_id", session_id),
+            limit=_limit(limit),
+            offset=_offset(offset),
+            before=_bound("before", before),
             after=_bound("after", after),
-        )  # fmt: skip
+        )
         if found is None:
             raise NotFoundError(
                 f"Session {session_id!r} of user {user_id!r} has no message {before if after is None else after!r}."
@@ -81,33 +113,41 @@ class Conversations:
 
     async def list_sessions(self, user_id: str, limit: int = 50, offset: int = 0) -> list[Session]:
         """Return sessions with their counts, the one that was last spoken in first."""
-        return await conversations.sessions(
-            self._database, checks.user_id(user_id), limit=_limit(limit), offset=_offset(offset)
+        return await fetch_sessions(
+            self._database, validation.user_id(user_id), limit=_limit(limit), offset=_offset(offset)
         )
 
     async def get_session(self, user_id: str, session_id: str) -> Session | None:
         """Return a session."""
-        return await conversations.session(
-            self._database, checks.user_id(user_id), checks.identifier("session_id", session_id)
+        return await fetch_session(
+            self._database, validation.user_id(user_id), validation.identifier("session_id", session_id)
         )
 
     async def update_session(
-        self, user_id: str, session_id: str, *, title: str | None = None,
+        self,
+        user_id: str,
+        session_id: str,
+        *,
+        title: str | None = None,
         metadata: Mapping[str, Any] | None = None,
-    ) -> Session:  # fmt: skip
+    ) -> Session:
         """Change a session's title or replace its metadata; None leaves as it is."""
         return _found(
-            await conversations.update(
-                self._database, checks.user_id(user_id), checks.identifier("session_id", session_id),
-                checks.optional_text("title", title), None if metadata is None else checks.metadata(metadata),
+            await update_session(
+                self._database,
+                validation.user_id(user_id),
+                validation.identifier("session_id", session_id),
+                validation.optional_text("title", title),
+                None if metadata is None else validation.metadata(metadata),
             ),
-            user_id, session_id,
-        )  # fmt: skip
+            user_id,
+            session_id,
+        )
 
     async def close_session(self, user_id: str, session_id: str) -> Session:
         """Say that a conversation is over; what waits for more of it is worked on now. Speaking reopens it."""
-        closed = await conversations.close(
-            self._database, checks.user_id(user_id), checks.identifier("session_id", session_id)
+        closed = await close_session(
+            self._database, validation.user_id(user_id), validation.identifier("session_id", session_id)
         )
         await self._service.close_session(user_id, session_id)
         return _found(closed, user_id, session_id)
@@ -121,7 +161,7 @@ class Conversations:
         or none when nobody asked for it.
         """
         return await self._service.unextracted(
-            checks.user_id(user_id), checks.optional_text("session_id", session_id), _limit(limit)
+            validation.user_id(user_id), validation.optional_text("session_id", session_id), _limit(limit)
         )
 
     async def search(
@@ -131,7 +171,7 @@ class Conversations:
         question = self._recall.question(
             user_id, query, limit, memory_type="message", include_conversations=True
         )
-        session = checks.optional_text("session_id", session_id)
+        session = validation.optional_text("session_id", session_id)
         question = replace(question, filters=replace(question.filters, session_id=session))
         outcome, about = await self._recall.run(question)
         return result(outcome, about, limit=limit, explain=False)["merged"]
@@ -142,8 +182,8 @@ class Conversations:
         What other sessions say as well is kept, and what the session had ended, overwritten or taken back holds again:
         memories, relations, the profile. Counts are zero when there is no such session.
         """
-        return await erasing.session(
-            self._database, checks.user_id(user_id), checks.identifier("session_id", session_id)
+        return await erase_session(
+            self._database, validation.user_id(user_id), validation.identifier("session_id", session_id)
         )
 
 
@@ -155,16 +195,16 @@ def _found(session: Session | None, user_id: str, session_id: str) -> Session:
     return session
 
 
-def _bound(name: str, value: str | datetime | None) -> conversations.Bound | None:
+def _bound(name: str, value: str | datetime | None) -> MessageBound | None:
     if value is None:
         return None
     if isinstance(value, datetime):
-        return conversations.Bound(moment=checks.moment(name, value))
-    return conversations.Bound(message=checks.uuid(name, value))
+        return MessageBound(moment=validation.moment(name, value))
+    return MessageBound(message=validation.uuid(name, value))
 
 
 def _limit(limit: int) -> int:
-    return checks.count("limit", limit, most=MAX_LIMIT)
+    return validation.count("limit", limit, most=MAX_LIMIT)
 
 
 def _offset(offset: int) -> int:

@@ -7,22 +7,28 @@ import sys
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from neuromem.domain import checks
+from neuromem.domain import validation
 from neuromem.domain.documents import FILE_TYPES, NewDocument, Passage
-from neuromem.domain.recall import DocumentFilter
+from neuromem.domain.query import DocumentFilter
 from neuromem.errors import ConfigurationError, InputError, NotFoundError
-from neuromem.store import documents
+from neuromem.store.documents.documents import (
+    StoredDocument,
+    document_text,
+    fetch_document_page,
+    fetch_documents,
+    passage_places,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from neuromem.domain.documents import Document, FileType
-    from neuromem.ingest.documents.objects import Objects
-    from neuromem.ingest.documents.receiving import FileData
-    from neuromem.ingest.documents.service import DocumentService
+    from neuromem.ingest.documents.incoming_file import FileData
+    from neuromem.ingest.documents.object_store import Objects
+    from neuromem.ingest.documents.upload import DocumentService
     from neuromem.recall.pipeline import Found
     from neuromem.recall.service import RecallService
-    from neuromem.store.engine import Database
+    from neuromem.store.database.database import Database
 
 MAX_NAME = 1_000
 MAX_TAGS = 100
@@ -49,9 +55,14 @@ class Files:
         self._recall = recall
 
     async def upload(
-        self, user_id: str, filename: str, file_data: FileData, category: str = "general",
-        tags: Sequence[str] | None = None, metadata: Mapping[str, Any] | None = None,
-    ) -> Document:  # fmt: skip
+        self,
+        user_id: str,
+        filename: str,
+        file_data: FileData,
+        category: str = "general",
+        tags: Sequence[str] | None = None,
+        metadata: Mapping[str, Any] | None = None,
+    ) -> Document:
         """Store a file and index its text; its words are found at once, its meaning when it is embedded.
 
         ``file_data`` is bytes, a path (`pathlib.Path`), an open binary file, sync or async, or an async iterator of
@@ -62,15 +73,20 @@ class Files:
         return await self._service.upload(user_id, new, file_data)
 
     async def create_from_text(
-        self, user_id: str, title: str, content: str, category: str = "general",
-        tags: Sequence[str] | None = None, metadata: Mapping[str, Any] | None = None,
-    ) -> Document:  # fmt: skip
+        self,
+        user_id: str,
+        title: str,
+        content: str,
+        category: str = "general",
+        tags: Sequence[str] | None = None,
+        metadata: Mapping[str, Any] | None = None,
+    ) -> Document:
         """Index a text as a document named ``title``, without an object in the storage.
 
         A title that ends like the name of a md, json, csv, html or code file has the text read as that.
         """
         new = _new(user_id, _title(title), category, tags, metadata)
-        text = checks.content(content, most=sys.maxsize, whose=user_id)  # its bytes are counted below
+        text = validation.content(content, most=sys.maxsize, whose=user_id)  # its bytes are counted below
         return await self._service.create(user_id, new, text)
 
     async def get(self, user_id: str, document_id: str) -> Document | None:
@@ -79,22 +95,36 @@ class Files:
         return None if found is None else found.document
 
     async def list(
-        self, user_id: str, category: str | None = None, tags: Sequence[str] | None = None,
-        file_types: Sequence[FileType] | None = None, limit: int = 50, offset: int = 0,
-    ) -> _Documents:  # fmt: skip
+        self,
+        user_id: str,
+        category: str | None = None,
+        tags: Sequence[str] | None = None,
+        file_types: Sequence[FileType] | None = None,
+        limit: int = 50,
+        offset: int = 0,
+    ) -> _Documents:
         """Return documents, the newest first: of a category, with all of the tags, of one of the types."""
         if isinstance(offset, bool) or not isinstance(offset, int) or offset < 0:
             raise InputError(f"offset must be a whole number of at least 0, not {offset!r}.")
-        return await documents.page(
-            self._database, checks.user_id(user_id), _filter(category, tags, file_types),
-            limit=checks.count("limit", limit, most=MAX_LIMIT), offset=offset,
-        )  # fmt: skip
+        return await fetch_document_page(
+            self._database,
+            validation.user_id(user_id),
+            _filter(category, tags, file_types),
+            limit=validation.count("limit", limit, most=MAX_LIMIT),
+            offset=offset,
+        )
 
     async def search(
-        self, user_id: str, query: str, limit: int = 10, category: str | None = None,
-        tags: Sequence[str] | None = None, file_types: Sequence[FileType] | None = None, *,
+        self,
+        user_id: str,
+        query: str,
+        limit: int = 10,
+        category: str | None = None,
+        tags: Sequence[str] | None = None,
+        file_types: Sequence[FileType] | None = None,
+        *,
         metadata: Mapping[str, Any] | None = None,
-    ) -> _Passages:  # fmt: skip
+    ) -> _Passages:
         """Return the passages that answer a question best, each with its document; see `NeuroMemory.recall`."""
         question = self._recall.question(user_id, query, limit, memory_type="document", metadata=metadata)
         which = _filter(category, tags, file_types)
@@ -111,7 +141,7 @@ class Files:
         key = await self._key(user_id, document_id)
         if key is not None:
             return await self._objects.download(key)
-        text = await documents.text(self._database, user_id, document_id)
+        text = await document_text(self._database, user_id, document_id)
         if not text:
             raise NotFoundError(
                 f"The file of document {document_id!r} of user {user_id!r} is not here: an export has what is known "
@@ -139,12 +169,12 @@ class Files:
         one that was deleted before. Where the storage fails, the document is gone all the same, and its object follows
         when the storage is back.
         """
-        wanted = checks.uuid("document_id", document_id)
-        return await self._service.delete(checks.user_id(user_id), wanted, erase=erase)
+        wanted = validation.uuid("document_id", document_id)
+        return await self._service.delete(validation.user_id(user_id), wanted, erase=erase)
 
-    async def _stored(self, user_id: str, document_id: str) -> documents.Stored | None:
-        wanted = checks.uuid("document_id", document_id)
-        return (await documents.get(self._database, checks.user_id(user_id), [wanted])).get(wanted)
+    async def _stored(self, user_id: str, document_id: str) -> StoredDocument | None:
+        wanted = validation.uuid("document_id", document_id)
+        return (await fetch_documents(self._database, validation.user_id(user_id), [wanted])).get(wanted)
 
     async def _key(self, user_id: str, document_id: str) -> str | None:
         """Return where in this storage the bytes of a document lie; None when there are none."""
@@ -161,8 +191,8 @@ class Files:
         return found.document.object_key
 
     async def _with_documents(self, user_id: str, merged: Sequence[Found]) -> _Passages:
-        places = await documents.places(self._database, user_id, [found.hit.id for found in merged])
-        owners = await documents.get(
+        places = await passage_places(self._database, user_id, [found.hit.id for found in merged])
+        owners = await fetch_documents(
             self._database, user_id, sorted({place.document for place in places.values()})
         )
         passages = []
@@ -187,9 +217,9 @@ class Files:
 def _new(
     user_id: str, name: str, category: str, tags: Sequence[str] | None, metadata: Mapping[str, Any] | None
 ) -> NewDocument:
-    checks.user_id(user_id)
-    category = checks.identifier("category", category)
-    return NewDocument(name, category, _tags(tags) or (), checks.metadata(metadata), 0)
+    validation.user_id(user_id)
+    category = validation.identifier("category", category)
+    return NewDocument(name, category, _tags(tags) or (), validation.metadata(metadata), 0)
 
 
 def _filename(value: object) -> str:
@@ -205,7 +235,7 @@ def _title(value: object, what: str = "title") -> str:
         raise InputError(f"{what} must be a non-empty string, not {value!r:.200}.")
     if len(value) > MAX_NAME:
         raise InputError(f"{what} has {len(value):,} characters; at most {MAX_NAME:,} are possible.")
-    return checks.characters(what, value)
+    return validation.characters(what, value)
 
 
 def _tags(value: object) -> tuple[str, ...] | None:
@@ -215,7 +245,7 @@ def _tags(value: object) -> tuple[str, ...] | None:
         raise InputError(f"tags must be a list of strings, not {value!r:.200}.")
     if len(value) > MAX_TAGS:
         raise InputError(f"There are {len(value):,} tags; at most {MAX_TAGS} are possible.")
-    return tuple(dict.fromkeys(checks.identifier("a tag", tag) for tag in value))
+    return tuple(dict.fromkeys(validation.identifier("a tag", tag) for tag in value))
 
 
 def _filter(
@@ -226,6 +256,7 @@ def _filter(
             f"file_types must be a list out of {', '.join(FILE_TYPES)}, not {file_types!r:.200}."
         )
     return DocumentFilter(
-        checks.optional_text("category", category), _tags(tags) or None,
+        validation.optional_text("category", category),
+        _tags(tags) or None,
         None if file_types is None else tuple(file_types),
-    )  # fmt: skip
+    )

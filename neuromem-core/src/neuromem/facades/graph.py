@@ -4,17 +4,28 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from neuromem.domain import checks
+from neuromem.domain import validation
 from neuromem.domain.graph import EdgeType, GraphChange, NewEdge, NodeType, name, node_type_of, relation
 from neuromem.errors import ConflictError, InputError, NotFoundError
-from neuromem.store import graph, index, merging, paths, relate
+from neuromem.store.database.users import begin_write
+from neuromem.store.graph.merge import UndoableChange, add_alias, merge_nodes, undo_change
+from neuromem.store.graph.read import GraphView, fetch_edge, fetch_edges, fetch_node, fetch_nodes, find_node
+from neuromem.store.graph.traverse import STEPS, Direction, fetch_neighbors, shortest_path
+from neuromem.store.graph.write import (
+    close_edge,
+    close_node,
+    insert_node,
+    look_up_nodes,
+    set_node_properties,
+    store_edge,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from datetime import datetime
 
     from neuromem.domain.graph import Edge, GraphPath, Name, Neighbor, Node
-    from neuromem.store.engine import Database, Transaction
+    from neuromem.store.database.database import Database, Transaction
 
 MAX_DEPTH = 10
 MAX_LIMIT = 10_000
@@ -34,65 +45,87 @@ class Graph:
         self._database = database
 
     async def create_node(
-        self, user_id: str, node_type: NodeType | str, node_id: str,
+        self,
+        user_id: str,
+        node_type: NodeType | str,
+        node_id: str,
         properties: Mapping[str, Any] | None = None,
-    ) -> Node:  # fmt: skip
+    ) -> Node:
         """Make a node and return it; one that is there already gets the properties added."""
-        wanted, given = _named(user_id, node_type, node_id), checks.metadata(properties, "properties")
+        wanted, given = _named(user_id, node_type, node_id), validation.metadata(properties, "properties")
         async with self._database.user(user_id) as transaction:
-            now = (await index.begin(transaction, user_id)).now
+            now = (await begin_write(transaction, user_id)).now
             node = await _number(transaction, user_id, wanted)
             if node is None:
-                await relate.add_node(transaction, user_id, wanted, given, now, ORIGIN)
+                await insert_node(transaction, user_id, wanted, given, now, ORIGIN)
             else:
-                await relate.set_properties(transaction, user_id, node, given, now, replace=False)
+                await set_node_properties(transaction, user_id, node, given, now, replace=False)
             return await _get(transaction, user_id, wanted)
 
     async def get_node(
         self, user_id: str, node_type: NodeType | str, node_id: str, *, as_of: datetime | None = None
     ) -> Node | None:
         """Return a node by its id or an alias."""
-        return await graph.node(self._database, user_id, _named(user_id, node_type, node_id), _view(as_of))
+        return await fetch_node(self._database, user_id, _named(user_id, node_type, node_id), _view(as_of))
 
     async def update_node(
-        self, user_id: str, node_type: NodeType | str, node_id: str, properties: Mapping[str, Any], *,
+        self,
+        user_id: str,
+        node_type: NodeType | str,
+        node_id: str,
+        properties: Mapping[str, Any],
+        *,
         replace: bool = False,
-    ) -> Node:  # fmt: skip
+    ) -> Node:
         """Add properties to a node, or with ``replace`` give it these alone; the past keeps the old ones."""
-        wanted, given = _named(user_id, node_type, node_id), checks.metadata(properties, "properties")
+        wanted, given = _named(user_id, node_type, node_id), validation.metadata(properties, "properties")
         async with self._database.user(user_id) as transaction:
-            now = (await index.begin(transaction, user_id)).now
+            now = (await begin_write(transaction, user_id)).now
             node = await _there(transaction, user_id, wanted, now)
-            await relate.set_properties(transaction, user_id, node, given, now, replace=replace)
+            await set_node_properties(transaction, user_id, node, given, now, replace=replace)
             return await _get(transaction, user_id, wanted)
 
     async def delete_node(self, user_id: str, node_type: NodeType | str, node_id: str) -> bool:
         """Delete a node with its edges and names; True when it was there. The past still shows it."""
         wanted = _named(user_id, node_type, node_id)
         async with self._database.user(user_id) as transaction:
-            now = (await index.begin(transaction, user_id)).now
+            now = (await begin_write(transaction, user_id)).now
             node = await _number(transaction, user_id, wanted)
             if node is not None:
-                await relate.forget_node(transaction, user_id, node, now)
+                await close_node(transaction, user_id, node, now)
             return node is not None
 
     async def list_nodes(
-        self, user_id: str, node_type: NodeType | str | None = None, limit: int = 100, offset: int = 0, *,
+        self,
+        user_id: str,
+        node_type: NodeType | str | None = None,
+        limit: int = 100,
+        offset: int = 0,
+        *,
         as_of: datetime | None = None,
-    ) -> list[Node]:  # fmt: skip
+    ) -> list[Node]:
         """Return nodes in the order in which they were made."""
-        checks.user_id(user_id)
+        validation.user_id(user_id)
         kind = None if node_type is None else node_type_of(node_type)
-        return await graph.nodes(
+        return await fetch_nodes(
             self._database, user_id, kind, _view(as_of), limit=_limit(limit), offset=_offset(offset)
         )
 
     async def create_edge(
-        self, user_id: str, source_type: NodeType | str, source_id: str, edge_type: EdgeType | str,
-        target_type: NodeType | str, target_id: str, properties: Mapping[str, Any] | None = None, *,
-        name: str | None = None, valid_from: datetime | None = None, valid_until: datetime | None = None,
+        self,
+        user_id: str,
+        source_type: NodeType | str,
+        source_id: str,
+        edge_type: EdgeType | str,
+        target_type: NodeType | str,
+        target_id: str,
+        properties: Mapping[str, Any] | None = None,
+        *,
+        name: str | None = None,
+        valid_from: datetime | None = None,
+        valid_until: datetime | None = None,
         confidence: float | None = None,
-    ) -> Edge:  # fmt: skip
+    ) -> Edge:
         """Relate two nodes and return the edge; one that holds already gets the properties added.
 
         ``edge_type=EdgeType.CUSTOM`` takes the relation's own ``name``; any other string is such a name itself.
@@ -100,72 +133,107 @@ class Graph:
         """
         source, target = _named(user_id, source_type, source_id), _named(user_id, target_type, target_id)
         new = NewEdge(
-            source, relation(edge_type, name), target, checks.metadata(properties, "properties"),
-            checks.number("confidence", confidence, 0, 1), checks.moment("valid_from", valid_from),
-            checks.moment("valid_until", valid_until),
-        )  # fmt: skip
+            source,
+            relation(edge_type, name),
+            target,
+            validation.metadata(properties, "properties"),
+            validation.number("confidence", confidence, 0, 1),
+            validation.moment("valid_from", valid_from),
+            validation.moment("valid_until", valid_until),
+        )
         if new.valid_from and new.valid_until and new.valid_from >= new.valid_until:
             raise InputError(f"valid_until {new.valid_until} must lie after valid_from {new.valid_from}.")
         async with self._database.user(user_id) as transaction:
-            now = (await index.begin(transaction, user_id)).now
+            now = (await begin_write(transaction, user_id)).now
             ends = [await _there(transaction, user_id, end, now) for end in (source, target)]
-            related = await relate.put(transaction, user_id, ends[0], new, ends[1], now, ORIGIN)
-            edge = await graph.edge(transaction, user_id, related.edge_id)
+            related = await store_edge(transaction, user_id, ends[0], new, ends[1], now, ORIGIN)
+            edge = await fetch_edge(transaction, user_id, related.edge_id)
         assert edge is not None
         return edge
 
     async def delete_edge(self, user_id: str, edge_id: str) -> bool:
         """Delete an edge; True when it was there. The past still shows it."""
-        checks.user_id(user_id)
+        validation.user_id(user_id)
         async with self._database.user(user_id) as transaction:
-            now = (await index.begin(transaction, user_id)).now
-            return await relate.forget_edge(transaction, user_id, checks.uuid("edge_id", edge_id), now)
+            now = (await begin_write(transaction, user_id)).now
+            return await close_edge(transaction, user_id, validation.uuid("edge_id", edge_id), now)
 
     async def list_edges(
-        self, user_id: str, node_type: NodeType | str | None = None, node_id: str | None = None,
-        edge_types: Sequence[EdgeType | str] | None = None, limit: int = 100, offset: int = 0, *,
-        include_ended: bool = False, as_of: datetime | None = None,
-    ) -> list[Edge]:  # fmt: skip
+        self,
+        user_id: str,
+        node_type: NodeType | str | None = None,
+        node_id: str | None = None,
+        edge_types: Sequence[EdgeType | str] | None = None,
+        limit: int = 100,
+        offset: int = 0,
+        *,
+        include_ended: bool = False,
+        as_of: datetime | None = None,
+    ) -> list[Edge]:
         """Return edges in the order in which they were learned: all, or those of one node.
 
         ``include_ended`` adds those that do not hold (any more, or yet), such as former employers.
         """
-        checks.user_id(user_id)
+        validation.user_id(user_id)
         if (node_type is None) != (node_id is None):
             raise InputError("node_type and node_id name a node together: give both or neither.")
         around = None if node_id is None else _named(user_id, node_type, node_id)
         view = _view(as_of, edge_types, ended=include_ended)
-        return await graph.edges(
+        return await fetch_edges(
             self._database, user_id, around, view, limit=_limit(limit), offset=_offset(offset)
         )
 
     async def get_neighbors(
-        self, user_id: str, node_type: NodeType | str, node_id: str,
-        edge_types: Sequence[EdgeType | str] | None = None, direction: paths.Direction = "both",
-        limit: int = 10, *, depth: int = 1, as_of: datetime | None = None,
-    ) -> list[Neighbor]:  # fmt: skip
+        self,
+        user_id: str,
+        node_type: NodeType | str,
+        node_id: str,
+        edge_types: Sequence[EdgeType | str] | None = None,
+        direction: Direction = "both",
+        limit: int = 10,
+        *,
+        depth: int = 1,
+        as_of: datetime | None = None,
+    ) -> list[Neighbor]:
         """Return the nodes at most ``depth`` edges away: the nearest first, then those learned last."""
-        if direction not in paths.STEPS:
+        if direction not in STEPS:
             raise InputError(f"direction must be 'out', 'in' or 'both', not {direction!r}.")
-        return await paths.neighbors(
-            self._database, user_id, _named(user_id, node_type, node_id), _view(as_of, edge_types),
-            direction=direction, depth=checks.count("depth", depth, most=MAX_DEPTH), limit=_limit(limit),
-        )  # fmt: skip
+        return await fetch_neighbors(
+            self._database,
+            user_id,
+            _named(user_id, node_type, node_id),
+            _view(as_of, edge_types),
+            direction=direction,
+            depth=validation.count("depth", depth, most=MAX_DEPTH),
+            limit=_limit(limit),
+        )
 
     async def find_path(
-        self, user_id: str, source_type: NodeType | str, source_id: str, target_type: NodeType | str,
-        target_id: str, max_depth: int = 3, *, directed: bool = False,
-        edge_types: Sequence[EdgeType | str] | None = None, as_of: datetime | None = None,
-    ) -> GraphPath | None:  # fmt: skip
+        self,
+        user_id: str,
+        source_type: NodeType | str,
+        source_id: str,
+        target_type: NodeType | str,
+        target_id: str,
+        max_depth: int = 3,
+        *,
+        directed: bool = False,
+        edge_types: Sequence[EdgeType | str] | None = None,
+        as_of: datetime | None = None,
+    ) -> GraphPath | None:
         """Return the shortest path of at most ``max_depth`` edges (up to 10), None when there is none.
 
         Edges count in both directions unless ``directed``.
         """
-        return await paths.shortest(
-            self._database, user_id, _named(user_id, source_type, source_id),
-            _named(user_id, target_type, target_id), _view(as_of, edge_types),
-            max_depth=checks.count("max_depth", max_depth, most=MAX_DEPTH), directed=directed,
-        )  # fmt: skip
+        return await shortest_path(
+            self._database,
+            user_id,
+            _named(user_id, source_type, source_id),
+            _named(user_id, target_type, target_id),
+            _view(as_of, edge_types),
+            max_depth=validation.count("max_depth", max_depth, most=MAX_DEPTH),
+            directed=directed,
+        )
 
     async def alias(self, user_id: str, node_type: NodeType | str, node_id: str, alias: str) -> GraphChange:
         """Give a node another name under which it is found; `undo` takes it back.
@@ -174,7 +242,7 @@ class Graph:
         """
         wanted, other = _named(user_id, node_type, node_id), _named(user_id, node_type, alias)
         async with self._database.user(user_id) as transaction:
-            now = (await index.begin(transaction, user_id)).now
+            now = (await begin_write(transaction, user_id)).now
             node = await _there(transaction, user_id, wanted, now)
             taken = await _number(transaction, user_id, other)
             if taken is not None:
@@ -183,7 +251,7 @@ class Graph:
                     f"{other.text!r} is already a name of {whose} of type {other.node_type} of user {user_id!r}. "
                     "If two nodes are the same thing, use merge_nodes()."
                 )
-            change = await merging.alias(transaction, user_id, node, other, now)
+            change = await add_alias(transaction, user_id, node, other, now)
             return await _change(transaction, user_id, change, wanted)
 
     async def merge_nodes(
@@ -195,7 +263,7 @@ class Graph:
         """
         wanted, other = _named(user_id, node_type, node_id), _named(user_id, other_type, other_id)
         async with self._database.user(user_id) as transaction:
-            now = (await index.begin(transaction, user_id)).now
+            now = (await begin_write(transaction, user_id)).now
             node = await _there(transaction, user_id, wanted, now)
             gone = await _there(transaction, user_id, other, now)
             if node == gone:
@@ -204,22 +272,22 @@ class Graph:
                 )
             if other.node_type is NodeType.USER and other.key == _own(user_id).key:
                 raise InputError(f"The own node of user {user_id!r} must stay: name it first.")
-            change = await merging.merge(transaction, user_id, node, gone, other, now)
+            change = await merge_nodes(transaction, user_id, node, gone, other, now)
             return await _change(transaction, user_id, change, wanted)
 
     async def undo(self, user_id: str, change_id: str) -> None:
         """Undo a merge or an alias; what was learned since stays with the node that stayed."""
-        checks.user_id(user_id)
+        validation.user_id(user_id)
         async with self._database.user(user_id) as transaction:
-            now = (await index.begin(transaction, user_id)).now
-            if not await merging.undo(transaction, user_id, checks.uuid("change_id", change_id), now):
+            now = (await begin_write(transaction, user_id)).now
+            if not await undo_change(transaction, user_id, validation.uuid("change_id", change_id), now):
                 raise NotFoundError(
                     f"User {user_id!r} has no merge or alias {change_id!r} that is still to be undone."
                 )
 
 
 def _named(user_id: str, node_type: object, node_id: object) -> Name:
-    checks.user_id(user_id)
+    validation.user_id(user_id)
     return name(node_type, node_id)
 
 
@@ -229,19 +297,19 @@ def _own(user_id: str) -> Name:
 
 def _view(
     as_of: datetime | None, edge_types: Sequence[EdgeType | str] | None = None, *, ended: bool = False
-) -> graph.View:
-    as_of = checks.moment("as_of", as_of)
+) -> GraphView:
+    as_of = validation.moment("as_of", as_of)
     if edge_types is None:
-        return graph.View(as_of, ended=ended)
+        return GraphView(as_of, ended=ended)
     if isinstance(edge_types, str):
         raise InputError(f"edge_types must be a list of edge types; write [{edge_types!r}].")
     customs = EdgeType.CUSTOM in edge_types
     asked = [relation(kind) for kind in edge_types if kind != EdgeType.CUSTOM]
-    return graph.View(as_of, asked, customs, ended)
+    return GraphView(as_of, asked, customs, ended)
 
 
 def _limit(limit: int) -> int:
-    return checks.count("limit", limit, most=MAX_LIMIT)
+    return validation.count("limit", limit, most=MAX_LIMIT)
 
 
 def _offset(offset: int) -> int:
@@ -251,7 +319,7 @@ def _offset(offset: int) -> int:
 
 
 async def _number(transaction: Transaction, user_id: str, wanted: Name) -> int | None:
-    known = await relate.look_up(transaction, user_id, [wanted])
+    known = await look_up_nodes(transaction, user_id, [wanted])
     return known.get(wanted.key, {}).get(wanted.node_type)
 
 
@@ -259,7 +327,7 @@ async def _there(transaction: Transaction, user_id: str, wanted: Name, now: date
     """Return the number of a node that must be there; the user's own node is made when it is needed."""
     node = await _number(transaction, user_id, wanted)
     if node is None and wanted.node_type is NodeType.USER and wanted.key == _own(user_id).key:
-        return await relate.add_node(transaction, user_id, _own(user_id), {}, now, ORIGIN)
+        return await insert_node(transaction, user_id, _own(user_id), {}, now, ORIGIN)
     if node is None:
         raise NotFoundError(
             f"User {user_id!r} has no node {wanted.text!r} of type {wanted.node_type}; make it with create_node()."
@@ -268,13 +336,13 @@ async def _there(transaction: Transaction, user_id: str, wanted: Name, now: date
 
 
 async def _get(transaction: Transaction, user_id: str, wanted: Name) -> Node:
-    node = await graph.find(transaction, user_id, wanted)
+    node = await find_node(transaction, user_id, wanted)
     assert node is not None
     return node
 
 
 async def _change(
-    transaction: Transaction, user_id: str, change: merging.Change, wanted: Name
+    transaction: Transaction, user_id: str, change: UndoableChange, wanted: Name
 ) -> GraphChange:
     node = await _get(transaction, user_id, wanted)
     return GraphChange(id=change.change_id, user_id=user_id, node=node, created_at=change.moment)

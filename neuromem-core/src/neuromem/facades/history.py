@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from neuromem.domain import checks
+from neuromem.domain import validation
 from neuromem.errors import InputError, NotFoundError
 from neuromem.facades.life import Operations
-from neuromem.store import history
+from neuromem.store.memories.history import diff_user, memory_versions, roll_back_user
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -23,8 +23,8 @@ class History(Operations):
 
         Raises `NotFoundError` when the user never had such a memory, or it was erased.
         """
-        checks.user_id(user_id)
-        found = await history.of_memory(self._life.database, user_id, checks.uuid("memory_id", memory_id))
+        validation.user_id(user_id)
+        found = await memory_versions(self._life.database, user_id, validation.uuid("memory_id", memory_id))
         if not found:
             raise NotFoundError(f"User {user_id!r} has no memory {memory_id!r}, in the past neither.")
         return found
@@ -36,11 +36,11 @@ class History(Operations):
         ``relations`` and ``profile`` have the same three keys, each a dict by the relation's id or the key. What
         came and went between the two moments is in none of them.
         """
-        checks.user_id(user_id)
+        validation.user_id(user_id)
         begin, end = _moment("t1", t1), _moment("t2", self._life.clock.now() if t2 is None else t2)
         if end < begin:
             raise InputError(f"t2 {end.isoformat()} lies before t1 {begin.isoformat()}.")
-        return await history.diff(self._life.database, user_id, begin, end)
+        return await diff_user(self._life.database, user_id, begin, end)
 
     async def rollback_memories(self, user_id: str, to_time: datetime) -> dict[str, int]:
         """Bring memories, relations and the profile back to what was known at a moment.
@@ -50,15 +50,15 @@ class History(Operations):
         ``{"rolled_back", "reactivated"}``, the number of versions (of memories, relations and keys of the profile) that
         were ended and brought back.
         """
-        checks.user_id(user_id)
+        validation.user_id(user_id)
         to = _moment("to_time", to_time)
-        ended, back = await history.roll_back(self._life.database, user_id, to)
+        ended, back = await roll_back_user(self._life.database, user_id, to)
         self._life.wake()
         return {"rolled_back": ended, "reactivated": back}
 
 
 def _moment(name: str, value: datetime) -> datetime:
-    moment = checks.moment(name, value)
+    moment = validation.moment(name, value)
     if moment is None:
         raise InputError(f"{name} must be a datetime with a time zone, not None.")
     return moment

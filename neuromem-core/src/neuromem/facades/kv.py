@@ -5,16 +5,25 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-from neuromem.domain import checks
-from neuromem.domain.profile import MAX_KEY, MAX_NAMESPACE, PAST_KEPT, KVItem, json_text
+from neuromem.domain import validation
+from neuromem.domain.kv import MAX_KEY, MAX_NAMESPACE, VERSIONED_NAMESPACES, KVItem, json_text
 from neuromem.errors import InputError
-from neuromem.store import index, kv
+from neuromem.store.database.users import begin_write
+from neuromem.store.kv.kv import (
+    KVChange,
+    expiry_of,
+    fetch_pairs,
+    increment_value,
+    read_values,
+    remove_key,
+    write_values,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from datetime import datetime
 
-    from neuromem.store.engine import Database
+    from neuromem.store.database.database import Database
 
 MAX_BATCH = 10_000
 MAX_LIFETIME = 100 * 366 * 86_400.0  # seconds
@@ -55,16 +64,16 @@ class KeyValue:
         if not pairs:
             return
         async with self._database.user(user_id) as transaction:
-            moment = await index.begin(transaction, user_id)
-            change = kv.Change(namespace, pairs, kv.expiry(moment.now, lifetime), {"by": "user"})
-            await kv.write(transaction, user_id, change, moment.now)
+            moment = await begin_write(transaction, user_id)
+            change = KVChange(namespace, pairs, expiry_of(moment.now, lifetime), {"by": "user"})
+            await write_values(transaction, user_id, change, moment.now)
 
     async def get(
         self, user_id: str, namespace: str, key: str, default: Any = None, *, as_of: datetime | None = None
     ) -> Any:
         """Return a value, or ``default`` when there is none; a stored None is a value."""
         _scope(user_id, namespace, as_of)
-        return (await kv.read(self._database, user_id, namespace, [_key(key)], as_of)).get(key, default)
+        return (await read_values(self._database, user_id, namespace, [_key(key)], as_of)).get(key, default)
 
     async def batch_get(
         self, user_id: str, namespace: str, keys: Iterable[str], *, as_of: datetime | None = None
@@ -73,7 +82,7 @@ class KeyValue:
         _scope(user_id, namespace, as_of)
         wanted = [_key(key) for key in keys]
         _size(user_id, len(wanted))
-        found = await kv.read(self._database, user_id, namespace, wanted, as_of)
+        found = await read_values(self._database, user_id, namespace, wanted, as_of)
         return {key: found[key] for key in wanted if key in found}
 
     async def delete(self, user_id: str, namespace: str, key: str) -> bool:
@@ -81,8 +90,8 @@ class KeyValue:
         _scope(user_id, namespace)
         _key(key)
         async with self._database.user(user_id) as transaction:
-            moment = await index.begin(transaction, user_id)
-            return await kv.remove(transaction, user_id, namespace, key, moment.now)
+            moment = await begin_write(transaction, user_id)
+            return await remove_key(transaction, user_id, namespace, key, moment.now)
 
     async def increment(
         self, user_id: str, namespace: str, key: str, by: float = 1, *, ttl: float | None = None
@@ -94,32 +103,42 @@ class KeyValue:
         _scope(user_id, namespace)
         if isinstance(by, bool) or not isinstance(by, int | float) or not math.isfinite(by):
             raise InputError(f"by must be a finite number, not {by!r}.")
-        return await kv.increment(self._database, user_id, namespace, _key(key), by, _lifetime(ttl))
+        return await increment_value(self._database, user_id, namespace, _key(key), by, _lifetime(ttl))
 
     async def list(
-        self, user_id: str, namespace: str, prefix: str = "", limit: int = 100, after: str | None = None, *,
+        self,
+        user_id: str,
+        namespace: str,
+        prefix: str = "",
+        limit: int = 100,
+        after: str | None = None,
+        *,
         as_of: datetime | None = None,
-    ) -> _Items:  # fmt: skip
+    ) -> _Items:
         """Return pairs whose key begins with ``prefix``, taken literally, in the order of their keys.
 
         For the next page pass the last key as ``after``.
         """
         _scope(user_id, namespace, as_of)
-        found = await kv.page(
-            self._database, user_id, namespace, prefix=checks.characters("prefix", prefix),
-            limit=checks.count("limit", limit, most=MAX_BATCH), after=None if after is None else _key(after),
+        found = await fetch_pairs(
+            self._database,
+            user_id,
+            namespace,
+            prefix=validation.characters("prefix", prefix),
+            limit=validation.count("limit", limit, most=MAX_BATCH),
+            after=None if after is None else _key(after),
             as_of=as_of,
-        )  # fmt: skip
+        )
         return [KVItem(key=key, value=value) for key, value in found]
 
 
 def _scope(user_id: str, namespace: str, as_of: datetime | None = None) -> None:
-    checks.user_id(user_id)
+    validation.user_id(user_id)
     _short("namespace", namespace, MAX_NAMESPACE)
-    if checks.moment("as_of", as_of) is not None and namespace not in PAST_KEPT:
+    if validation.moment("as_of", as_of) is not None and namespace not in VERSIONED_NAMESPACES:
         raise InputError(
             f"Namespace {namespace!r} does not keep its past, so as_of cannot be answered; only "
-            f"{', '.join(sorted(PAST_KEPT))} does."
+            f"{', '.join(sorted(VERSIONED_NAMESPACES))} does."
         )
 
 
@@ -130,7 +149,7 @@ def _key(key: str) -> str:
 def _short(name: str, value: str, most: int) -> str:
     if not isinstance(value, str) or not value:
         raise InputError(f"{name} must be a non-empty string, not {value!r}.")
-    if (size := len(checks.characters(name, value).encode())) > most:
+    if (size := len(validation.characters(name, value).encode())) > most:
         raise InputError(f"{name} has {size:,} bytes; at most {most:,} are possible.")
     return value
 

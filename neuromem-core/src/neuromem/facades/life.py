@@ -11,12 +11,12 @@ if TYPE_CHECKING:
 
     from neuromem.config import Settings
     from neuromem.digest.service import DigestService
-    from neuromem.ingest.documents.objects import Objects
-    from neuromem.ingest.reembedding import Reembedder
-    from neuromem.ingest.reextraction import Reextraction
+    from neuromem.ingest.documents.object_store import Objects
+    from neuromem.ingest.embedding.space_migration import SpaceMigration
+    from neuromem.ingest.reextraction.service import ReextractionService
     from neuromem.plugin.context import Clock
-    from neuromem.store.access import Accesses
-    from neuromem.store.engine import Database
+    from neuromem.store.database.database import Database
+    from neuromem.store.memories.access_counts import AccessCounts
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,10 +27,10 @@ class Life:
     settings: Settings
     clock: Clock
     wake: Callable[[], None]
-    accesses: Accesses
+    accesses: AccessCounts
     thinking: DigestService
-    reembedder: Reembedder
-    reextraction: Reextraction
+    reembedder: SpaceMigration
+    reextraction: ReextractionService
     objects: Objects | None
 
 

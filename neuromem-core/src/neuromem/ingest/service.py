@@ -6,19 +6,21 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from neuromem.domain import checks
+from neuromem.domain import validation
 from neuromem.domain.messages import Message, MessageDict, NewMessage
-from neuromem.domain.searchable import Words
+from neuromem.domain.text.indexed_text import Words
 from neuromem.errors import InputError
-from neuromem.store import extraction, memories, messages
+from neuromem.store.conversations.extraction_queue import release_waiting_extractions, unextracted_messages
+from neuromem.store.conversations.messages import append_messages, message_from_row
+from neuromem.store.memories.write import insert_memory
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from neuromem.config import Settings
     from neuromem.domain.memories import Memory, NewMemory
-    from neuromem.store.engine import Database
-    from neuromem.store.extraction import Wanted
+    from neuromem.store.conversations.extraction_queue import ExtractionRequest
+    from neuromem.store.database.database import Database
 
 FIELDS = frozenset(MessageDict.__annotations__)
 REQUIRED = frozenset({"role", "content"})
@@ -28,10 +30,15 @@ class IngestService:
     """Takes messages and memories in."""
 
     def __init__(
-        self, database: Database, settings: Settings, *, wake: Callable[[], None],
-        extraction: Wanted | None = None, auto_extract: Callable[[], bool] = lambda: True,
+        self,
+        database: Database,
+        settings: Settings,
+        *,
+        wake: Callable[[], None],
+        extraction: ExtractionRequest | None = None,
+        auto_extract: Callable[[], bool] = lambda: True,
         reflection_interval: Callable[[], int] = lambda: 0,
-    ) -> None:  # fmt: skip
+    ) -> None:
         self._reflection_interval = reflection_interval
         self._extraction = extraction
         self._auto_extract = auto_extract
@@ -43,37 +50,42 @@ class IngestService:
         self, user_id: str, session_id: str | None, given: Sequence[Mapping[str, Any]]
     ) -> tuple[str, list[Message]]:
         """Store messages in one session, all or none; returns the session's id and the stored messages."""
-        checks.user_id(user_id)
+        validation.user_id(user_id)
         if session_id is not None:
-            checks.identifier("session_id", session_id)
+            validation.identifier("session_id", session_id)
         if isinstance(given, str | Mapping):
             raise InputError(f"The messages of user {user_id!r} must be a list of dicts.")
         new = [self._message(user_id, i, message) for i, message in enumerate(given)]
         if not new:
             raise InputError(f"There are no messages to store for user {user_id!r}.")
-        stored = await messages.append(
-            self._database, user_id, session_id, new, tokens=Words(self._settings.language),
-            extraction=self._extraction, digest_every=self._reflection_interval(),
-        )  # fmt: skip
+        stored = await append_messages(
+            self._database,
+            user_id,
+            session_id,
+            new,
+            tokens=Words(self._settings.language),
+            extraction=self._extraction,
+            digest_every=self._reflection_interval(),
+        )
         self._wake()
         return stored
 
     async def close_session(self, user_id: str, session_id: str) -> None:
         """Let what waits for more of a conversation wait no longer: there will be no more."""
         if self._extraction is not None and self._extraction.on_session_close:
-            await extraction.release(self._database, user_id, session_id)
+            await release_waiting_extractions(self._database, user_id, session_id)
             self._wake()
 
     async def unextracted(self, user_id: str, session_id: str | None, limit: int) -> list[Message]:
         """Return the messages whose extraction is not over, oldest first, each with its state."""
-        found = await extraction.unextracted(
+        found = await unextracted_messages(
             self._database, user_id, roles=self._settings.extract_roles, session_id=session_id, limit=limit
         )
-        return [replace(messages.message_of(row), extraction=state) for row, state in found]
+        return [replace(message_from_row(row), extraction=state) for row, state in found]
 
     async def memory(self, user_id: str, new: NewMemory) -> Memory:
         """Store a memory that was checked."""
-        stored = await memories.add(self._database, user_id, new, tokens=Words(self._settings.language))
+        stored = await insert_memory(self._database, user_id, new, tokens=Words(self._settings.language))
         self._wake()
         return stored
 
@@ -94,15 +106,15 @@ class IngestService:
         extract = given.get("auto_extract")
         if not isinstance(extract, bool | None):
             raise InputError(f"auto_extract must be True, False or None, not {extract!r:.200}.")
-        role = checks.role(given["role"])
+        role = validation.role(given["role"])
         wanted = self._auto_extract() if extract is None else extract
         return NewMessage(
             role=role,
-            content=checks.content(given["content"], most=self._settings.max_content, whose=user_id),
-            name=checks.optional_text("name", given.get("name")),
-            metadata=checks.metadata(given.get("metadata")),
-            occurred_at=checks.moment("occurred_at", given.get("occurred_at")),
-            language=checks.language(given.get("language")),
-            idempotency_key=checks.optional_text("idempotency_key", given.get("idempotency_key")),
+            content=validation.content(given["content"], most=self._settings.max_content, whose=user_id),
+            name=validation.optional_text("name", given.get("name")),
+            metadata=validation.metadata(given.get("metadata")),
+            occurred_at=validation.moment("occurred_at", given.get("occurred_at")),
+            language=validation.language(given.get("language")),
+            idempotency_key=validation.optional_text("idempotency_key", given.get("idempotency_key")),
             extract=wanted and role in self._settings.extract_roles,
         )

@@ -213,7 +213,8 @@ def neuromem_retrievers() -> Iterable[StageSpec[Retriever]]:
 
         from collections.abc import Sequence
 
-        from neuromem.domain.recall import Candidate, Query
+        from neuromem.domain.query import Query
+        from neuromem.domain.recall_result import Candidate
         from neuromem.plugin import Context, Retriever, StageSpec, hookimpl
 
 
@@ -242,7 +243,7 @@ def neuromem_fusions() -> Iterable[StageSpec[Fusion]]:
 
         from collections.abc import Mapping, Sequence
 
-        from neuromem.domain.recall import Candidate, Fused
+        from neuromem.domain.recall_result import Candidate, Fused
         from neuromem.plugin import Context, Fusion, StageSpec, hookimpl
 
 
@@ -284,12 +285,13 @@ def neuromem_scorers() -> Iterable[StageSpec[Scorer]]:
 
     ::
 
-        from neuromem.domain.recall import Hit, Query
+        from neuromem.domain.query import Query
+        from neuromem.domain.recall_result import RetrievedItem
         from neuromem.plugin import Context, Scorer, StageSpec, hookimpl
 
 
         class Brevity:
-            def score(self, query: Query, candidate: Hit) -> float:
+            def score(self, query: Query, candidate: RetrievedItem) -> float:
                 return 1 / (1 + len(candidate.content) / 100)
 
 
@@ -312,12 +314,13 @@ def neuromem_rerankers() -> Iterable[StageSpec[Reranker]]:
 
         from collections.abc import Sequence
 
-        from neuromem.domain.recall import Hit, Query
+        from neuromem.domain.query import Query
+        from neuromem.domain.recall_result import RetrievedItem
         from neuromem.plugin import Context, Reranker, StageSpec, hookimpl
 
 
         class SharedWords:
-            async def rerank(self, query: Query, hits: Sequence[Hit]) -> Sequence[float]:
+            async def rerank(self, query: Query, hits: Sequence[RetrievedItem]) -> Sequence[float]:
                 asked = set(query.text.lower().split())
                 return [len(asked & set(hit.content.lower().split())) / (len(asked) or 1) for hit in hits]
 

@@ -9,7 +9,8 @@ if TYPE_CHECKING:
     from contextlib import AbstractAsyncContextManager
 
     from neuromem.domain.graph import Edge
-    from neuromem.domain.recall import About, Candidate, Fused, Hit, Kind, Query, Turn, VectorSearch
+    from neuromem.domain.query import Kind, Query, UserSnapshot
+    from neuromem.domain.recall_result import Candidate, Fused, RetrievedItem, Turn, VectorSearch
 
 
 class Reader(Protocol):
@@ -39,11 +40,13 @@ class Reader(Protocol):
         """Return the messages that those relations come from and the memories made of them, the nearest first."""
         ...
 
-    async def about(self, query: Query) -> About:
+    async def about(self, query: Query) -> UserSnapshot:
         """Return what is known of the user at the moment of this reading."""
         ...
 
-    async def turns(self, query: Query, hits: Sequence[Hit], reach: int) -> Mapping[str, Sequence[Turn]]:
+    async def turns(
+        self, query: Query, hits: Sequence[RetrievedItem], reach: int
+    ) -> Mapping[str, Sequence[Turn]]:
         """Return what was said up to ``reach`` turns before and after messages, by their ids, in order."""
         ...
 
@@ -51,7 +54,7 @@ class Reader(Protocol):
         """Return which entries, by kind and id, the question may see."""
         ...
 
-    async def load(self, query: Query, found: Sequence[Fused]) -> Sequence[Hit]:
+    async def load(self, query: Query, found: Sequence[Fused]) -> Sequence[RetrievedItem]:
         """Return what is stored about what was found; what the question may not see is left out."""
         ...
 
@@ -59,7 +62,7 @@ class Reader(Protocol):
 class Search(Protocol):
     """Opens readers."""
 
-    async def before(self, user_id: str) -> About:
+    async def before(self, user_id: str) -> UserSnapshot:
         """Return what is known of a user before anything is looked for; it may be as old as the last answer."""
         ...
 

@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 
     from neuromem.domain.events import DigestEvent, EmbeddingCallEvent, ExtractionEvent, LLMCallEvent
     from neuromem.domain.extraction import Extraction, Window
-    from neuromem.domain.recall import Candidate, Fused, Hit, Query
+    from neuromem.domain.query import Query
+    from neuromem.domain.recall_result import Candidate, Fused, RetrievedItem
 
 
 class Extractor(Protocol):
@@ -48,7 +49,7 @@ class Scorer(Protocol):
     question: recall then looks at fewer entries.
     """
 
-    def score(self, query: Query, candidate: Hit) -> float:
+    def score(self, query: Query, candidate: RetrievedItem) -> float:
         """Return the signal in [0, 1]."""
         ...
 
@@ -56,7 +57,7 @@ class Scorer(Protocol):
 class Reranker(Protocol):
     """Orders the best hits anew."""
 
-    async def rerank(self, query: Query, hits: Sequence[Hit]) -> Sequence[float]:
+    async def rerank(self, query: Query, hits: Sequence[RetrievedItem]) -> Sequence[float]:
         """Return one relevance in [0, 1] per hit, in the order of the hits."""
         ...
 

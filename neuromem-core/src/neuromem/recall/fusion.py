@@ -6,12 +6,13 @@ from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from neuromem.domain.recall import Fused
+from neuromem.domain.recall_result import Fused
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from neuromem.domain.recall import Candidate, Kind
+    from neuromem.domain.query import Kind
+    from neuromem.domain.recall_result import Candidate
 
 # What a turn gains from the evidence of the turns one and two away, per retriever: words of an answer often stand in
 # the question before it, while meaning spreads less.
@@ -45,9 +46,11 @@ class NormalizedFusion:
     """
 
     def __init__(
-        self, weights: Mapping[str, float] | None = None,
-        context: Mapping[str, Sequence[float]] | None = None, session: float = SESSION,
-    ) -> None:  # fmt: skip
+        self,
+        weights: Mapping[str, float] | None = None,
+        context: Mapping[str, Sequence[float]] | None = None,
+        session: float = SESSION,
+    ) -> None:
         self._weights = {**WEIGHTS, **(weights or {})}
         self._context = CONTEXT if context is None else dict(context)
         self._session = session

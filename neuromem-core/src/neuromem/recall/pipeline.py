@@ -6,16 +6,17 @@ import asyncio
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, TypeVar
 
-from neuromem.domain.recall import Candidate, Fused
+from neuromem.domain.recall_result import Candidate, Fused
 from neuromem.errors import EmbeddingSpaceError, PluginError, RecallError
-from neuromem.recall import provenance
-from neuromem.recall.guard import guarded
+from neuromem.recall import deduplicate
+from neuromem.recall.timeout import guarded
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence, Set
 
     from neuromem.domain.graph import Edge
-    from neuromem.domain.recall import Hit, Kind, Query, Turn, VectorSearch
+    from neuromem.domain.query import Kind, Query
+    from neuromem.domain.recall_result import RetrievedItem, Turn, VectorSearch
     from neuromem.plugin.stages import Fusion, Reranker, Retriever, Scorer
 
 T = TypeVar("T", Candidate, Fused)
@@ -38,7 +39,7 @@ class Found:
     ``left`` is the part of its score that was left to what others show, too.
     """
 
-    hit: Hit
+    hit: RetrievedItem
     score: float
     signals: Mapping[str, float] = field(default_factory=dict)
     left: float = 1.0
@@ -53,7 +54,7 @@ class Outcome:
 
     merged: Sequence[Found]
     arms: Mapping[str, Sequence[Candidate]]
-    hits: Mapping[tuple[Kind, str], Hit]
+    hits: Mapping[tuple[Kind, str], RetrievedItem]
     skipped: Sequence[str]
     fused: Sequence[Fused] = ()
     relations: Sequence[Edge] = ()
@@ -66,9 +67,14 @@ class Pipeline:
     """The stages in force; made once, used by many recalls at the same time."""
 
     def __init__(
-        self, *, retrievers: Mapping[str, Retriever], fusion: Fusion, scorers: Mapping[str, Weighted],
-        rerankers: Mapping[str, Reranker], timeout: float,
-    ) -> None:  # fmt: skip
+        self,
+        *,
+        retrievers: Mapping[str, Retriever],
+        fusion: Fusion,
+        scorers: Mapping[str, Weighted],
+        rerankers: Mapping[str, Reranker],
+        timeout: float,
+    ) -> None:
         self.retrievers = dict(retrievers)
         self.fusion = fusion
         self.scorers = dict(scorers)
@@ -118,10 +124,10 @@ class Pipeline:
             # Who will overtake some of these comes with them: signals are seldom all against one.
             least = fused[most - 1].score - _most(speaking) / 2
             shown.update((item.kind, item.id) for item in fused[most:] if item.score > least)
-        hits: dict[tuple[Kind, str], Hit] = {}
+        hits: dict[tuple[Kind, str], RetrievedItem] = {}
         await _fill(query, [item for item in everything if (item.kind, item.id) in shown], hits)
         merged = await self._best(query, speaking, fused, most, hits)
-        merged = provenance.told_once(merged)[:most]
+        merged = deduplicate.told_once(merged)[:most]
         weights = {name: weighted.weight for name, weighted in self.scorers.items()}
         return Outcome(merged, arms, hits, skipped, fused, weights=weights)
 
@@ -153,9 +159,13 @@ class Pipeline:
         return await guarded("retriever", name, query, self._timeout, self.retrievers[name].candidates(query))
 
     async def _best(
-        self, query: Query, speaking: Mapping[str, Weighted], fused: Sequence[Fused], most: int,
-        hits: dict[tuple[Kind, str], Hit],
-    ) -> list[Found]:  # fmt: skip
+        self,
+        query: Query,
+        speaking: Mapping[str, Weighted],
+        fused: Sequence[Fused],
+        most: int,
+        hits: dict[tuple[Kind, str], RetrievedItem],
+    ) -> list[Found]:
         """Return the best of each statement, as many as are asked for at the least.
 
         Signals only add, and within bounds: whoever stays below the last of the best even with all of them is
@@ -186,7 +196,7 @@ class Pipeline:
         """Return the scorers that may tell anything about an answer to the question."""
         return {n: w for n, w in self.scorers.items() if not getattr(w.scorer, "mute", _never)(query)}
 
-    def _scored(self, query: Query, hit: Hit, speaking: Mapping[str, Weighted]) -> Found:
+    def _scored(self, query: Query, hit: RetrievedItem, speaking: Mapping[str, Weighted]) -> Found:
         """Add the weighted signals to the fused score; the sum is scaled back to [0, 1]."""
         signals = self._silent.copy()
         score = hit.score
@@ -245,7 +255,7 @@ def _never(query: Query) -> bool:
     return False
 
 
-def statement(hit: Hit) -> str:
+def statement(hit: RetrievedItem) -> str:
     """Return what a hit says; what differs in case, spaces or a final stop says the same."""
     return " ".join(hit.content.casefold().split()).rstrip(".!?。！？ ")
 
@@ -254,7 +264,7 @@ def _order(found: Found) -> tuple[float, str]:
     return -found.score, found.hit.id
 
 
-async def _fill(query: Query, items: Sequence[Fused], hits: dict[tuple[Kind, str], Hit]) -> None:
+async def _fill(query: Query, items: Sequence[Fused], hits: dict[tuple[Kind, str], RetrievedItem]) -> None:
     """Load what is not yet among the hits."""
     missing = [item for item in items if (item.kind, item.id) not in hits]
     if missing:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from neuromem.domain.recall import Candidate, Query
+    from neuromem.domain.query import Query
+    from neuromem.domain.recall_result import Candidate
 
 
 class VectorRetriever:

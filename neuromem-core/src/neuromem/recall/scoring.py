@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from neuromem.domain.recall import Hit, Query
+    from neuromem.domain.query import Query
+    from neuromem.domain.recall_result import RetrievedItem
 
 NEUTRAL = 0.5
 
@@ -19,7 +20,7 @@ class RecencyScorer:
     def __init__(self, half_life: float = 90.0) -> None:
         self._half_life = half_life
 
-    def score(self, query: Query, candidate: Hit) -> float:
+    def score(self, query: Query, candidate: RetrievedItem) -> float:
         """Return the signal."""
         then = candidate.occurred_at or candidate.created_at
         days = max(0.0, (query.now - then).total_seconds() / 86_400)
@@ -30,7 +31,7 @@ class RecencyScorer:
 class SpeakerScorer:
     """Whether the question names who said it, or whom it is about; one that names nobody, or several, is neutral."""
 
-    def score(self, query: Query, candidate: Hit) -> float:
+    def score(self, query: Query, candidate: RetrievedItem) -> float:
         """Return the signal."""
         return 0.0 if self.mute(query) or candidate.speaker != query.named[0] else 1.0
 
@@ -42,7 +43,7 @@ class SpeakerScorer:
 class StatementScorer:
     """Whether it states something: a message that asks seldom holds the answer, what follows it does."""
 
-    def score(self, query: Query, candidate: Hit) -> float:
+    def score(self, query: Query, candidate: RetrievedItem) -> float:
         """Return the signal."""
         del query
         asks = candidate.kind == "message" and candidate.content.rstrip().endswith(("?", "？"))
@@ -52,7 +53,7 @@ class StatementScorer:
 class GraphScorer:
     """Whether a relation of what the question names leads to it, the nearest ones most."""
 
-    def score(self, query: Query, candidate: Hit) -> float:
+    def score(self, query: Query, candidate: RetrievedItem) -> float:
         """Return the signal."""
         return (
             0.0
@@ -68,7 +69,7 @@ class GraphScorer:
 class OpeningScorer:
     """Whether it opens a session: what people come with is what they remember."""
 
-    def score(self, query: Query, candidate: Hit) -> float:
+    def score(self, query: Query, candidate: RetrievedItem) -> float:
         """Return the signal."""
         del query
         return 1.0 if candidate.position == 0 else 0.0
@@ -77,7 +78,7 @@ class OpeningScorer:
 class TimeScorer:
     """How near a memory is to the times that the question names; a question without any is neutral to all."""
 
-    def score(self, query: Query, candidate: Hit) -> float:
+    def score(self, query: Query, candidate: RetrievedItem) -> float:
         """Return the signal."""
         then = candidate.occurred_at or candidate.created_at
         return max((span.nearness(then) for span in query.spans), default=0.0)
@@ -90,7 +91,7 @@ class TimeScorer:
 class ImportanceScorer:
     """How much a memory matters: importance 1-10 mapped to [0, 1]; unknown is neutral."""
 
-    def score(self, query: Query, candidate: Hit) -> float:
+    def score(self, query: Query, candidate: RetrievedItem) -> float:
         """Return the signal."""
         del query
         return NEUTRAL if candidate.importance is None else (candidate.importance - 1.0) / 9.0
@@ -99,7 +100,7 @@ class ImportanceScorer:
 class EmotionScorer:
     """How strong the emotion is: arousal; unknown is neutral."""
 
-    def score(self, query: Query, candidate: Hit) -> float:
+    def score(self, query: Query, candidate: RetrievedItem) -> float:
         """Return the signal."""
         del query
         return NEUTRAL if candidate.arousal is None else candidate.arousal

@@ -7,19 +7,21 @@ from collections import OrderedDict
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from neuromem.domain import checks, moments
+from neuromem.domain import validation
 from neuromem.domain.memories import MEMORY_TYPES
-from neuromem.domain.recall import Filters, Query
+from neuromem.domain.query import Filters, Query
+from neuromem.domain.time import parser
 from neuromem.errors import InputError
-from neuromem.recall import question
-from neuromem.recall.render import result
+from neuromem.recall import resolve
+from neuromem.recall.response import result
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
     from datetime import datetime, tzinfo
 
     from neuromem.config import RecallSettings
-    from neuromem.domain.recall import About, Kind, RecallResult
+    from neuromem.domain.query import Kind, UserSnapshot
+    from neuromem.domain.recall_result import RecallResult
     from neuromem.plugin.context import Clock
     from neuromem.plugin.ports import Search
     from neuromem.recall.pipeline import Outcome, Pipeline
@@ -58,9 +60,14 @@ class RecallService:
     """Answers questions through the pipeline."""
 
     def __init__(
-        self, search: Search, pipeline: Pipeline, embeddings: QueryEmbeddings, settings: RecallSettings, clock: Clock,
+        self,
+        search: Search,
+        pipeline: Pipeline,
+        embeddings: QueryEmbeddings,
+        settings: RecallSettings,
+        clock: Clock,
         zone: tzinfo,
-    ) -> None:  # fmt: skip
+    ) -> None:
         self._search = search
         self.pipeline = pipeline
         self._embeddings = embeddings
@@ -69,54 +76,88 @@ class RecallService:
         self._zone = zone  # in which "yesterday" is meant; as_of brings its own
 
     async def recall(
-        self, user_id: str, query: str, limit: int, *, memory_type: str | None, created_after: datetime | None,
-        as_of: datetime | None, created_before: datetime | None, event_after: datetime | None,
-        event_before: datetime | None, include_conversations: bool | None, min_score: float | None,
-        explain: bool, metadata: Mapping[str, Any] | None, language: str | None, on_arm_error: str, graph: bool,
+        self,
+        user_id: str,
+        query: str,
+        limit: int,
+        *,
+        memory_type: str | None,
+        created_after: datetime | None,
+        as_of: datetime | None,
+        created_before: datetime | None,
+        event_after: datetime | None,
+        event_before: datetime | None,
+        include_conversations: bool | None,
+        min_score: float | None,
+        explain: bool,
+        metadata: Mapping[str, Any] | None,
+        language: str | None,
+        on_arm_error: str,
+        graph: bool,
         neighbors: int,
-    ) -> RecallResult:  # fmt: skip
+    ) -> RecallResult:
         """Return the contract's dict; `NeuroMemory.recall` says what each argument means."""
         asked = self.question(
-            user_id, query, limit, memory_type=memory_type, created_after=created_after, as_of=as_of,
-            created_before=created_before, event_after=event_after, event_before=event_before,
-            include_conversations=include_conversations, metadata=metadata, language=language, graph=graph,
-        )  # fmt: skip
-        least = checks.number("min_score", min_score, 0, 1)
+            user_id,
+            query,
+            limit,
+            memory_type=memory_type,
+            created_after=created_after,
+            as_of=as_of,
+            created_before=created_before,
+            event_after=event_after,
+            event_before=event_before,
+            include_conversations=include_conversations,
+            metadata=metadata,
+            language=language,
+            graph=graph,
+        )
+        least = validation.number("min_score", min_score, 0, 1)
         if on_arm_error not in ("raise", "skip"):
             raise InputError(f"on_arm_error must be 'raise' or 'skip', not {on_arm_error!r}.")
         if neighbors:
-            checks.count("neighbors", neighbors, most=MAX_NEIGHBORS)
+            validation.count("neighbors", neighbors, most=MAX_NEIGHBORS)
         outcome, about = await self.run(
             asked, min_relevance=least, skip_errors=on_arm_error == "skip", neighbors=neighbors
         )
         return result(outcome, about, limit=limit, explain=explain)
 
     def question(
-        self, user_id: str, query: str, limit: int = 20, *, memory_type: str | None = None,
-        created_after: datetime | None = None, as_of: datetime | None = None,
-        created_before: datetime | None = None, event_after: datetime | None = None,
-        event_before: datetime | None = None, include_conversations: bool | None = None,
-        metadata: Mapping[str, Any] | None = None, language: str | None = None, graph: bool = False,
-    ) -> Query:  # fmt: skip
+        self,
+        user_id: str,
+        query: str,
+        limit: int = 20,
+        *,
+        memory_type: str | None = None,
+        created_after: datetime | None = None,
+        as_of: datetime | None = None,
+        created_before: datetime | None = None,
+        event_after: datetime | None = None,
+        event_before: datetime | None = None,
+        include_conversations: bool | None = None,
+        metadata: Mapping[str, Any] | None = None,
+        language: str | None = None,
+        graph: bool = False,
+    ) -> Query:
         """Return the checked question; raises `InputError` for what cannot be asked."""
-        checks.user_id(user_id)
-        checks.count("limit", limit, most=MAX_LIMIT)
+        validation.user_id(user_id)
+        validation.count("limit", limit, most=MAX_LIMIT)
         return Query(
             user_id=user_id,
             text=_asked(query, user_id),
-            now=checks.moment("as_of", as_of) or self._clock.now().astimezone(self._zone),
+            now=validation.moment("as_of", as_of) or self._clock.now().astimezone(self._zone),
             limit=limit,
             depth=max(self._settings.depth, limit),
-            language=checks.language(language),
+            language=validation.language(language),
             graph=graph,
             filters=Filters(
                 kinds=_kinds(memory_type, include_conversations),
                 memory_types=None if memory_type in (None, "message", "document") else (str(memory_type),),
-                created_after=checks.moment("created_after", created_after),
-                created_before=checks.moment("created_before", created_before),
-                event_after=checks.moment("event_after", event_after),
-                event_before=checks.moment("event_before", event_before),
-                metadata=checks.metadata(metadata) or None,
+                created_after=validation.moment("created_after", created_after),
+                created_before=validation.moment("created_before", created_before),
+                event_after=validation.moment("event_after", event_after),
+                event_before=validation.moment("event_before", event_before),
+                metadata=validation.metadata(metadata) or None,
                 as_of=as_of,
                 # what was not known yet at that moment was found by its messages
                 include_extracted=include_conversations is True
@@ -132,25 +173,25 @@ class RecallService:
         min_relevance: float | None = None,
         skip_errors: bool = False,
         neighbors: int = 0,
-    ) -> tuple[Outcome, About]:
+    ) -> tuple[Outcome, UserSnapshot]:
         """Run the pipeline on one connection, the question's embedding beside it.
 
         Whom a question may name is known from the last answer; where that was no longer true, it is asked anew.
         """
-        query = replace(query, spans=moments.read(query.text, query.now))
+        query = replace(query, spans=parser.read(query.text, query.now))
         known = (await self._search.before(query.user_id)).speakers
-        named, topic = question.read(query.text, known)
+        named, topic = resolve.read(query.text, known)
         while True:
             query = replace(query, named=named, topic=topic)
             outcome, about = await self._once(query, min_relevance, neighbors, skip_errors=skip_errors)
             before, known = known, about.speakers
-            if known == before or (named, topic) == (again := question.read(query.text, known)):
+            if known == before or (named, topic) == (again := resolve.read(query.text, known)):
                 return outcome, about
             named, topic = again
 
     async def _once(
         self, query: Query, min_relevance: float | None, neighbors: int, *, skip_errors: bool
-    ) -> tuple[Outcome, About]:
+    ) -> tuple[Outcome, UserSnapshot]:
         by_meaning = "vector" in self.pipeline.retrievers
         async with self._search.open(query.user_id, self._vector, by_meaning=by_meaning) as reader:
             query = replace(query, reader=reader)
@@ -177,7 +218,7 @@ def _asked(query: object, user_id: str) -> str:
             f"The query of user {user_id!r} has {len(query):,} characters; at most {MAX_QUERY:,} are possible. Ask "
             "with the part of it that matters."
         )
-    return checks.characters("query", query)
+    return validation.characters("query", query)
 
 
 def _kinds(memory_type: str | None, include_conversations: bool | None) -> tuple[Kind, ...]:

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from hashlib import blake2b
 from typing import TYPE_CHECKING
 
-from neuromem.domain.tokens import tokenize
+from neuromem.domain.text.tokenizer import tokenize
 from neuromem.errors import InputError, NotFoundError
 from neuromem.plugin.providers import EmbeddingProvider, ObjectStorage
 

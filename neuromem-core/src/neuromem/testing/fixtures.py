@@ -30,7 +30,7 @@ from neuromem.memory import NeuroMemory
 from neuromem.plugin import Context
 from neuromem.registry import PluginRegistry
 from neuromem.registry.choosing import build
-from neuromem.store.copies import Copies, on_server_of
+from neuromem.store.schema.template_databases import TemplateDatabases, template_databases_on
 from neuromem.testing.fakes import HashEmbedding
 
 if TYPE_CHECKING:
@@ -77,10 +77,10 @@ def _local_server(env: Mapping[str, str]) -> Administered | None:
 
 
 @pytest.fixture(scope="session")
-def database_copies(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Copies]:
+def database_copies(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TemplateDatabases]:
     """A server to make databases on."""
     if address := os.environ.get(VARIABLE):
-        yield on_server_of(address)
+        yield template_databases_on(address)
         return
     base = tmp_path_factory.getbasetemp()
     if "PYTEST_XDIST_WORKER" in os.environ:
@@ -92,12 +92,12 @@ def database_copies(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Copies
         asyncio.run(provider.open())
     except DatabaseUnavailableError as error:
         pytest.skip(f"no PostgreSQL for tests: set {VARIABLE} ({error})")
-    yield Copies(provider.superuser_url, provider.url)
+    yield TemplateDatabases(provider.superuser_url, provider.url)
     asyncio.run(provider.close())
 
 
 @pytest.fixture(scope="session")
-def database_template(database_copies: Copies) -> Iterator[str]:
+def database_template(database_copies: TemplateDatabases) -> Iterator[str]:
     """The name of a migrated database that others are copied from."""
     name = asyncio.run(database_copies.make_template())
     yield name
@@ -105,7 +105,7 @@ def database_template(database_copies: Copies) -> Iterator[str]:
 
 
 @pytest.fixture
-def database_url(database_copies: Copies, database_template: str) -> Iterator[str]:
+def database_url(database_copies: TemplateDatabases, database_template: str) -> Iterator[str]:
     """The URL of a migrated database of the test's own."""
     name = asyncio.run(database_copies.copy(database_template))
     yield database_copies.user(name)

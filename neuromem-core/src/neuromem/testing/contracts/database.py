@@ -7,14 +7,15 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from neuromem.memory import NeuroMemory
-from neuromem.store import diagnose, url
-from neuromem.store.engine import Database
+from neuromem.store.database.database import Database
+from neuromem.store.database.dsn import parse_dsn
+from neuromem.store.user_data.diagnostics import inspect_server
 from neuromem.testing.contracts.base import Contract, missing
 from neuromem.testing.fakes import HashEmbedding
 
 if TYPE_CHECKING:
     from neuromem.plugin.providers import DatabaseProvider
-    from neuromem.store.diagnose import Server
+    from neuromem.store.user_data.diagnostics import ServerReport
 
 
 class DatabaseContract(Contract):
@@ -36,11 +37,11 @@ class DatabaseContract(Contract):
         """Open it and look at the server."""
         return await self.look(subject)
 
-    async def look(self, provider: DatabaseProvider) -> Server:
+    async def look(self, provider: DatabaseProvider) -> ServerReport:
         """Return what kind of server the URL leads to."""
-        database = Database(url.parse(await provider.open()), pool_size=1)
+        database = Database(parse_dsn(await provider.open()), pool_size=1)
         try:
-            return await diagnose.server(database)
+            return await inspect_server(database)
         finally:
             await database.close()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from neuromem._entry_points import entry_points
-from neuromem.cli.checking import Finding, check_distribution, check_offers
+from neuromem.cli.plugin_kit.distribution_check import Finding, check_distribution, check_offers
 from neuromem.registry import PluginRegistry
 from neuromem.registry.hooks import HOOKS
 from neuromem.testing.contracts.base import missing

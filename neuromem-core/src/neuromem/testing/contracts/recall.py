@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from neuromem.domain.recall import KINDS, Candidate, Query
+from neuromem.domain.query import KINDS, Query
 from neuromem.memory import NeuroMemory
 from neuromem.plugin import StageSpec, hookimpl
 from neuromem.testing.contracts.base import close, missing
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from neuromem.domain.messages import Message
-    from neuromem.domain.recall import RecallResult
+    from neuromem.domain.recall_result import Candidate, RecallResult
     from neuromem.plugin.stages import Retriever
 
 NAME = "under-test"

@@ -14,7 +14,7 @@ import pytest
 
 from neuromem.domain.extraction import STANDINGS, Extraction
 from neuromem.domain.memories import MEMORY_TYPES
-from neuromem.domain.recall import Candidate
+from neuromem.domain.recall_result import Candidate
 from neuromem.testing.contracts.base import Contract, missing
 from neuromem.testing.samples import NOW, hit, query, window
 
@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from neuromem.domain.extraction import ExtractedMemory, ExtractedRelation
-    from neuromem.domain.recall import Fused, Hit, Query
+    from neuromem.domain.query import Query
+    from neuromem.domain.recall_result import Fused, RetrievedItem
     from neuromem.plugin.stages import Extractor, Fusion, Observer, Reranker, Scorer
 
 _HITS = (
@@ -251,7 +252,7 @@ class RerankerContract(Contract):
     @pytest.mark.parametrize("count", [1, 3, 250])
     def test_every_hit_gets_a_relevance_between_0_and_1(self, subject: Reranker, count: int) -> None:
         """One number a hit, however many there are."""
-        hits: list[Hit] = [hit(f"note {n}", id=f"{n}") for n in range(count)]
+        hits: list[RetrievedItem] = [hit(f"note {n}", id=f"{n}") for n in range(count)]
         relevances = self.run(subject, lambda one: one.rerank(query(), hits))
         assert len(relevances) == count
         assert all(math.isfinite(relevance) and 0 <= relevance <= 1 for relevance in relevances)
@@ -294,18 +295,41 @@ class ObserverContract:
 
     events: Mapping[str, Mapping[str, Any]] = {
         "on_llm_call": {
-            "model": "m", "duration_ms": 1.0, "temperature": 0.1, "max_tokens": 10, "prompt_tokens": None,
-            "completion_tokens": 5, "success": True, "error": None,
+            "model": "m",
+            "duration_ms": 1.0,
+            "temperature": 0.1,
+            "max_tokens": 10,
+            "prompt_tokens": None,
+            "completion_tokens": 5,
+            "success": True,
+            "error": None,
         },
-        "on_embedding_call": {"model": "m", "text_count": 2, "duration_ms": 1.0, "success": True, "error": None},
+        "on_embedding_call": {
+            "model": "m",
+            "text_count": 2,
+            "duration_ms": 1.0,
+            "success": True,
+            "error": None,
+        },
         "on_extraction": {
-            "user_id": "alice", "session_id": "monday", "duration": 0.5, "messages_processed": 2, "facts_extracted": 1,
-            "episodes_extracted": 0, "triples_extracted": 0, "profile_updates": 0, "error": None,
+            "user_id": "alice",
+            "session_id": "monday",
+            "duration": 0.5,
+            "messages_processed": 2,
+            "facts_extracted": 1,
+            "episodes_extracted": 0,
+            "triples_extracted": 0,
+            "profile_updates": 0,
+            "error": None,
         },
         "on_digest": {
-            "user_id": "alice", "duration": 0.5, "memories_analyzed": 2, "insights_generated": 1, "error": None,
+            "user_id": "alice",
+            "duration": 0.5,
+            "memories_analyzed": 2,
+            "insights_generated": 1,
+            "error": None,
         },
-    }  # fmt: skip
+    }
 
     @pytest.mark.parametrize("failed", [False, True], ids=["success", "failure"])
     @pytest.mark.parametrize("name", sorted(events))

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from neuromem.domain.recall import Candidate, Hit, Query
+    from neuromem.domain.query import Query
+    from neuromem.domain.recall_result import Candidate, RetrievedItem
 
 MEANS = {"nyc": "New York City", "pto": "vacation"}
 
@@ -26,6 +27,6 @@ class Abbreviations:
 class Statements:
     """Tells statements from questions."""
 
-    def score(self, query: Query, candidate: Hit) -> float:
+    def score(self, query: Query, candidate: RetrievedItem) -> float:
         """Return 1 for a statement and 0 for a question."""
         return 0.0 if candidate.content.rstrip().endswith("?") else 1.0

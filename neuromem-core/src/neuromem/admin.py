@@ -1,0 +1,133 @@
+"""What an administrator does with a schema: migrate it and look at its state, without opening a memory."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any, Literal
+
+from neuromem.config import WorkSettings
+from neuromem.ingest.embedding.space_migration import SpaceMigration
+from neuromem.jobs.worker import Worker
+from neuromem.observe import Observers
+from neuromem.store.database.database import Database
+from neuromem.store.database.dsn import parse_dsn
+from neuromem.store.schema.migrate import migration_plan, prepare_schema
+from neuromem.store.search_index.embedding_spaces import list_spaces
+from neuromem.store.user_data.diagnostics import (
+    inspect_isolation,
+    inspect_queue,
+    inspect_server,
+    inspect_space,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, AsyncIterator
+
+    from neuromem.config import Settings
+    from neuromem.plugin.providers import EmbeddingProvider
+    from neuromem.registry import PluginRegistry
+    from neuromem.store.schema.migrate import MigrationPlan
+    from neuromem.store.search_index.vectors import EmbeddingSpace
+    from neuromem.store.user_data.diagnostics import IsolationReport, QueueReport, ServerReport
+
+
+POOL = 4  # connections
+
+
+class Admin:
+    """A schema seen from outside; needs no embedding and no LLM. Make one with `open_admin`."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    @property
+    def place(self) -> str:
+        """Host, port, database and schema, as they may be shown."""
+        return f"{self._database.target.label}, schema {self._database.schema}"
+
+    async def plan(self) -> MigrationPlan:
+        """Return the schema's revision and the migrations that are still to come."""
+        return await migration_plan(self._database)
+
+    async def migrate(self) -> MigrationPlan:
+        """Bring the schema up to date; returns what was to be done."""
+        plan = await self.plan()
+        await prepare_schema(self._database, migrate=True)
+        return plan
+
+    async def server(self) -> ServerReport:
+        """Return what kind of server this is, and as whom we are connected."""
+        return await inspect_server(self._database)
+
+    async def space(self) -> EmbeddingSpace | None:
+        """Return the embedding space that the schema was filled with."""
+        return await inspect_space(self._database)
+
+    async def spaces(self) -> list[dict[str, Any]]:
+        """Return all embedding spaces; see `NeuroMemory.spaces`."""
+        return [one.shown for one in await list_spaces(self._database)]
+
+    async def reembed(
+        self, embedding: EmbeddingProvider, settings: Settings
+    ) -> AsyncGenerator[dict[str, Any], None]:
+        """Change the embedding model, as `NeuroMemory.reembed` does; gives how far it is, now and then.
+
+        The old model is not needed. Interrupted, it goes on when it is called again.
+        """
+        await prepare_schema(self._database, migrate=True)
+        reembedder = self._reembedder(settings.work)
+        try:
+            await reembedder.start(embedding)
+            done = asyncio.ensure_future(reembedder.wait())
+            while not done.done():
+                if (progress := await reembedder.progress()) is not None:
+                    yield progress
+                await asyncio.wait([done], timeout=max(1.0, settings.work.poll))
+            await done
+            if (progress := await reembedder.progress()) is not None:
+                yield progress
+        finally:
+            await reembedder.close()
+
+    async def drop_space(self, number: int) -> dict[str, Any]:
+        """Delete a space that is not active; see `NeuroMemory.drop_space`."""
+        return await self._reembedder(WorkSettings()).drop(number)
+
+    def _reembedder(self, work: WorkSettings) -> SpaceMigration:
+        return SpaceMigration(
+            self._database, Observers(), work, employ=lambda handlers: Worker(self._database, work, handlers)
+        )
+
+    async def isolation(self) -> IsolationReport:
+        """Find out, by trying, whether users are kept apart; changes nothing."""
+        return await inspect_isolation(self._database)
+
+    async def queue(self) -> list[QueueReport]:
+        """Return the state of the background work."""
+        return await inspect_queue(self._database)
+
+
+@asynccontextmanager
+async def open_admin(
+    registry: PluginRegistry,
+    settings: Settings,
+    *,
+    database_url: str | None = None,
+    schema: str = "neuromem",
+    pooler: Literal["transaction"] | None = None,
+) -> AsyncIterator[Admin]:
+    """Connect to the database that a `NeuroMemory` with the same arguments would use."""
+    address = database_url or settings.database_url
+    provider = None if address else registry.choose_database().value
+    try:
+        if provider is not None:
+            address = await provider.open()
+        database = Database(parse_dsn(address or ""), schema=schema, pool_size=POOL, pooler=pooler)
+        try:
+            yield Admin(database)
+        finally:
+            await database.close()
+    finally:
+        if provider is not None:
+            await provider.close()

@@ -1,0 +1,85 @@
+"""``neuromem spaces`` and ``neuromem reembed``: the embedding models of a schema, and changing to another."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import aclosing
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from neuromem.cli.options.database import place_options
+from neuromem.cli.options.shared import shown
+from neuromem.cli.output import note, progress, tell
+
+if TYPE_CHECKING:
+    from neuromem.cli.options.database import Place
+
+
+@click.group(short_help="Embedding models of the schema: list, drop.")
+def spaces() -> None:
+    """Look at the embedding models that the schema has vectors of, and drop one that is not used any more."""
+
+
+@spaces.command("list")
+@click.option("--json", "as_json", is_flag=True, help="Write JSON.")
+@place_options(embedding=False)
+def list_spaces(place: Place, *, as_json: bool) -> None:
+    """List the spaces: one is active, one may be filled beside it."""
+
+    async def run() -> list[dict[str, Any]]:
+        async with place.admin() as admin:
+            return await admin.spaces()
+
+    shown(
+        asyncio.run(run()),
+        as_json,
+        ["space", "state", "dims"],
+        lambda row: [str(row["space"]), row["state"], str(row["dims"]), f"{row['provider']}:{row['model']}"],
+        "model",
+    )
+
+
+@spaces.command("drop")
+@click.argument("space", type=click.IntRange(1, 32_767))
+@place_options(embedding=False)
+def drop(place: Place, *, space: int) -> None:
+    """Delete a space that is not active, with all its vectors; interrupted, call it again."""
+
+    async def run() -> dict[str, Any]:
+        async with place.admin() as admin:
+            return await admin.drop_space(space)
+
+    done = asyncio.run(run())
+    tell(f"{done['dropped']} is dropped, with {done['vectors']} vectors.")
+
+
+@click.command(short_help="Change the embedding model, without a stop.")
+@place_options(embedding=True)
+def reembed(place: Place) -> None:
+    """Embed everything with the model of --embedding or the settings, and then switch to it.
+
+    Whoever has the memory open goes on with the old model until the switch, and is to be started anew with the new
+    one after it. Interrupted, call it again: it goes on where it was. The old model's vectors stay until
+    `neuromem spaces drop`.
+    """
+    asyncio.run(_reembed(place))
+
+
+async def _reembed(place: Place) -> None:
+    from neuromem.config import Settings
+    from neuromem.registry import PluginRegistry
+
+    settings = Settings.load()
+    registry = PluginRegistry.discover(options=settings.plugins)
+    embedding = registry.choose_embedding(place.embedding or settings.embedding).value
+    found: dict[str, Any] = {}
+    async with place.admin() as admin:
+        with progress() as bar:
+            task = bar.add_task("Embedding", total=None)
+            async with aclosing(admin.reembed(embedding, settings)) as steps:
+                async for found in steps:
+                    bar.update(task, completed=found["done"], total=found["entries"])
+    tell(f"{admin.place} is searched by {found['model']} now.")
+    if found["failed"]:
+        note(f"{found['failed']} texts could not be embedded, the last because: {found['error']}", "yellow")

@@ -1,0 +1,73 @@
+"""Reads the archives that ChatGPT and Claude hand out and stores their conversations."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, BinaryIO
+
+from neuromem.cli.output import progress
+from neuromem.errors import InputError
+from neuromem.ingest.chat_exports import conversations
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from neuromem.cli.options.database import Place
+    from neuromem.ingest.chat_exports import Conversation
+
+BATCH = 200  # messages in one transaction
+MEMBER = "conversations"  # ChatGPT cuts large exports into conversations-000.json and so on
+
+
+def read_export(file: BinaryIO) -> list[Conversation]:
+    """Return the conversations of an export; raises `InputError` when it is none."""
+    try:
+        if file.seekable() and zipfile.is_zipfile(file):
+            with zipfile.ZipFile(file) as archive:
+                names = sorted(n for n in archive.namelist() if _is_member(n))
+                if not names:
+                    raise InputError(
+                        "The archive has no conversations.json; is it an export of ChatGPT or Claude?"
+                    )
+                return [found for name in names for found in conversations(json.loads(archive.read(name)))]
+        if file.seekable():
+            file.seek(0)
+        return list(conversations(json.loads(file.read())))
+    except (ValueError, RecursionError, zipfile.BadZipFile) as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(f"The file is neither a whole archive nor JSON: {error}.") from error
+
+
+def _is_member(name: str) -> bool:
+    base = name.rpartition("/")[2]
+    return base.startswith(MEMBER) and base.endswith(".json")
+
+
+async def import_export(place: Place, user: str, found: Sequence[Conversation]) -> dict[str, int]:
+    """Store conversations, each as a session, what is stored already passed over; returns counts."""
+    counts = {"sessions": 0, "messages": 0, "too_long": 0}
+    async with place.memory(worker=False) as memory:
+        most = memory.settings.max_content
+        with progress() as bars:
+            task = bars.add_task("Storing", total=sum(len(c.messages) for c in found))
+            for conversation in sorted(found, key=_began):
+                fitting = [m for m in conversation.messages if len(m["content"]) <= most]
+                counts["too_long"] += len(conversation.messages) - len(fitting)
+                for begin in range(0, len(fitting), BATCH):
+                    batch = fitting[begin : begin + BATCH]
+                    await memory.conversations.add_messages_batch(user, batch, conversation.session_id)
+                    bars.advance(task, len(batch))
+                session = await memory.conversations.get_session(user, conversation.session_id)
+                if session is not None and session.title is None and conversation.title is not None:
+                    await memory.conversations.update_session(user, session.id, title=conversation.title)
+                counts["sessions"] += bool(fitting)
+                counts["messages"] += len(fitting)
+    return counts
+
+
+def _began(conversation: Conversation) -> datetime:
+    """Return when a conversation began: sessions are stored in that order, the newest last."""
+    return conversation.messages[0].get("occurred_at") or datetime.min.replace(tzinfo=UTC)

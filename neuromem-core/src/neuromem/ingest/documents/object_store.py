@@ -1,0 +1,121 @@
+"""Objects in the storage: stored under a claim that deletes them if nothing comes of it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+from uuid import uuid4
+
+from neuromem.errors import DatabaseError, NeuroMemError, StorageError
+from neuromem.store.documents.documents import announce_object
+from neuromem.store.queue.jobs import Claim, acknowledge_jobs, extend_lease, release_jobs
+from neuromem.store.user_data.delete import object_prefix
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterable, AsyncIterator, Mapping
+
+    from neuromem.plugin.providers import ObjectStorage
+    from neuromem.store.database.database import Database
+
+logger = logging.getLogger("neuromem")
+
+
+class Objects:
+    """The objects of documents in one storage; also serves the jobs that delete them."""
+
+    def __init__(self, database: Database, storage: ObjectStorage, lease: float) -> None:
+        self._database = database
+        self._storage = storage
+        self._lease = lease
+
+    @property
+    def needs(self) -> str:
+        """What a worker must have to delete them, as jobs name it."""
+        return f"storage:{self._storage.provider}"
+
+    @asynccontextmanager
+    async def stored(
+        self, user_id: str, data: bytes | AsyncIterable[bytes], content_type: str
+    ) -> AsyncIterator[Claim]:
+        """Store an object and give the claim that keeps it; it is deleted unless somebody acknowledges the claim."""
+        claim = await announce_object(self._database, user_id, self.needs, _key(user_id), self._lease)
+        renewal = asyncio.create_task(self._renew(claim))
+        try:
+            await self._storage.upload(claim.jobs[0].payload["key"], data, content_type)
+            yield claim
+        except BaseException:
+            # Told to stop, there is no time left to delete: a worker does.
+            await asyncio.shield(self._release(claim))
+            raise
+        finally:
+            renewal.cancel()
+
+    async def remove(self, claim: Claim) -> None:
+        """Delete the object of a claim; where that fails, a worker tries again until it is gone."""
+        try:
+            if claim.needs == self.needs:
+                await self(claim)
+                return
+        except NeuroMemError:
+            logger.warning(
+                "The object of a document of user %r is not deleted yet; it is tried again.",
+                claim.user_id,
+                exc_info=True,
+            )
+        except BaseException:
+            await asyncio.shield(self._release(claim))
+            raise
+        await self._release(claim)
+
+    async def discard(self, claim: Claim) -> None:
+        """Have an object deleted whose claim was lost to a worker, which may have been faster than the upload."""
+        key = claim.jobs[0].payload["key"]
+        await self._release(
+            await announce_object(self._database, claim.user_id, self.needs, key, self._lease)
+        )
+
+    async def __call__(self, claim: Claim) -> Mapping[int, Exception]:
+        """Delete the objects of a claim.
+
+        Whatever a storage raises says nothing about the job, which is tried for as long as it takes.
+        """
+        for job in claim.jobs:
+            try:
+                await self._storage.delete(job.payload["key"])
+            except Exception as error:
+                raise StorageError(
+                    f"The object {job.payload['key']!r} of user {claim.user_id!r} cannot be deleted: {error}",
+                    provider=self._storage.provider,
+                ) from error
+        async with self._database.user(claim.user_id) as transaction:
+            await acknowledge_jobs(transaction, claim)
+        return {}
+
+    async def download(self, key: str) -> bytes:
+        """Return the bytes of an object."""
+        return await self._storage.download(key)
+
+    async def url(self, key: str, expires_in: int) -> str:
+        """Return a URL that fetches an object without credentials."""
+        return await self._storage.presigned_url(key, expires_in)
+
+    async def _renew(self, claim: Claim) -> None:
+        while True:
+            await asyncio.sleep(self._lease / 3)
+            try:
+                await extend_lease(self._database, claim, self._lease)
+            except DatabaseError:
+                logger.warning("The claim of an upload could not be renewed.", exc_info=True)
+
+    async def _release(self, claim: Claim) -> None:
+        try:
+            await release_jobs(self._database, claim)
+        except DatabaseError:
+            logger.warning("An object is not deleted before its claim runs out.", exc_info=True)
+
+
+def _key(user_id: str) -> str:
+    """Return a new key, which says nothing about the file; one user's keys begin alike."""
+    return f"{object_prefix(user_id)}{uuid4().hex}"

@@ -1,0 +1,42 @@
+"""Row level security: the second wall between users, kept by PostgreSQL itself."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+# Tables without rows of users. Every other table has user_id first in every key and is protected.
+GLOBAL_TABLES = frozenset({"alembic_version", "spaces"})
+# Tables that a worker may look through to find whose work is next; they hold ids, never content.
+WORKER_TABLES = frozenset({"users", "jobs"})
+
+_USER = "user_id = current_setting('neuromem.user_id', true)"
+_WORKER = "current_setting('neuromem.scope', true) = 'worker'"
+
+
+def row_security_ddl(schema: str, table: str) -> list[str]:
+    """Return the DDL that makes a table show a user's rows to that user alone, its owner included."""
+    name = f'"{schema}".{table}'
+    rule = f"{_USER} OR {_WORKER}" if table in WORKER_TABLES else _USER
+    return [
+        f"ALTER TABLE {name} ENABLE ROW LEVEL SECURITY",
+        f"ALTER TABLE {name} FORCE ROW LEVEL SECURITY",
+        f"CREATE POLICY own_rows ON {name} USING ({rule}) WITH CHECK ({rule})",
+    ]
+
+
+@contextmanager
+def row_security_lifted(execute: Callable[[str], object], schema: str, *tables: str) -> Iterator[None]:
+    """Lift FORCE from tables while a migration touches their rows, and set it again.
+
+    With FORCE on, an owner's UPDATE of everybody's rows touches none and says nothing. Use inside one
+    transaction only: a failure then rolls the lifting back as well.
+    """
+    for table in tables:
+        execute(f'ALTER TABLE "{schema}".{table} NO FORCE ROW LEVEL SECURITY')
+    yield
+    for table in tables:
+        execute(f'ALTER TABLE "{schema}".{table} FORCE ROW LEVEL SECURITY')

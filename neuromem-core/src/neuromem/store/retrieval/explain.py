@@ -1,0 +1,117 @@
+"""Tells what hides an item from a question, whatever its words and meaning."""
+
+from __future__ import annotations
+
+from dataclasses import fields, replace
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+from neuromem.domain.query import Filters
+from neuromem.errors import NotFoundError
+from neuromem.store.search_index.entries import KIND_NAMES
+from neuromem.store.search_index.filters import filter_condition, visible_at
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from neuromem.domain.query import Query
+    from neuromem.store.database.database import Transaction
+    from neuromem.store.database.rows import Row
+
+NARROWING = {
+    "memory_types": "memory_type",
+    "created_after": "created_after",
+    "created_before": "created_before",
+    "event_after": "event_after",
+    "event_before": "event_before",
+    "metadata": "metadata",
+    "session_id": "session_id",
+    "documents": "documents",
+}
+
+VERSIONS = """
+    SELECT e.kind::text AS kind, {seen} AS seen, e.extracted, m.expires_at, {holds} AS holds, m.superseded_why,
+           e.occurred_at IS NULL AS timeless, CAST(ARRAY[{passes}] AS boolean[]) AS passes
+    FROM {s}.entries e
+    LEFT JOIN {s}.memories m ON m.user_id = e.user_id AND m.memory_id = e.item AND m.version = e.version
+                                AND e.kind = 'k'
+    WHERE e.user_id = :user AND e.item = CAST(:item AS uuid)
+    ORDER BY e.version DESC
+"""
+
+EMBEDDED = """
+    SELECT EXISTS (
+        SELECT FROM {s}.entries e
+        JOIN {s}.vectors v ON v.user_id = e.user_id AND v.entry = e.entry
+        JOIN {s}.spaces s ON s.space = v.space AND s.active
+        WHERE e.user_id = :user AND e.item = CAST(:item AS uuid))
+"""
+
+
+async def exclusion_reason(transaction: Transaction, query: Query, item: str) -> tuple[str, str] | None:
+    """Return by what an item is hidden and in which way, None when it is not; raises `NotFoundError`."""
+    given, sql, params = _versions(query.filters)
+    rows: Sequence[Row] = ()
+    if _is_uuid(item):
+        rows = await transaction.all(sql, {"user": query.user_id, "item": item, **params})
+    if not rows:
+        raise NotFoundError(f"User {query.user_id!r} has no memory, message or passage with the id {item!r}.")
+    last = next((row for row in rows if row.seen), None)
+    if last is None:
+        if query.filters.as_of is not None:
+            return "as_of", "No version of it was current at that moment."
+        why = rows[0].superseded_why or "deleted"
+        return "superseded", f"It does not hold any more ({why}); as_of shows it as of a moment when it did."
+    if last.holds is False:
+        return "expired", f"It expired at {last.expires_at.isoformat()}."
+    if KIND_NAMES[last.kind] not in query.filters.kinds:
+        return "filter", f"It is a {KIND_NAMES[last.kind]}, and the question asks for other kinds."
+    for name, passes in zip(given, last.passes, strict=True):
+        if not passes:
+            timeless = (
+                ": when it happened is not known" if name.startswith("event_") and last.timeless else ""
+            )
+            return "filter", f"The filter {NARROWING[name]} leaves it out{timeless}."
+    if last.kind == "m" and last.extracted and not query.filters.include_extracted:
+        return (
+            "extracted",
+            "It is a message that a model is done with, and what was made of it stands in its place; "
+            "include_conversations=True shows both.",
+        )
+    return None
+
+
+async def is_embedded(transaction: Transaction, query: Query, item: str) -> bool:
+    """Tell whether an item has a vector in the active space."""
+    return bool(await transaction.value(EMBEDDED, {"user": query.user_id, "item": item}))
+
+
+def _versions(filters: Filters) -> tuple[list[str], str, dict[str, Any]]:
+    """Return the filters that were given, and what tells of every version of an item which of them it passes."""
+    nothing = Filters(include_extracted=True)
+    given = [f.name for f in fields(filters) if f.name in NARROWING and getattr(filters, f.name) is not None]
+    params: dict[str, Any] = {}
+    passes = []
+    for name in given:
+        sql, values = filter_condition(replace(nothing, **{name: getattr(filters, name)}))
+        passes.append(f"coalesce({sql}, false)")
+        params |= values
+    past = filters.as_of is not None
+    seen, moment = (visible_at("e"), ":as_of") if past else ("e.superseded_at IS NULL", "now()")
+    if past:
+        params["as_of"] = filters.as_of
+    return (
+        given,
+        VERSIONS.replace("{seen}", seen)
+        .replace("{holds}", f"(m.expires_at IS NULL OR m.expires_at > {moment})")
+        .replace("{passes}", ", ".join(passes)),
+        params,
+    )
+
+
+def _is_uuid(text: str) -> bool:
+    try:
+        UUID(text)
+    except ValueError:
+        return False
+    return True

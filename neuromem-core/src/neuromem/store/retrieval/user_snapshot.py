@@ -1,0 +1,123 @@
+"""What recall knows of a user before and beside the looking: kept for the last users, and read anew each time."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from neuromem.domain.kv import PROFILE
+from neuromem.domain.query import UserSnapshot
+from neuromem.store.database.database import PLANNER_GENERIC
+from neuromem.store.kv.kv import kv_visible
+from neuromem.store.search_index.hnsw import INDEX_READY
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from neuromem.store.database.database import Database, Transaction
+    from neuromem.store.database.rows import Row
+
+T = TypeVar("T")
+
+KEPT = 1_024  # users
+SPEAKERS = 50  # names that a question is searched for
+
+ABOUT = """
+    SELECT u.language, coalesce(u.last_entry, 0) AS last_entry, coalesce(u.extracted, false) AS extracted,
+           s.space, s.background,
+           (SELECT coalesce(sum(entries), 0) FROM {s}.corpora WHERE user_id = :user) AS entries,
+           ARRAY(SELECT name FROM {s}.speakers WHERE user_id = :user
+                 ORDER BY messages DESC, name LIMIT :speakers) AS speakers,
+           (SELECT count(*) FROM {s}.jobs
+            WHERE user_id = :user AND NOT dead AND kind NOT IN ('object', 'digest', 'reembed', 'index')
+              AND needs <> ALL(ARRAY(SELECT 'space:' || space FROM {s}.spaces WHERE NOT active))) AS pending,
+           (SELECT json_object_agg(key, value ORDER BY key) FROM {s}.kv
+            WHERE user_id = :user AND namespace = :namespace AND {visible}) AS profile,
+           CASE WHEN u.last_entry > CAST(:exact_limit AS bigint) THEN {indexed} ELSE false END AS indexed
+    FROM (SELECT) AS one LEFT JOIN {s}.users u ON u.user_id = :user LEFT JOIN {s}.spaces s ON s.active
+""".replace("{indexed}", INDEX_READY)
+
+
+def snapshot_query(user_id: str, as_of: datetime | None, exact_limit: int) -> tuple[str, dict[str, Any]]:
+    """Return what reads, in one row, what is known of a user, and its parameters.
+
+    ``indexed`` tells whether a user of more than ``exact_limit`` entries has an index of their own.
+    """
+    condition, params = kv_visible(as_of)
+    return ABOUT.replace("{visible}", condition), {
+        "user": user_id,
+        "speakers": SPEAKERS,
+        "namespace": PROFILE,
+        "exact_limit": exact_limit,
+        **params,
+    }
+
+
+class _Last(Generic[T]):
+    """What belongs to the users who asked last."""
+
+    def __init__(self) -> None:
+        self._kept: OrderedDict[str, T] = OrderedDict()
+
+    def get(self, user_id: str) -> T | None:
+        if user_id in self._kept:
+            self._kept.move_to_end(user_id)
+        return self._kept.get(user_id)
+
+    def put(self, user_id: str, value: T) -> None:
+        self._kept[user_id] = value
+        self._kept.move_to_end(user_id)
+        while len(self._kept) > KEPT:
+            self._kept.popitem(last=False)
+
+
+class UserSnapshots:
+    """What is known of the users who asked last."""
+
+    def __init__(self, database: Database, exact_limit: int) -> None:
+        self._database = database
+        self.exact_limit = exact_limit
+        self._indexed: _Last[bool] = _Last()
+        self._abouts: _Last[UserSnapshot] = _Last()
+
+    def last(self, user_id: str) -> UserSnapshot | None:
+        """Return what the last answer knew of a user."""
+        return self._abouts.get(user_id)
+
+    def indexed(self, user_id: str) -> bool:
+        """Tell whether a user's vectors were so many that they had an index of their own, when last asked."""
+        return self._indexed.get(user_id) or False
+
+    async def before(self, user_id: str) -> UserSnapshot:
+        """Return what the last answer knew of a user, else read it.
+
+        Speakers and language are all that is needed before a question is embedded, and they hardly change; each
+        answer reads them anew for the next.
+        """
+        known = self._abouts.get(user_id)
+        if known is None:
+            async with self._database.reader(user_id, settings=PLANNER_GENERIC) as transaction:
+                known = await self.read(transaction, user_id, None)
+        return known
+
+    async def read(self, transaction: Transaction, user_id: str, as_of: datetime | None) -> UserSnapshot:
+        """Read what is known of a user, the profile as it was ``as_of``."""
+        sql, params = snapshot_query(user_id, as_of, self.exact_limit)
+        return self.learn(user_id, (await transaction.all(sql, params))[0])
+
+    def learn(self, user_id: str, row: Row) -> UserSnapshot:
+        """Return what a row of `about` says, and keep it for the next question."""
+        known = UserSnapshot(
+            speakers=tuple(row["speakers"]),
+            language=row["language"],
+            pending=row["pending"],
+            last_entry=row["last_entry"],
+            entries=row["entries"],
+            profile=row["profile"] or {},
+            extracted=row["extracted"],
+            space=row["space"],
+            background=row["background"],
+        )
+        self._abouts.put(user_id, known)
+        self._indexed.put(user_id, row.indexed)
+        return known

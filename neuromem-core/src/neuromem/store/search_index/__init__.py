@@ -1,0 +1,1 @@
+"""store/search_index."""

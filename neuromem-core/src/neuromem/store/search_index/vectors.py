@@ -1,0 +1,213 @@
+"""Embedding spaces and the exact vector search."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from functools import cache
+from typing import TYPE_CHECKING
+
+from neuromem.errors import EmbeddingSpaceError, ProviderResponseError
+from neuromem.store.search_index.centroids import CENTROID_OUTGROWN, store_centroid
+from neuromem.store.search_index.filters import kinds_condition
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from neuromem.domain.query import Filters
+    from neuromem.plugin.providers import EmbeddingProvider
+    from neuromem.store.database.database import Database, Transaction
+    from neuromem.store.database.rows import Row
+
+ACTIVE_SPACE = "SELECT space, provider, model, dims, revision, background FROM {s}.spaces WHERE active"
+
+OPEN = """
+    INSERT INTO {s}.spaces (provider, model, dims, revision, active)
+    VALUES (:provider, :model, :dims, :revision, true)
+    ON CONFLICT DO NOTHING
+"""
+
+INSERT = f"""
+    WITH stored AS (
+        INSERT INTO {{s}}.vectors (user_id, space, entry, kind, current, v)
+        SELECT e.user_id, :space, e.entry, e.kind, e.superseded_at IS NULL, n.v::halfvec
+        FROM unnest(CAST(:entry AS int[]), CAST(:vector AS text[])) AS n(entry, v)
+        JOIN {{s}}.entries e ON e.user_id = :user AND e.entry = n.entry
+        ON CONFLICT (user_id, space, entry, part) DO UPDATE SET v = excluded.v, current = excluded.current
+    )
+    {CENTROID_OUTGROWN}
+"""
+
+# "+ 0" keeps every index out of the ordering: this scan is exact whatever the planner thinks.
+NEAR = """
+    near AS (
+        SELECT v.entry FROM {s}.vectors v {join}
+        WHERE v.user_id = :user AND v.space = :space AND {condition}
+        ORDER BY (v.v <#> CAST(:vector AS halfvec)) + 0, v.entry
+        LIMIT CAST(:depth AS int)
+    )
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class EmbeddingSpace:
+    """The active embedding space; ``background`` is the cosine that unrelated texts reach, None: not measured."""
+
+    space: int
+    provider: str
+    model: str
+    dims: int
+    revision: str
+    background: float | None
+
+    @property
+    def needs(self) -> str:
+        """What a worker must have to embed for this space, as jobs name it."""
+        return f"space:{self.space}"
+
+    def __str__(self) -> str:
+        revision = f", revision {self.revision!r}" if self.revision else ""
+        return f"{self.provider}:{self.model} ({self.dims} dimensions{revision})"
+
+
+async def open_space(database: Database, embedding: EmbeddingProvider) -> EmbeddingSpace:
+    """Return the schema's space, making it when the schema has none; another model's is an error."""
+    asked = EmbeddingSpace(0, embedding.provider, embedding.model, embedding.dims, embedding.revision, None)
+    async with database.worker() as transaction:
+        row = await transaction.first(ACTIVE_SPACE)
+        if row is None:
+            await transaction.run(
+                OPEN,
+                {
+                    "provider": asked.provider,
+                    "model": asked.model,
+                    "dims": asked.dims,
+                    "revision": asked.revision,
+                },
+            )
+            row = await transaction.first(ACTIVE_SPACE)
+    if row is None:
+        raise EmbeddingSpaceError(f"Schema {database.schema!r} has embedding spaces, but none is active.")
+    space = space_of(row)
+    if replace(space, space=0, background=None) != asked:
+        raise EmbeddingSpaceError(
+            f"Schema {database.schema!r} was filled with the embedding {space}, and was opened with {asked}. "
+            "Open it with the model it was filled with, use another schema, or change the model of this one: run "
+            "`neuromem reembed` with the new model, or call reembed() with it where the old one is open."
+        )
+    return space
+
+
+async def active_space(database: Database) -> EmbeddingSpace:
+    """Return the space that is searched in now."""
+    async with database.worker() as transaction:
+        row = await transaction.first(ACTIVE_SPACE)
+    assert row is not None  # since the schema was first opened
+    return space_of(row)
+
+
+def space_of(row: Row) -> EmbeddingSpace:
+    """Return the space that a row of `ACTIVE` describes."""
+    return EmbeddingSpace(row.space, row.provider, row.model, row.dims, row.revision, row.background)
+
+
+class ActiveSpaces:
+    """The spaces whose model this process has; ``current`` is the active one as far as it knows."""
+
+    def __init__(self, space: EmbeddingSpace) -> None:
+        self.current = space
+        self._mine = {space.space: space}
+
+    def switch(self, space: EmbeddingSpace) -> None:
+        """Use a space from now on, whose model this process has."""
+        self.current = self._mine[space.space] = space
+
+    async def follow(self, transaction: Transaction, schema: str) -> EmbeddingSpace:
+        """Use the space that is active now; raises `EmbeddingSpaceError` when this process lacks its model."""
+        row = await transaction.first(ACTIVE_SPACE)
+        assert row is not None
+        space = space_of(row)
+        if space.space not in self._mine:
+            raise EmbeddingSpaceError(
+                f"Schema {schema!r} was re-embedded with {space} since this NeuroMemory was opened with "
+                f"{self.current}. Open it anew with the new model; nothing that was stored meanwhile is lost."
+            )
+        self.current = self._mine[space.space]
+        return self.current
+
+
+def mean_cosine(*groups: Sequence[Sequence[float]]) -> float:
+    """Return the mean cosine of different vectors of a group, averaged over the groups."""
+    means = []
+    for group in groups:
+        units = [[x / (math.sqrt(math.fsum(y * y for y in v)) or 1.0) for x in v] for v in group]
+        together = [math.fsum(column) for column in zip(*units, strict=True)]
+        n = len(units)
+        means.append((math.fsum(x * x for x in together) - n) / (n * (n - 1)))
+    return math.fsum(means) / len(means)
+
+
+async def record_baseline_cosine(database: Database, space: EmbeddingSpace, background: float) -> None:
+    """Keep the cosine of unrelated texts; the first measurement stays."""
+    async with database.worker() as transaction:
+        await transaction.run(
+            "UPDATE {s}.spaces SET background = :background WHERE space = :space AND background IS NULL",
+            {"background": background, "space": space.space},
+        )
+
+
+def vector_literal(vector: Sequence[float], space: EmbeddingSpace, provider: str) -> str | None:
+    """Return a vector normalized and written as pgvector reads it; None for a zero vector.
+
+    Raises `ProviderResponseError` when its length or its numbers are wrong.
+    """
+    try:
+        norm = math.hypot(*vector)
+    except TypeError as error:
+        raise ProviderResponseError(
+            f"{provider} returned a vector that is not made of numbers.", provider=provider
+        ) from error
+    if len(vector) != space.dims:
+        raise ProviderResponseError(
+            f"{provider} returned a vector of {len(vector)} numbers where the space {space} has {space.dims}; "
+            "check the model and dims given to the provider.",
+            provider=provider,
+        )
+    if not math.isfinite(norm):
+        raise ProviderResponseError(
+            f"{provider} returned a vector that is not made of finite numbers.", provider=provider
+        )
+    return f"[{_form(space.dims) % tuple([x / norm for x in vector])}]" if norm > 0 else None
+
+
+@cache
+def _form(dims: int) -> str:
+    """Return what writes so many numbers at once: a question's vector is written with every question."""
+    return ",".join(["%.6g"] * dims)
+
+
+async def insert_vectors(
+    transaction: Transaction, user_id: str, space: EmbeddingSpace, vectors: Sequence[tuple[int, str]]
+) -> None:
+    """Store vectors (entry, literal); entries that are gone by now are passed over.
+
+    The work that they came from is to be acknowledged before: when it was the last, the user's middle follows.
+    """
+    outgrown = await transaction.value(
+        INSERT,
+        {
+            "user": user_id,
+            "space": space.space,
+            "entry": [entry for entry, _ in vectors],
+            "vector": [vector for _, vector in vectors],
+        },
+    )
+    if outgrown:
+        await store_centroid(transaction, user_id, space.space)
+
+
+def exact_search_expression(filters: Filters, condition: str) -> str:
+    """Return the expression that gives ``near (entry)``, the ``:depth`` nearest entries."""
+    join = "JOIN {s}.entries e ON e.user_id = v.user_id AND e.entry = v.entry" if condition else ""
+    terms = ["v.current" if filters.as_of is None else "", kinds_condition("v", filters), condition]
+    return NEAR.replace("{join}", join).replace("{condition}", " AND ".join(filter(None, terms)))
