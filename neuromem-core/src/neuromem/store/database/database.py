@@ -22,6 +22,7 @@ from neuromem.store.database.connection import (
 )
 from neuromem.store.database.pool import Pool, PoolTimeoutError
 from neuromem.store.database.rows import number_parameters
+from neuromem.store.database.sql import Fragment
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
@@ -82,24 +83,24 @@ class Transaction:
         while self._last:
             await self._last.popleft()()
 
-    async def all(self, sql: str, params: Mapping[str, Any] | None = None, /) -> Sequence[Row]:
+    async def all(self, sql: str | Fragment, params: Mapping[str, Any] | None = None, /) -> Sequence[Row]:
         """Run a statement and return its rows."""
         statement, arguments = self._database.statement(sql, params)
         with self._database.translated():
             rows: Sequence[Row] = await self._driver.fetch(statement, *arguments)
         return rows
 
-    async def first(self, sql: str, params: Mapping[str, Any] | None = None, /) -> Row | None:
+    async def first(self, sql: str | Fragment, params: Mapping[str, Any] | None = None, /) -> Row | None:
         """Run a statement and return its first row, or None."""
         rows = await self.all(sql, params)
         return rows[0] if rows else None
 
-    async def value(self, sql: str, params: Mapping[str, Any] | None = None, /) -> Any:
+    async def value(self, sql: str | Fragment, params: Mapping[str, Any] | None = None, /) -> Any:
         """Run a statement and return the first column of its first row, or None."""
         row = await self.first(sql, params)
         return row[0] if row is not None else None
 
-    async def run(self, sql: str, params: Mapping[str, Any] | None = None, /) -> int:
+    async def run(self, sql: str | Fragment, params: Mapping[str, Any] | None = None, /) -> int:
         """Run a statement and return how many rows it touched."""
         statement, arguments = self._database.statement(sql, params)
         with self._database.translated():
@@ -148,8 +149,14 @@ class Database:
         self._pooler = pooler
         self.pool = Pool(partial(open_connection, target, pooler), pool_size)
 
-    def statement(self, sql: str, params: Mapping[str, Any] | None) -> tuple[str, list[Any]]:
-        """Return a statement as the driver wants it, with its arguments; it is read once only."""
+    def statement(self, sql: str | Fragment, params: Mapping[str, Any] | None) -> tuple[str, list[Any]]:
+        """Return a statement as the driver wants it, with its arguments; each text is parsed once.
+
+        The parameters of a fragment and ``params`` are taken together.
+        """
+        if isinstance(sql, Fragment):
+            params = {**sql.parameters, **(params or {})}
+            sql = sql.sql
         read = self._statements.get(sql)
         if read is None:
             read = self._statements[sql] = number_parameters(sql.replace("{s}", f'"{self.schema}"'))
