@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from tests.conftest import opened
 from tests.digest.model import by_word
-from tests.extraction.model import answering
+from tests.ingest.extraction.model import answering
 from tests.support.http_server import running_server
 
 if TYPE_CHECKING:

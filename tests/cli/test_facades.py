@@ -11,7 +11,7 @@ import pytest
 
 from neuromem.domain.graph import EdgeType, NodeType
 from tests.conftest import opened
-from tests.facades.test_formats import CHATGPT, CLAUDE
+from tests.ingest.test_chat_exports import CHATGPT, CLAUDE
 
 if TYPE_CHECKING:
     from pathlib import Path

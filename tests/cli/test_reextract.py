@@ -6,7 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 from tests.conftest import opened
-from tests.extraction.model import answering, llm
+from tests.ingest.extraction.model import answering, llm
 from tests.support.http_server import running_server
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.conftest import opened
-from tests.extraction.model import answering, completion, echo, llm
+from tests.ingest.extraction.model import answering, completion, echo, llm
 from tests.support.http_server import HttpServer, running_server
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ import pytest
 
 from tests.conftest import opened
 from tests.digest.model import by_word
-from tests.extraction.model import answering, llm
+from tests.ingest.extraction.model import answering, llm
 from tests.support.http_server import HttpServer, running_server
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from neuromem.domain.text.indexed_text import Words
 from neuromem.ingest.extraction.reconcile import Statement, judge
 from neuromem.store.database.users import begin_write
 from neuromem.store.memories.write import statement_hash, store_learned, version_chains
-from tests.extraction.model import answering
+from tests.ingest.extraction.model import answering
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -13,7 +13,7 @@ from neuromem.store.memories.digest_queue import count_undigested
 from tests.conftest import opened
 from tests.digest.conftest import FAST
 from tests.digest.model import by_word, insight, saying
-from tests.extraction.model import answering, asked, completion, echo, llm
+from tests.ingest.extraction.model import answering, asked, completion, echo, llm
 from tests.support.http_server import Reply
 
 if TYPE_CHECKING:

@@ -14,8 +14,8 @@ from neuromem.plugin.http import Retry
 from neuromem_openai import OpenAILLM
 from tests.conftest import opened
 from tests.digest.model import digest, insight
-from tests.extraction.model import answering, llm
-from tests.extraction.test_crashes import Telling
+from tests.ingest.extraction.model import answering, llm
+from tests.ingest.extraction.test_crashes import Telling
 from tests.support.http_server import Reply
 from tests.support.processes import Child
 

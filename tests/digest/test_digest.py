@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.digest.model import digest, feel, insight, saying
-from tests.extraction.model import answering, asked
+from tests.ingest.extraction.model import answering, asked
 
 if TYPE_CHECKING:
     from neuromem.memory import NeuroMemory

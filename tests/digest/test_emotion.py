@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.digest.model import feel, insight, saying
-from tests.extraction.model import asked
-from tests.life.support import now
+from tests.ingest.extraction.model import asked
+from tests.support.user_data import now
 
 if TYPE_CHECKING:
     from neuromem.memory import NeuroMemory

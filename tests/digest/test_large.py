@@ -10,7 +10,7 @@ from neuromem.errors import ProviderError
 from tests.conftest import opened
 from tests.digest.conftest import FAST
 from tests.digest.model import insight, saying
-from tests.extraction.model import answering, asked, llm
+from tests.ingest.extraction.model import answering, asked, llm
 from tests.support.http_server import Reply
 
 if TYPE_CHECKING:

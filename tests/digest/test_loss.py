@@ -8,7 +8,7 @@ import pytest
 
 from neuromem.errors import NotFoundError
 from tests.digest.model import digest, feel, insight, saying
-from tests.life.support import now, supersede
+from tests.support.user_data import now, supersede
 
 if TYPE_CHECKING:
     from neuromem.memory import NeuroMemory

@@ -12,8 +12,8 @@ from neuromem.digest import emotion_profile
 from neuromem.errors import ConflictError
 from neuromem.store.memories.emotions import emotion_sums, recent_mood
 from tests.digest.model import feel, insight
-from tests.extraction.model import answering
-from tests.life.support import now, supersede
+from tests.ingest.extraction.model import answering
+from tests.support.user_data import now, supersede
 
 if TYPE_CHECKING:
     from datetime import datetime
