@@ -170,8 +170,10 @@ class Run:
 
     async def take(self, user: str, turns: Sequence[Turn], window: int) -> None:
         """Take turns in, and do the work after every ``window`` of them."""
-        needs = next(need for need in self._nm._open_rooms.worker.serves if need.startswith("extract:"))
-        space = next(need for need in self._nm._open_rooms.worker.serves if need.startswith("space:"))
+        capability = next(
+            need for need in self._nm._open_rooms.worker.capabilities if need.startswith("extract:")
+        )
+        space = next(need for need in self._nm._open_rooms.worker.capabilities if need.startswith("space:"))
         for i, turn in enumerate(turns, 1):
 
             async def ingest(turn: Turn = turn) -> bool:
@@ -182,18 +184,18 @@ class Run:
 
             await self._measured("ingest()", ingest)
             if i % window == 0 or i == len(turns):
-                while await self._measured("extraction", lambda: self._serve(needs, "extract", window)):
+                while await self._measured("extraction", lambda: self._serve(capability, "extract", window)):
                     pass
                 while await self._measured("embedding", lambda: self._serve(space, "embed", 64)):
                     pass
 
-    async def _serve(self, needs: str, kind: str, most: int) -> bool:
+    async def _serve(self, capability: str, kind: str, most: int) -> bool:
         """Do what a worker does with one claim; False when there is none."""
         rooms = self._nm._open_rooms
-        claim = await claim_jobs(rooms.database, [needs], after="", most={kind: most}, seconds=60)
+        claim = await claim_jobs(rooms.database, [capability], after="", most={kind: most}, seconds=60)
         if claim is None:
             return False
-        failed = await rooms.worker._handlers[needs](claim)
+        failed = await rooms.worker._handlers[capability](claim)
         assert not failed, failed
         return True
 

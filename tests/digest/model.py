@@ -79,8 +79,8 @@ async def feel(
     async with nm._life.database.user(user) as transaction:
         moment = await begin_write(transaction, user, 1)
         statement = Statement(new, statement_hash(new))
-        known = await version_chains(transaction, user, hashes=[statement.digest], slots=[], targets=[])
+        known = await version_chains(transaction, user, hashes=[statement.digest], unique_keys=[], targets=[])
         learned = judge([statement], known)
         await store_learned(transaction, user, learned, moment, tokens=Words("en"))
-        known = await version_chains(transaction, user, hashes=[statement.digest], slots=[], targets=[])
+        known = await version_chains(transaction, user, hashes=[statement.digest], unique_keys=[], targets=[])
     return next(version.memory_id for version in known if version.current)

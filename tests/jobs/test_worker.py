@@ -420,7 +420,7 @@ async def test_a_worker_takes_only_what_it_can_serve(
 ) -> None:
     async with database.user("alice") as transaction:
         await transaction.run(
-            "INSERT INTO {s}.jobs (user_id, kind, needs) VALUES ('alice', 'embed', 'space:999'), "
+            "INSERT INTO {s}.jobs (user_id, kind, capability) VALUES ('alice', 'embed', 'space:999'), "
             "('alice', 'dream', 'dreams')"
         )
     await fill(queue, 2)
@@ -428,7 +428,7 @@ async def test_a_worker_takes_only_what_it_can_serve(
         assert await nm.drain() == 0
         assert (await nm.recall("alice", "message"))["pending"] == 2
     async with database.user("alice") as transaction:
-        rows = await transaction.all("SELECT needs, attempts, lease FROM {s}.jobs ORDER BY job")
+        rows = await transaction.all("SELECT capability, attempts, lease FROM {s}.jobs ORDER BY job")
     assert [tuple(row) for row in rows] == [("space:999", 0, None), ("dreams", 0, None)]
 
 

@@ -50,11 +50,11 @@ async def state(nm: NeuroMemory, user: str = "alice", as_of: datetime | None = N
 async def supersede(nm: NeuroMemory, user: str, text: str) -> None:
     """Store a fact as extraction does: it replaces what filled its place until now."""
     new = NewMemory(
-        content=text, memory_type="fact", slot="home", origin={"by": "extractor", "extractor": "test"}
+        content=text, memory_type="fact", unique_key="home", origin={"by": "extractor", "extractor": "test"}
     )
     async with nm._life.database.user(user) as transaction:
         moment = await begin_write(transaction, user, 1)
         digest = statement_hash(new)
-        known = await version_chains(transaction, user, hashes=[digest], slots=["home"], targets=[])
+        known = await version_chains(transaction, user, hashes=[digest], unique_keys=["home"], targets=[])
         learned = judge([Statement(new, digest)], known)
         await store_learned(transaction, user, learned, moment, tokens=Words("en"))

@@ -18,7 +18,7 @@ from neuromem.ingest.documents.upload import DocumentService
 from neuromem.ingest.embedding.handler import Embedder
 from neuromem.ingest.embedding.index_build import Indexer
 from neuromem.ingest.embedding.space_migration import SpaceMigration
-from neuromem.ingest.extraction.handler import ExtractionHandler, needs
+from neuromem.ingest.extraction.handler import ExtractionHandler, capability
 from neuromem.ingest.reextraction.service import ReextractionService
 from neuromem.ingest.service import IngestService
 from neuromem.jobs.worker import Worker
@@ -73,7 +73,7 @@ class Runtime:
         self._models = {space.space: parts.embedding}
         self._observers = observers
         extractors = {
-            needs(name): ExtractionHandler(
+            capability(name): ExtractionHandler(
                 database,
                 name,
                 extractor,
@@ -111,12 +111,12 @@ class Runtime:
             database,
             settings.work,
             {
-                space.needs: Embedder(
+                space.capability: Embedder(
                     database, parts.embedding, space, observers, exact_limit=settings.vectors.exact_limit
                 ),
                 INDEX_CAPABILITY: self.indexer,
                 **extractors,
-                **({objects.needs: objects} if objects else {}),
+                **({objects.capability: objects} if objects else {}),
                 **({DIGEST_CAPABILITY: DigestHandler(database, thinking)} if parts.llm else {}),
             },
             presence,
@@ -171,5 +171,5 @@ class Runtime:
         """Search, and embed what comes, with another model from now on."""
         self._models[space.space] = model
         self._spaces.switch(space)
-        self.worker.serve(space.needs, embedder)
+        self.worker.serve(space.capability, embedder)
         self.worker.wake()

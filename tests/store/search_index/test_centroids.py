@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from neuromem.memory import NeuroMemory
 
 QUICK = {"work": {"poll": 0.02}}
-KEPT = "SELECT entries, n, v::vector::float4[] AS v FROM neuromem.middles WHERE space = $1"
+KEPT = "SELECT entries, n, v::vector::float4[] AS v FROM neuromem.centroids WHERE space = $1"
 VECTORS = "SELECT entry, v::vector::float4[] AS v FROM neuromem.vectors WHERE space = $1 ORDER BY entry"  # as embedded
 
 
@@ -105,7 +105,7 @@ async def test_an_answer_is_the_same_with_and_without_it(database_url: str, n: i
         await say(nm, "anna", n)
         found = await answer(nm, "anna")
         async with connected(database_url, "anna") as connection:
-            kept = await connection.fetchval("DELETE FROM neuromem.middles RETURNING n")
+            kept = await connection.fetchval("DELETE FROM neuromem.centroids RETURNING n")
         assert (kept is not None) == (n >= CENTROID_SAMPLE)
         assert same(await answer(nm, "anna"), found)
 
@@ -129,9 +129,9 @@ async def test_a_user_who_has_outgrown_it_is_answered_by_what_is_there(database_
         await say(nm, "anna", 130)
         found = await answer(nm, "anna")
         async with connected(database_url, "anna") as connection:
-            await connection.execute("UPDATE neuromem.middles SET entries = 105, n = 1")
+            await connection.execute("UPDATE neuromem.centroids SET entries = 105, n = 1")
             assert not same(await answer(nm, "anna"), found)
-            await connection.execute("UPDATE neuromem.middles SET entries = 100")
+            await connection.execute("UPDATE neuromem.centroids SET entries = 100")
         assert same(await answer(nm, "anna"), found)
 
 

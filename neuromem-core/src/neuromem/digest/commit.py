@@ -76,7 +76,7 @@ class Storing:
                 transaction,
                 user_id,
                 hashes=[finding.digest for finding in findings],
-                slots=[],
+                unique_keys=[],
                 targets=[finding.target for finding in findings if finding.target],
             )
             outcome = resolve(findings, versions)

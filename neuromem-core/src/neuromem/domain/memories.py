@@ -86,7 +86,7 @@ class NewMemory:
     language: str | None = None
     subject: str | None = None
     entities: tuple[str, ...] = ()
-    slot: str | None = None
+    unique_key: str | None = None
     place: tuple[str, int] | None = None
 
 
@@ -99,7 +99,7 @@ class Version:
     memory_type: str
     entry: int
     digest: bytes
-    slot: str | None
+    unique_key: str | None
     why: str | None
     pinned: bool = False
 

@@ -82,8 +82,8 @@ class UserSnapshot:
     ``speakers`` are the names that messages carry, the most frequent first; ``pending`` counts the background
     work that is not done; ``last_entry`` is the number of the newest index entry, ``entries`` how many of them hold
     now; ``profile`` is namespace ``profile`` at the moment that the answer speaks from; ``extracted`` tells whether a
-    model is done with any message; ``space`` is the number of the active embedding space, ``background`` the cosine of
-    unrelated texts in it, None where it was not measured.
+    model is done with any message; ``space`` is the number of the active embedding space, ``baseline_cosine`` the
+    cosine of unrelated texts in it, None where it was not measured.
     """
 
     speakers: tuple[str, ...] = ()
@@ -94,7 +94,7 @@ class UserSnapshot:
     profile: Mapping[str, Any] = field(default_factory=dict)
     extracted: bool = False
     space: int | None = None
-    background: float | None = None
+    baseline_cosine: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -183,7 +183,7 @@ class Files:
             raise NotFoundError(
                 f"User {user_id!r} has no document {document_id!r}; list() shows which there are."
             )
-        if found.storage not in (None, self._objects.needs):
+        if found.storage not in (None, self._objects.capability):
             raise ConfigurationError(
                 f"The file of document {document_id!r} of user {user_id!r} lies in another storage "
                 f"({found.storage}); open NeuroMemory with that one."

@@ -39,21 +39,21 @@ class Pauses:
         self._failures: dict[str, int] = {}
         self._until: dict[str, float] = {}
 
-    def without(self, serves: Iterable[str]) -> list[str]:
-        """Return those of ``serves`` that are not paused."""
+    def without(self, capabilities: Iterable[str]) -> list[str]:
+        """Return those of ``capabilities`` that are not paused."""
         now = time.monotonic()
-        return [needs for needs in serves if self._until.get(needs, 0.0) <= now]
+        return [capability for capability in capabilities if self._until.get(capability, 0.0) <= now]
 
-    def failed(self, needs: str, *errors: Exception) -> None:
+    def failed(self, capability: str, *errors: Exception) -> None:
         """A whole claim failed."""
-        self._failures[needs] = self._failures.get(needs, 0) + 1
-        seconds = max(delay(self._first, self._failures[needs], error) / 2 for error in errors)
-        self._until[needs] = time.monotonic() + max(seconds, *(_asked(error) for error in errors))
+        self._failures[capability] = self._failures.get(capability, 0) + 1
+        seconds = max(delay(self._first, self._failures[capability], error) / 2 for error in errors)
+        self._until[capability] = time.monotonic() + max(seconds, *(_asked(error) for error in errors))
 
-    def succeeded(self, needs: str) -> None:
+    def succeeded(self, capability: str) -> None:
         """Something was served."""
-        self._failures.pop(needs, None)
-        self._until.pop(needs, None)
+        self._failures.pop(capability, None)
+        self._until.pop(capability, None)
 
 
 def _asked(error: Exception) -> float:

@@ -65,13 +65,13 @@ class Worker:
         self._progress = asyncio.Event()
 
     @property
-    def serves(self) -> list[str]:
+    def capabilities(self) -> list[str]:
         """What jobs may need for this worker to serve them."""
         return list(self._handlers)
 
-    def serve(self, needs: str, handler: Handler) -> None:
+    def serve(self, capability: str, handler: Handler) -> None:
         """Serve further jobs from now on."""
-        self._handlers[needs] = handler
+        self._handlers[capability] = handler
 
     @property
     def running(self) -> bool:
@@ -107,11 +107,11 @@ class Worker:
             async with asyncio.timeout(timeout):
                 while True:
                     progress = self._progress  # taken before looking, so that nothing is missed in between
-                    if not await has_waiting_jobs(self._database, self.serves, user_id):
+                    if not await has_waiting_jobs(self._database, self.capabilities, user_id):
                         return 0
                     await _set_within(self._settings.poll, progress)  # another process may serve it
         except TimeoutError:
-            return (await count_backlog(self._database, self.serves, user_id)).servable
+            return (await count_backlog(self._database, self.capabilities, user_id)).servable
 
     async def _loop(self) -> None:
         after = ""
@@ -129,14 +129,14 @@ class Worker:
 
     async def _claim(self, after: str) -> Claim | None:
         """Take work; what is taken while this worker is told to stop is given back."""
-        serves = self._pauses.without(self.serves)
-        if not serves:
+        capabilities = self._pauses.without(self.capabilities)
+        if not capabilities:
             return None
         owner = await self._presence.owner()
         claiming = asyncio.create_task(
             claim_jobs(
                 self._database,
-                serves,
+                capabilities,
                 after=after,
                 most=self._most,
                 seconds=self._settings.lease,
@@ -168,18 +168,18 @@ class Worker:
     async def _serve(self, claim: Claim) -> None:
         beat = asyncio.create_task(self._keep(claim))
         try:
-            failed = await self._handlers[claim.needs](claim)
+            failed = await self._handlers[claim.capability](claim)
         except asyncio.CancelledError:
             await asyncio.shield(self._give_back(claim))
             raise
         except Exception as error:  # noqa: BLE001  whatever it is, the jobs go back and say why
-            self._pauses.failed(claim.needs, error)
+            self._pauses.failed(claim.capability, error)
             await self._put_back(claim, error, alone=len(claim.jobs) == 1)
         else:
             if len(failed) < len(claim.jobs):
-                self._pauses.succeeded(claim.needs)
+                self._pauses.succeeded(claim.capability)
             else:
-                self._pauses.failed(claim.needs, *failed.values())
+                self._pauses.failed(claim.capability, *failed.values())
             for job, reason in failed.items():
                 await self._put_back(claim.only({job}), reason, alone=True)
         finally:

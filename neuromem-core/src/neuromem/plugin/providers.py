@@ -52,7 +52,7 @@ class EmbeddingProvider(_Provider):
         return ""
 
     @property
-    def background(self) -> float | None:
+    def baseline_cosine(self) -> float | None:
         """Mean cosine of unrelated texts; None, the default, has it measured once per embedding space."""
         return None
 

@@ -36,7 +36,7 @@ class HashEmbedding(EmbeddingProvider):
         return self._dims
 
     @property
-    def background(self) -> float:
+    def baseline_cosine(self) -> float:
         """Unrelated texts share no tokens."""
         return 0.0
 

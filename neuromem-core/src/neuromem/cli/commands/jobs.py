@@ -36,10 +36,10 @@ def list_jobs(place: Place, *, user: str | None, limit: int, as_json: bool) -> N
         shown(
             rows,
             as_json,
-            ["kind", "needs", "open", "given up"],
+            ["kind", "capability", "open", "given up"],
             lambda row: [
                 row["kind"],
-                row["needs"],
+                row["capability"],
                 str(row["open"]),
                 str(row["dead"]),
                 row["error"] or "",

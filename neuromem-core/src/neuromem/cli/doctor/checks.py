@@ -240,7 +240,7 @@ class Checkup:
         if not queues:
             self.ok("work", "nothing is waiting")
         for queue in queues:
-            told = f"{queue.kind} ({queue.needs or 'anyone'}): {queue.open} open"
+            told = f"{queue.kind} ({queue.capability or 'anyone'}): {queue.open} open"
             if queue.oldest is not None:
                 told += f", the oldest of {queue.oldest:%Y-%m-%d %H:%M} UTC"
             error = f"; last error: {queue.error}" if queue.error else ""

@@ -29,7 +29,7 @@ async def carry_out(objects: Objects, kept: Sequence[StoredObject], archive: Zip
     """
     described = {}
     for one in kept:
-        if one.storage != objects.needs:
+        if one.storage != objects.capability:
             raise ConfigurationError(
                 f"The file of document {one.id!r} lies in another storage ({one.storage}); open NeuroMemory with that "
                 "one, or export without objects."

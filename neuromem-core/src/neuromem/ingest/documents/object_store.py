@@ -31,7 +31,7 @@ class Objects:
         self._lease = lease
 
     @property
-    def needs(self) -> str:
+    def capability(self) -> str:
         """What a worker must have to delete them, as jobs name it."""
         return f"storage:{self._storage.provider}"
 
@@ -40,7 +40,7 @@ class Objects:
         self, user_id: str, data: bytes | AsyncIterable[bytes], content_type: str
     ) -> AsyncIterator[Claim]:
         """Store an object and give the claim that keeps it; it is deleted unless somebody acknowledges the claim."""
-        claim = await announce_object(self._database, user_id, self.needs, _key(user_id), self._lease)
+        claim = await announce_object(self._database, user_id, self.capability, _key(user_id), self._lease)
         renewal = asyncio.create_task(self._renew(claim))
         try:
             await self._storage.upload(claim.jobs[0].payload["key"], data, content_type)
@@ -55,7 +55,7 @@ class Objects:
     async def remove(self, claim: Claim) -> None:
         """Delete the object of a claim; where that fails, a worker tries again until it is gone."""
         try:
-            if claim.needs == self.needs:
+            if claim.capability == self.capability:
                 await self(claim)
                 return
         except NeuroMemError:
@@ -73,7 +73,7 @@ class Objects:
         """Have an object deleted whose claim was lost to a worker, which may have been faster than the upload."""
         key = claim.jobs[0].payload["key"]
         await self._release(
-            await announce_object(self._database, claim.user_id, self.needs, key, self._lease)
+            await announce_object(self._database, claim.user_id, self.capability, key, self._lease)
         )
 
     async def __call__(self, claim: Claim) -> Mapping[int, Exception]:

@@ -48,7 +48,7 @@ class Embedder:
         self._space = space
         self._observers = observers
         self._exact_limit = exact_limit
-        self._measured = space.background is not None
+        self._measured = space.baseline_cosine is not None
 
     async def __call__(self, claim: Claim) -> Mapping[int, Exception]:
         """Embed what the claim's jobs name; vectors and acknowledgement commit together.
@@ -87,11 +87,11 @@ class Embedder:
         """Record once per space how near unrelated texts are: relevance is what goes beyond that."""
         if self._measured:
             return
-        background = self._embedding.background
-        if background is None:
+        baseline_cosine = self._embedding.baseline_cosine
+        if baseline_cosine is None:
             embedded = await self._call([*ENGLISH, *CHINESE])
-            background = mean_cosine(embedded[: len(ENGLISH)], embedded[len(ENGLISH) :])
-        await record_baseline_cosine(self._database, self._space, background)
+            baseline_cosine = mean_cosine(embedded[: len(ENGLISH)], embedded[len(ENGLISH) :])
+        await record_baseline_cosine(self._database, self._space, baseline_cosine)
         self._measured = True
 
     async def _texts(self, user_id: str, entries: Sequence[int]) -> list[tuple[int, str]]:

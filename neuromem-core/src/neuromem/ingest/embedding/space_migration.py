@@ -180,7 +180,7 @@ class SpaceMigration:
         space, batch = known.space, self._settings.embed_batch
         worker = self._employ(
             {
-                space.needs: embedder,
+                space.capability: embedder,
                 fill_capability(space): Refill(self._database, embedder, space, batch),
             }
         )

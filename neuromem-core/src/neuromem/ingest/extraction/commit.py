@@ -81,7 +81,7 @@ class Storing:
                         transaction,
                         claim.user_id,
                         hashes=[s.digest for s in statements],
-                        slots=[s.new.slot for s in statements if s.new.slot],
+                        unique_keys=[s.new.unique_key for s in statements if s.new.unique_key],
                         targets=[s.target for s in statements if s.target],
                     )
                     await store_learned(

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger("neuromem")
 
 
-def needs(extractor: str) -> str:
+def capability(extractor: str) -> str:
     """Return what a worker must have to serve an extractor's jobs, as jobs name it."""
     return f"extract:{extractor}"
 

@@ -49,7 +49,7 @@ class _Node:
     version: int
     memory_type: str
     digest: bytes
-    slot: str | None
+    unique_key: str | None
     why: str | None
     stored: Version | None = None
     place: int = -1  # in the list of what is added
@@ -67,7 +67,7 @@ class _Judge:
         self.superseded: list[tuple[Version, str]] = []
         self.reinforced: dict[tuple[str, int], tuple[str, ...]] = {}
         for v in sorted(versions, key=lambda v: (v.memory_id, v.version)):
-            node = _Node(v.memory_id, v.version, v.memory_type, v.digest, v.slot, v.why, stored=v)
+            node = _Node(v.memory_id, v.version, v.memory_type, v.digest, v.unique_key, v.why, stored=v)
             self.chains.setdefault(v.memory_id, []).append(node)
 
     def take(self, statement: Statement) -> None:
@@ -79,7 +79,7 @@ class _Judge:
         elif same is not None:
             kept = self._again(same, statement)
         elif target is None:
-            kept = self._by_slot(statement)
+            kept = self._by_unique_key(statement)
         elif statement.standing == "repeats":
             kept = self._reinforce(target, statement)
         elif (
@@ -88,15 +88,15 @@ class _Judge:
             or target.pinned
             or target.memory_type != statement.new.memory_type
         ):
-            kept = self._by_slot(statement)
+            kept = self._by_unique_key(statement)
         else:
             self._end(target, statement.why(WHY[statement.standing]))
             kept = self._add(statement, target.chain)
         if target is not None and target.why is None and target is not kept and same and target.stored:
             self._gone(target, statement)
-        for node in self._holders(statement.new.slot):
+        for node in self._holders(statement.new.unique_key):
             if node is not kept:
-                self._end(node, f"{REPLACED}: {statement.new.slot}")
+                self._end(node, f"{REPLACED}: {statement.new.unique_key}")
 
     def _gone(self, target: _Node, statement: Statement) -> None:
         """End what a statement contradicts that is known as well."""
@@ -117,12 +117,12 @@ class _Judge:
         self._end(current, statement.why(CONTRADICTED) if statement.target == current.chain else CONTRADICTED)
         return self._add(statement, past.chain)
 
-    def _by_slot(self, statement: Statement) -> _Node:
-        """Add a statement, as the next version of what filled its slot until now."""
-        holder = next((node for node in self._holders(statement.new.slot) if not node.pinned), None)
+    def _by_unique_key(self, statement: Statement) -> _Node:
+        """Add a statement, as the next version of what held its unique key until now."""
+        holder = next((node for node in self._holders(statement.new.unique_key) if not node.pinned), None)
         if holder is None:
             return self._add(statement, str(uuid4()))
-        self._end(holder, f"{REPLACED}: {statement.new.slot}")
+        self._end(holder, f"{REPLACED}: {statement.new.unique_key}")
         return self._add(statement, holder.chain)
 
     def _same(self, statement: Statement) -> _Node | None:
@@ -139,10 +139,15 @@ class _Judge:
         last = self.chains.get(chain or "", [])[-1:]
         return last[0] if last and last[0].why is None else None
 
-    def _holders(self, slot: str | None) -> list[_Node]:
-        if slot is None:
+    def _holders(self, unique_key: str | None) -> list[_Node]:
+        if unique_key is None:
             return []
-        return [n for chain in self.chains.values() for n in chain[-1:] if n.slot == slot and n.why is None]
+        return [
+            n
+            for chain in self.chains.values()
+            for n in chain[-1:]
+            if n.unique_key == unique_key and n.why is None
+        ]
 
     def _reinforce(self, node: _Node, statement: Statement) -> _Node:
         sources = statement.new.sources
@@ -172,7 +177,7 @@ class _Judge:
             number,
             statement.new.memory_type,
             statement.digest,
-            statement.new.slot,
+            statement.new.unique_key,
             None,
             place=len(self.added),
         )

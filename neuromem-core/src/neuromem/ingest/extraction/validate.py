@@ -81,8 +81,8 @@ def admit(window: Window, extraction: Extraction, extractor: str, most: int) -> 
         said = [source for source in sources if source in places]
         place = max(places[s] for s in said)
         speaker = next((speakers[s] for s in said if s in speakers), window.user_id)
-        slot = _slot(memory, max(said_at[s] for s in said), speaker, window.user_id)
-        stored = _new(memory, sources, max(said_at[s] for s in said), place, slot, origin, window)
+        unique_key = _unique_key(memory, max(said_at[s] for s in said), speaker, window.user_id)
+        stored = _new(memory, sources, max(said_at[s] for s in said), place, unique_key, origin, window)
         target = memory.target if memory.target in shown else None
         standing = memory.relation if target and memory.relation in STANDINGS else "new"
         reason = clean(memory.reason, MAX_REASON)
@@ -148,7 +148,7 @@ def _new(
     sources: tuple[str, ...],
     said_at: datetime,
     place: tuple[str, int],
-    slot: str | None,
+    unique_key: str | None,
     origin: Mapping[str, Any],
     window: Window,
 ) -> NewMemory:
@@ -175,12 +175,12 @@ def _new(
         language=window.language,
         subject=subject,
         entities=tuple(e for entity in memory.entities[:50] if (e := clean(entity, 200)) is not None),
-        slot=slot,
+        unique_key=unique_key,
         place=place,
     )
 
 
-def _slot(memory: ExtractedMemory, said_at: datetime, speaker: str, user_id: str) -> str | None:
+def _unique_key(memory: ExtractedMemory, said_at: datetime, speaker: str, user_id: str) -> str | None:
     """Return what the subject has one of at a time and the memory tells, if it holds when it is said.
 
     Who speaks of themselves is meant by their name: "user" and "Alice" are one, in every language.

@@ -75,7 +75,7 @@ class Replay:
                 added.new.memory_type,
                 0,
                 added.digest,
-                added.new.slot,
+                added.new.unique_key,
                 added.ended,
             )
             memory = _memory(self._user_id, added, self._now)
@@ -92,14 +92,14 @@ class Replay:
 
     def _touched(self, statements: Sequence[Statement]) -> list[list[_One]]:
         digests = {statement.digest for statement in statements}
-        slots = {statement.new.slot for statement in statements} - {None}
+        unique_keys = {statement.new.unique_key for statement in statements} - {None}
         targets = {statement.target for statement in statements}
         return [
             ones
             for chain, ones in self._chains.items()
             if chain in targets
             or any(one.version.digest in digests for one in ones)
-            or (ones[-1].version.slot in slots and ones[-1].version.why is None)
+            or (ones[-1].version.unique_key in unique_keys and ones[-1].version.why is None)
         ]
 
     def _end(self, version: Version, why: str) -> None:
@@ -187,7 +187,7 @@ def _alike(one: DerivedMemory, new: Added) -> bool:
 
 
 def _tells_same(one: DerivedMemory, new: Added) -> bool:
-    if one.version.slot is not None and one.version.slot == new.new.slot:
+    if one.version.unique_key is not None and one.version.unique_key == new.new.unique_key:
         return True
     if not one.sources & set(new.new.sources):
         return False

@@ -26,10 +26,10 @@ EXTRACTION_KIND = "extract"
 OPERATION = "extraction"
 
 ENQUEUE = """
-    INSERT INTO {s}.jobs (user_id, kind, needs, entry, payload)
-    SELECT :user, 'extract', n.needs, e.entry, jsonb_build_object('session', CAST(:session AS text))
+    INSERT INTO {s}.jobs (user_id, kind, capability, entry, payload)
+    SELECT :user, 'extract', n.capability, e.entry, jsonb_build_object('session', CAST(:session AS text))
     FROM unnest(CAST(:entries AS int[])) WITH ORDINALITY AS e(entry, place)
-    CROSS JOIN unnest(CAST(:needs AS text[])) AS n(needs) ORDER BY e.place
+    CROSS JOIN unnest(CAST(:capability AS text[])) AS n(capability) ORDER BY e.place
 """
 
 # What waits in a session until there is more of it, or until nothing was said for a while.
@@ -46,10 +46,10 @@ ENQUEUE_LATER = f"""
     ), moved AS (
         UPDATE {{s}}.jobs SET run_after = due.run_after FROM due WHERE {HELD_BACK}
     )
-    INSERT INTO {{s}}.jobs (user_id, kind, needs, entry, payload, run_after)
-    SELECT :user, 'extract', n.needs, e.entry, jsonb_build_object('session', CAST(:session AS text)), due.run_after
+    INSERT INTO {{s}}.jobs (user_id, kind, capability, entry, payload, run_after)
+    SELECT :user, 'extract', n.capability, e.entry, jsonb_build_object('session', CAST(:session AS text)), due.run_after
     FROM due CROSS JOIN unnest(CAST(:entries AS int[])) WITH ORDINALITY AS e(entry, place)
-    CROSS JOIN unnest(CAST(:needs AS text[])) AS n(needs) ORDER BY e.place
+    CROSS JOIN unnest(CAST(:capability AS text[])) AS n(capability) ORDER BY e.place
 """
 
 RELEASE_SESSION = f"UPDATE {{s}}.jobs SET run_after = now() WHERE {HELD_BACK}"
@@ -177,7 +177,7 @@ OUTCOMES = """
 class ExtractionRequest:
     """Which extractors get a message, and when: at once, or ``interval`` messages or ``idle`` seconds together."""
 
-    needs: Sequence[str]
+    capability: Sequence[str]
     interval: int
     idle: float
     on_session_close: bool = True
@@ -213,7 +213,7 @@ async def enqueue_extraction(
             "user": user_id,
             "session": session_id,
             "entries": list(entries),
-            "needs": list(wanted.needs),
+            "capability": list(wanted.capability),
             "interval": wanted.interval,
             "idle": wanted.idle,
         },

@@ -32,7 +32,7 @@ SCOPE = """
 
 # Everything that holds, and what a person has deleted. What a person made, changed, pinned or brought back is theirs.
 HOLDING = """
-    SELECT {columns}, m.entry, m.content_hash, m.slot, m.superseded_at IS NULL AS holds,
+    SELECT {columns}, m.entry, m.content_hash, m.unique_key, m.superseded_at IS NULL AS holds,
            m.origin ->> 'by' = 'extractor' AND NOT m.pinned AND NOT EXISTS (
                SELECT FROM {s}.memories u WHERE u.user_id = :user AND u.memory_id = m.memory_id
                AND (coalesce(u.origin ->> 'by', 'user') = 'user' OR u.origin ->> 'restored' IS NOT NULL)) AS derived,
@@ -145,7 +145,7 @@ async def derived_memories(transaction: Transaction, user_id: str) -> list[Deriv
                 row.memory_type,
                 row.entry,
                 bytes(row.content_hash),
-                row.slot,
+                row.unique_key,
                 None if row.holds else "deleted",
                 True,
             ),

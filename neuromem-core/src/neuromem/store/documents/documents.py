@@ -34,8 +34,8 @@ if TYPE_CHECKING:
 OBJECT = "object"  # the kind of the jobs that delete objects
 
 ANNOUNCE = """
-    INSERT INTO {s}.jobs (user_id, kind, needs, payload, attempts, lease, lease_until)
-    VALUES (:user, 'object', :needs, CAST(:payload AS jsonb), 1, :lease, now() + make_interval(secs => :seconds))
+    INSERT INTO {s}.jobs (user_id, kind, capability, payload, attempts, lease, lease_until)
+    VALUES (:user, 'object', :capability, CAST(:payload AS jsonb), 1, :lease, now() + make_interval(secs => :seconds))
     RETURNING job
 """
 
@@ -141,19 +141,29 @@ class StoredDocument:
     storage: str | None
 
 
-async def announce_object(database: Database, user_id: str, needs: str, key: str, seconds: float) -> Claim:
+async def announce_object(
+    database: Database, user_id: str, capability: str, key: str, seconds: float
+) -> Claim:
     """Write down that an object may come to be; unless its claim is acknowledged, it is deleted."""
     async with database.user(user_id) as transaction:
-        return await _announce(transaction, user_id, needs, key, seconds)
+        return await _announce(transaction, user_id, capability, key, seconds)
 
 
-async def _announce(transaction: Transaction, user_id: str, needs: str, key: str, seconds: float) -> Claim:
+async def _announce(
+    transaction: Transaction, user_id: str, capability: str, key: str, seconds: float
+) -> Claim:
     lease, payload = str(uuid4()), {"key": key}
     job = await transaction.value(
         ANNOUNCE,
-        {"user": user_id, "needs": needs, "payload": json.dumps(payload), "lease": lease, "seconds": seconds},
+        {
+            "user": user_id,
+            "capability": capability,
+            "payload": json.dumps(payload),
+            "lease": lease,
+            "seconds": seconds,
+        },
     )
-    return Claim(user_id, OBJECT, needs, lease, (Job(job, None, payload, 1),))
+    return Claim(user_id, OBJECT, capability, lease, (Job(job, None, payload, 1),))
 
 
 async def insert_document(
@@ -188,7 +198,7 @@ async def insert_document(
             metadata=dict(new.metadata),
             object_key=announced.jobs[0].payload["key"] if announced else None,
         )
-        await _insert(transaction, document, announced.needs if announced else None)
+        await _insert(transaction, document, announced.capability if announced else None)
         position = 0
         for portion in contents.portions:
             await _insert_passages(transaction, document, portion, position, moment)

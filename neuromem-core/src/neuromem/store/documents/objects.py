@@ -58,7 +58,7 @@ async def attach_object(database: Database, user_id: str, document_id: str, clai
         await lock_user(transaction, user_id)
         if not await lock_held(transaction, claim):
             return False
-        given = {"key": claim.jobs[0].payload["key"], "storage": claim.needs}
+        given = {"key": claim.jobs[0].payload["key"], "storage": claim.capability}
         if not await transaction.run(ATTACH, {"user": user_id, "id": document_id, **given}):
             return False
         await acknowledge_jobs(transaction, claim)

@@ -36,13 +36,13 @@ COUNT = f"""
         INSERT INTO {{s}}.digests AS d (user_id, messages) SELECT :user, n % CAST(:interval AS int) FROM said
         ON CONFLICT (user_id) DO UPDATE SET messages = excluded.messages
     )
-    INSERT INTO {{s}}.jobs (user_id, kind, needs)
-    SELECT :user, 'digest', :needs FROM said WHERE n >= CAST(:interval AS int) AND NOT EXISTS ({WAITS})
+    INSERT INTO {{s}}.jobs (user_id, kind, capability)
+    SELECT :user, 'digest', :capability FROM said WHERE n >= CAST(:interval AS int) AND NOT EXISTS ({WAITS})
 """
 
 ENQUEUE = f"""
-    INSERT INTO {{s}}.jobs (user_id, kind, needs, payload)
-    SELECT :user, 'digest', :needs, CAST(:payload AS jsonb) WHERE NOT EXISTS ({WAITS})
+    INSERT INTO {{s}}.jobs (user_id, kind, capability, payload)
+    SELECT :user, 'digest', :capability, CAST(:payload AS jsonb) WHERE NOT EXISTS ({WAITS})
 """
 
 UNDIGESTED = f"""
@@ -118,7 +118,7 @@ class Evidence:
 async def count_user_messages(transaction: Transaction, user_id: str, messages: int, interval: int) -> None:
     """Count messages of role user; every ``interval`` of them a digest is asked for."""
     await transaction.run(
-        COUNT, {"user": user_id, "needs": DIGEST_CAPABILITY, "interval": interval, "messages": messages}
+        COUNT, {"user": user_id, "capability": DIGEST_CAPABILITY, "interval": interval, "messages": messages}
     )
 
 
@@ -127,7 +127,7 @@ async def enqueue_digest(database: Database, user_id: str, batch_size: int) -> N
     async with database.user(user_id) as transaction:
         await lock_user(transaction, user_id)
         payload = json.dumps({"batch_size": batch_size})
-        await transaction.run(ENQUEUE, {"user": user_id, "needs": DIGEST_CAPABILITY, "payload": payload})
+        await transaction.run(ENQUEUE, {"user": user_id, "capability": DIGEST_CAPABILITY, "payload": payload})
 
 
 async def take_digest_lease(

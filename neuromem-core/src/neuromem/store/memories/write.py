@@ -44,7 +44,7 @@ PLAIN = (
     "valid_from",
     "valid_until",
     "subject",
-    "slot",
+    "unique_key",
 )
 
 SAME = f"""
@@ -72,15 +72,15 @@ MEMORY_BY_ENTRY = """
 """
 
 
-# Every version of the memories that say the same, fill the same slot, or were pointed at.
+# Every version of the memories that say the same, have the same unique key, or were pointed at.
 CHAINS = """
     WITH chains AS (
         SELECT memory_id FROM {s}.memories WHERE user_id = :user AND content_hash = ANY(CAST(:hashes AS bytea[]))
         UNION SELECT memory_id FROM {s}.memories
-        WHERE user_id = :user AND slot = ANY(CAST(:slots AS text[])) AND superseded_at IS NULL
+        WHERE user_id = :user AND unique_key = ANY(CAST(:unique_keys AS text[])) AND superseded_at IS NULL
         UNION SELECT n.id FROM unnest(CAST(:targets AS uuid[])) AS n(id)
     )
-    SELECT m.memory_id, m.version, m.memory_type, m.entry, m.content_hash, m.slot,
+    SELECT m.memory_id, m.version, m.memory_type, m.entry, m.content_hash, m.unique_key,
            m.superseded_at IS NULL AND coalesce(m.expires_at <= now(), false) AS expired,
            CASE WHEN m.superseded_at IS NOT NULL THEN coalesce(m.superseded_why, 'superseded') END AS why, m.pinned
     FROM chains c JOIN {s}.memories m ON m.user_id = :user AND m.memory_id = c.memory_id
@@ -103,11 +103,11 @@ LEARN = """
         INSERT INTO {s}.memories (user_id, memory_id, version, entry, memory_type, content, content_hash, category,
                                   metadata, importance, confidence, valence, arousal, emotion, created_at,
                                   superseded_at, superseded_why, occurred_at, valid_from, valid_until, origin,
-                                  subject, slot, entities)
+                                  subject, unique_key, entities)
         SELECT :user, n.memory_id, n.version, n.entry, n.memory_type, n.content, n.hash, n.category,
                n.metadata::jsonb, n.importance, n.confidence, n.valence, n.arousal, n.emotion, :now,
                CASE WHEN n.ended IS NOT NULL THEN CAST(:now AS timestamptz) END, n.ended, n.occurred_at, n.valid_from,
-               n.valid_until, n.origin::jsonb, n.subject, n.slot,
+               n.valid_until, n.origin::jsonb, n.subject, n.unique_key,
                ARRAY(SELECT jsonb_array_elements_text(n.entities::jsonb))
         FROM unnest(CAST(:memory_id AS uuid[]), CAST(:version AS int[]), CAST(:entry AS int[]),
                     CAST(:memory_type AS text[]), CAST(:content AS text[]), CAST(:hash AS bytea[]),
@@ -115,11 +115,11 @@ LEARN = """
                     CAST(:confidence AS float8[]), CAST(:valence AS float8[]), CAST(:arousal AS float8[]),
                     CAST(:emotion AS text[]), CAST(:occurred_at AS timestamptz[]),
                     CAST(:valid_from AS timestamptz[]), CAST(:valid_until AS timestamptz[]),
-                    CAST(:origin AS text[]), CAST(:subject AS text[]), CAST(:slot AS text[]),
+                    CAST(:origin AS text[]), CAST(:subject AS text[]), CAST(:unique_key AS text[]),
                     CAST(:entities AS text[]), CAST(:ended AS text[]))
              AS n(memory_id, version, entry, memory_type, content, hash, category, metadata, importance, confidence,
-                  valence, arousal, emotion, occurred_at, valid_from, valid_until, origin, subject, slot, entities,
-                  ended)
+                  valence, arousal, emotion, occurred_at, valid_from, valid_until, origin, subject, unique_key,
+                  entities, ended)
         WHERE (SELECT count(*) FROM closed) >= 0
     )
     INSERT INTO {s}.memory_sources (user_id, memory_id, version, message_id, created_at)
@@ -226,11 +226,16 @@ async def version_chains(
     user_id: str,
     *,
     hashes: Sequence[bytes],
-    slots: Sequence[str],
+    unique_keys: Sequence[str],
     targets: Sequence[str],
 ) -> list[Version]:
     """Return every version of the memories that new statements may repeat, revive or supersede."""
-    asked = {"user": user_id, "hashes": list(hashes), "slots": list(slots), "targets": list(targets)}
+    asked = {
+        "user": user_id,
+        "hashes": list(hashes),
+        "unique_keys": list(unique_keys),
+        "targets": list(targets),
+    }
     rows = await transaction.all(CHAINS, asked)
     if any(row.expired for row in rows):  # it stopped holding at its moment, and nobody took notice yet
         await expire_memories(transaction, user_id)
@@ -242,7 +247,7 @@ async def version_chains(
             r["memory_type"],
             r["entry"],
             bytes(r["content_hash"]),
-            r["slot"],
+            r["unique_key"],
             r["why"],
             r["pinned"],
         )

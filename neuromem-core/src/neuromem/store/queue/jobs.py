@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 ORDERED = frozenset({"extract"})
 BUSY = """
     EXISTS (SELECT FROM {s}.jobs o
-            WHERE o.user_id = j.user_id AND o.kind = j.kind AND o.needs = j.needs AND NOT o.dead AND o.attempts > 0
-              AND (o.lease_until >= now() OR o.run_after > now() AND o.job < j.job))
+            WHERE o.user_id = j.user_id AND o.kind = j.kind AND o.capability = j.capability AND NOT o.dead
+              AND o.attempts > 0 AND (o.lease_until >= now() OR o.run_after > now() AND o.job < j.job))
 """
 
 # A digest waits for what the user said to be extracted, and for another digest; not for what has failed.
@@ -26,13 +26,13 @@ TOO_EARLY = """
     EXISTS (SELECT FROM {s}.jobs o
             WHERE o.user_id = j.user_id AND o.job <> j.job AND NOT o.dead AND o.kind IN ('digest', 'extract')
               AND (o.lease_until >= now() OR o.kind = 'extract' AND o.attempts = 0 AND o.run_after <= now()
-                   AND o.needs = ANY(CAST(:serves AS text[]))))
+                   AND o.capability = ANY(CAST(:capabilities AS text[]))))
 """
 
 DUE_JOB = """
-    SELECT j.user_id, j.kind, j.needs, j.attempts, j.payload FROM {s}.jobs j
+    SELECT j.user_id, j.kind, j.capability, j.attempts, j.payload FROM {s}.jobs j
     WHERE {place} AND NOT j.dead AND j.run_after <= now()
-      AND (j.lease_until IS NULL OR j.lease_until < now()) AND j.needs = ANY(CAST(:serves AS text[]))
+      AND (j.lease_until IS NULL OR j.lease_until < now()) AND j.capability = ANY(CAST(:capabilities AS text[]))
       AND (NOT j.kind = ANY(CAST(:ordered AS text[])) OR NOT {busy})
       AND (j.kind <> 'digest' OR NOT {too_early})
     ORDER BY j.user_id, j.job LIMIT 1
@@ -44,7 +44,8 @@ DUE_JOB = """
 NEXT = """
     WITH further AS MATERIALIZED ({further}), again AS MATERIALIZED ({again})
     SELECT n.*, CASE WHEN n.kind = ANY(CAST(:ordered AS text[])) THEN
-           pg_try_advisory_xact_lock(hashtextextended(CAST(:schema AS text) || ' ' || n.needs || ' ' || n.user_id, 0))
+           pg_try_advisory_xact_lock(
+               hashtextextended(CAST(:schema AS text) || ' ' || n.capability || ' ' || n.user_id, 0))
            ELSE true END AS mine
     FROM (SELECT * FROM further UNION ALL SELECT * FROM again) AS n
 """.replace("{further}", DUE_JOB.replace("{place}", "j.user_id > CAST(:after AS text)")).replace(
@@ -60,7 +61,7 @@ CLAIM = """
                           owner = :owner, attempts = least(j.attempts + 1, 30000)
     WHERE j.user_id = :user AND j.job = ANY(ARRAY(
         SELECT c.job FROM {s}.jobs c
-        WHERE c.user_id = :user AND c.kind = :kind AND c.needs = :needs AND c.attempts = :attempts
+        WHERE c.user_id = :user AND c.kind = :kind AND c.capability = :capability AND c.attempts = :attempts
           AND NOT c.dead AND c.run_after <= now() AND (c.lease_until IS NULL OR c.lease_until < now())
           {in_order}
         ORDER BY c.job LIMIT :most FOR UPDATE SKIP LOCKED
@@ -76,7 +77,7 @@ CLAIM_NEXT = CLAIM.replace(
           AND c.payload ->> 'session' = CAST(:session AS text)
           AND c.job < coalesce((
               SELECT min(CASE WHEN o.lease_until >= now() THEN 0 ELSE o.job END) FROM {s}.jobs o
-              WHERE o.user_id = :user AND o.kind = :kind AND o.needs = :needs AND NOT o.dead
+              WHERE o.user_id = :user AND o.kind = :kind AND o.capability = :capability AND NOT o.dead
                 AND (o.lease_until >= now() OR o.attempts > 0 AND o.run_after > now()
                      OR o.run_after <= now() AND o.payload ->> 'session' <> CAST(:session AS text))
           ), 9223372036854775807)
@@ -134,7 +135,8 @@ AGAIN_USER = AGAIN.replace("{whose}", "AND user_id = :user")
 DUE = "(attempts > 0 OR run_after <= now())"
 
 COUNT_USER = f"""
-    SELECT count(*) AS open, count(*) FILTER (WHERE needs = ANY(CAST(:serves AS text[])) AND {DUE}) AS servable
+    SELECT count(*) AS open,
+           count(*) FILTER (WHERE capability = ANY(CAST(:capabilities AS text[])) AND {DUE}) AS servable
     FROM {{s}}.jobs WHERE user_id = :user AND NOT dead
 """
 
@@ -142,7 +144,7 @@ COUNT_ALL = COUNT_USER.replace("user_id = :user AND ", "")
 
 WAITING_USER = f"""
     SELECT EXISTS (SELECT FROM {{s}}.jobs
-                   WHERE user_id = :user AND NOT dead AND needs = ANY(CAST(:serves AS text[])) AND {DUE})
+                   WHERE user_id = :user AND NOT dead AND capability = ANY(CAST(:capabilities AS text[])) AND {DUE})
 """
 
 WAITING_ALL = WAITING_USER.replace("user_id = :user AND ", "")
@@ -164,7 +166,7 @@ class Claim:
 
     user_id: str
     kind: str
-    needs: str
+    capability: str
     lease: str
     jobs: tuple[Job, ...]
 
@@ -193,7 +195,7 @@ class Backlog:
 
 async def claim_jobs(
     database: Database,
-    serves: Sequence[str],
+    capabilities: Sequence[str],
     *,
     after: str,
     most: Mapping[str, int],
@@ -206,7 +208,7 @@ async def claim_jobs(
     jobs when others took them in the meantime. ``owner`` is the number under which the worker is present.
     """
     async with database.worker() as transaction:
-        asked = {"serves": list(serves), "ordered": sorted(ORDERED), "schema": database.schema}
+        asked = {"capabilities": list(capabilities), "ordered": sorted(ORDERED), "schema": database.schema}
         row = await transaction.first(NEXT, {"after": after, **asked})
         if row is None:
             return None
@@ -214,7 +216,7 @@ async def claim_jobs(
         params = {
             "user": row.user_id,
             "kind": row.kind,
-            "needs": row.needs,
+            "capability": row.capability,
             "lease": lease,
             "most": max(1, most.get(row.kind, 1) >> row.attempts),
             "attempts": row.attempts,
@@ -228,7 +230,7 @@ async def claim_jobs(
         else:
             rows = []
     jobs = sorted((Job(r.job, r.entry, r.payload, r.attempts) for r in rows), key=lambda job: job.job)
-    return Claim(row.user_id, row.kind, row.needs, lease, tuple(jobs))
+    return Claim(row.user_id, row.kind, row.capability, lease, tuple(jobs))
 
 
 async def extend_lease(database: Database, claim: Claim, seconds: float) -> bool:
@@ -290,24 +292,30 @@ async def postpone_jobs(database: Database, claim: Claim, error: str, until: dat
         )
 
 
-async def count_backlog(database: Database, serves: Sequence[str], user_id: str | None = None) -> Backlog:
+async def count_backlog(
+    database: Database, capabilities: Sequence[str], user_id: str | None = None
+) -> Backlog:
     """Count what is waiting, of one user or of all."""
     scope = database.worker() if user_id is None else database.user(user_id)
     async with scope as transaction:
         row = await transaction.first(
-            COUNT_ALL if user_id is None else COUNT_USER, {"user": user_id, "serves": list(serves)}
+            COUNT_ALL if user_id is None else COUNT_USER,
+            {"user": user_id, "capabilities": list(capabilities)},
         )
     assert row is not None
     return Backlog(row.open, row.servable)
 
 
-async def has_waiting_jobs(database: Database, serves: Sequence[str], user_id: str | None = None) -> bool:
-    """Tell whether there are jobs that need one of ``serves`` and are not dead, of one user or of all."""
+async def has_waiting_jobs(
+    database: Database, capabilities: Sequence[str], user_id: str | None = None
+) -> bool:
+    """Tell whether there are jobs that need one of ``capabilities`` and are not dead, of one user or of all."""
     scope = database.worker() if user_id is None else database.user(user_id)
     async with scope as transaction:
         return bool(
             await transaction.value(
-                WAITING_ALL if user_id is None else WAITING_USER, {"user": user_id, "serves": list(serves)}
+                WAITING_ALL if user_id is None else WAITING_USER,
+                {"user": user_id, "capabilities": list(capabilities)},
             )
         )
 

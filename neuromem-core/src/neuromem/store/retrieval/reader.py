@@ -217,7 +217,7 @@ class StoreReader:
                     _, shown = await self._found(transaction, query, run, meaning)
                     found += [entry for entry in shown if (entry.kind, entry.item) not in known]
         trust = centroid_trust(row["n"]) if meaning else 0.0
-        return [(entry, _relevance(entry, trust, about.background)) for entry in found]
+        return [(entry, _relevance(entry, trust, about.baseline_cosine)) for entry in found]
 
     async def _follow(self, transaction: Transaction) -> None:
         """Turn to the space that is active now, or note that this process cannot; ends the transaction."""
@@ -369,7 +369,7 @@ class Search:
             await reader.close()
 
 
-def _relevance(entry: ScoredEntry, trust: float, background: float | None) -> float:
+def _relevance(entry: ScoredEntry, trust: float, baseline_cosine: float | None) -> float:
     """Return how relevant an entry is by words and by meaning together, in [0, 1].
 
     An unrelated text has a contrast of 0 give or take a tenth; `FULL` of it alone means certainty. Where the
@@ -379,8 +379,10 @@ def _relevance(entry: ScoredEntry, trust: float, background: float | None) -> fl
     if entry.cosine is None or entry.contrast is None:
         return share
     near = entry.contrast
-    if background is not None and background < 1.0:  # a model that tells nothing apart has no beyond
-        near = trust * near + (1.0 - trust) * (entry.cosine - background) / (1.0 - background)
+    if (
+        baseline_cosine is not None and baseline_cosine < 1.0
+    ):  # a model that tells nothing apart has no beyond
+        near = trust * near + (1.0 - trust) * (entry.cosine - baseline_cosine) / (1.0 - baseline_cosine)
     near = min(1.0, max(0.0, near / FULL))
     return max(share, 1.0 - (1.0 - near) * (1.0 - 0.7 * share))
 

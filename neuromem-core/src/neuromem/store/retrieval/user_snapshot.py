@@ -24,13 +24,13 @@ SPEAKERS = 50  # names that a question is searched for
 
 ABOUT = """
     SELECT u.language, coalesce(u.last_entry, 0) AS last_entry, coalesce(u.extracted, false) AS extracted,
-           s.space, s.background,
+           s.space, s.baseline_cosine,
            (SELECT coalesce(sum(entries), 0) FROM {s}.corpora WHERE user_id = :user) AS entries,
            ARRAY(SELECT name FROM {s}.speakers WHERE user_id = :user
                  ORDER BY messages DESC, name LIMIT :speakers) AS speakers,
            (SELECT count(*) FROM {s}.jobs
             WHERE user_id = :user AND NOT dead AND kind NOT IN ('object', 'digest', 'reembed', 'index')
-              AND needs <> ALL(ARRAY(SELECT 'space:' || space FROM {s}.spaces WHERE NOT active))) AS pending,
+              AND capability <> ALL(ARRAY(SELECT 'space:' || space FROM {s}.spaces WHERE NOT active))) AS pending,
            (SELECT json_object_agg(key, value ORDER BY key) FROM {s}.kv
             WHERE user_id = :user AND namespace = :namespace AND {visible}) AS profile,
            CASE WHEN u.last_entry > CAST(:exact_limit AS bigint) THEN {indexed} ELSE false END AS indexed
@@ -116,7 +116,7 @@ class UserSnapshots:
             profile=row["profile"] or {},
             extracted=row["extracted"],
             space=row["space"],
-            background=row["background"],
+            baseline_cosine=row["baseline_cosine"],
         )
         self._abouts.put(user_id, known)
         self._indexed.put(user_id, row.indexed)

@@ -29,7 +29,7 @@ MEAN = f"""
 # Gives ``middle (v, n)``, one row; without vectors a NULL of 0.
 CENTROID_EXPRESSIONS = f"""
     kept AS MATERIALIZED (
-        SELECT v, n FROM {{s}}.middles WHERE user_id = :user AND space = :space
+        SELECT v, n FROM {{s}}.centroids WHERE user_id = :user AND space = :space
         AND entries >= 0.8::float8 * (SELECT last_entry FROM {{s}}.users WHERE user_id = :user)
     ), middle AS MATERIALIZED (
         SELECT v, n FROM kept
@@ -41,21 +41,21 @@ CENTROID_EXPRESSIONS = f"""
 # Whether there is a tenth more than what is kept was made of, and all of it embedded.
 CENTROID_OUTGROWN = f"""
     SELECT u.last_entry >= {CENTROID_SAMPLE} AND u.last_entry >= 1.1::float8 * coalesce(
-               (SELECT entries FROM {{s}}.middles WHERE user_id = :user AND space = :space), 0)
+               (SELECT entries FROM {{s}}.centroids WHERE user_id = :user AND space = :space), 0)
            AND NOT EXISTS (
                SELECT FROM {{s}}.jobs j WHERE j.user_id = :user AND j.kind IN ('embed', 'reembed') AND NOT j.dead
-               AND j.needs IN ('space:' || CAST(:space AS smallint), 'fill:' || CAST(:space AS smallint)))
+               AND j.capability IN ('space:' || CAST(:space AS smallint), 'fill:' || CAST(:space AS smallint)))
     FROM {{s}}.users u WHERE u.user_id = :user
 """
 
 KEEP = f"""
-    INSERT INTO {{s}}.middles AS m (user_id, space, entries, n, v)
+    INSERT INTO {{s}}.centroids AS m (user_id, space, entries, n, v)
     SELECT :user, :space, u.last_entry, mean.n, mean.v FROM {{s}}.users u CROSS JOIN ({MEAN}) AS mean
     WHERE u.user_id = :user AND mean.n > 0 AND EXISTS (SELECT FROM {{s}}.spaces WHERE space = :space AND wanted)
     ON CONFLICT (user_id, space) DO UPDATE SET entries = excluded.entries, n = excluded.n, v = excluded.v
 """
 
-FORGET = "DELETE FROM {s}.middles WHERE user_id = :user RETURNING space"
+FORGET = "DELETE FROM {s}.centroids WHERE user_id = :user RETURNING space"
 
 
 async def store_centroid(transaction: Transaction, user_id: str, space: int) -> None:
@@ -70,7 +70,7 @@ async def update_centroid(transaction: Transaction, user_id: str, space: int) ->
 
 
 async def recompute_centroids(transaction: Transaction, user_id: str) -> None:
-    """Make the middles of a user that are kept anew from the vectors that are left."""
+    """Make the centroids of a user that are kept anew from the vectors that are left."""
     for row in await transaction.all(FORGET, {"user": user_id}):
         await store_centroid(transaction, user_id, row.space)
 

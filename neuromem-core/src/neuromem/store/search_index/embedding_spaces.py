@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 # Only one may change the spaces at a time; who reads them or refers to them goes on.
 LOCK = "LOCK TABLE {s}.spaces IN SHARE ROW EXCLUSIVE MODE"
 
-COLUMNS = "space, provider, model, dims, revision, background, active, stage, created_at"
+COLUMNS = "space, provider, model, dims, revision, baseline_cosine, active, stage, created_at"
 LIST = f"SELECT {COLUMNS} FROM {{s}}.spaces ORDER BY space"
 NAMED = f"""
     SELECT {COLUMNS} FROM {{s}}.spaces
@@ -48,11 +48,11 @@ ENQUEUE = """
     WITH u AS (
         SELECT user_id, last_entry FROM {s}.users WHERE user_id > :after ORDER BY user_id LIMIT :page FOR KEY SHARE
     ), added AS (
-        INSERT INTO {s}.jobs (user_id, kind, needs, payload)
+        INSERT INTO {s}.jobs (user_id, kind, capability, payload)
         SELECT u.user_id, 'reembed', :fills, jsonb_build_object('next', 1, 'last', u.last_entry) FROM u
         WHERE u.last_entry > 0
           AND NOT EXISTS (SELECT FROM {s}.jobs j
-                          WHERE j.user_id = u.user_id AND j.kind = 'reembed' AND j.needs = :fills)
+                          WHERE j.user_id = u.user_id AND j.kind = 'reembed' AND j.capability = :fills)
     )
     SELECT max(user_id) FROM u
 """
@@ -61,19 +61,19 @@ FILLING = "UPDATE {s}.spaces SET stage = 'filling' WHERE space = :space AND stag
 # What failed for good is tried again when somebody asks for it again.
 REVIVE = """
     UPDATE {s}.jobs SET dead = false, attempts = 0, run_after = now()
-    WHERE needs = ANY(CAST(:needs AS text[])) AND dead
+    WHERE capability = ANY(CAST(:capability AS text[])) AND dead
 """
 
 # Ready when nothing is left to fill, and nothing waits for the new space that the old one has already.
 READY = """
-    SELECT NOT EXISTS (SELECT FROM {s}.jobs WHERE needs = :fills) AND NOT EXISTS (
-        SELECT FROM {s}.jobs n WHERE n.needs = :needs AND NOT n.dead AND NOT EXISTS (
-            SELECT FROM {s}.jobs o JOIN {s}.spaces a ON a.active AND o.needs = 'space:' || a.space
+    SELECT NOT EXISTS (SELECT FROM {s}.jobs WHERE capability = :fills) AND NOT EXISTS (
+        SELECT FROM {s}.jobs n WHERE n.capability = :capability AND NOT n.dead AND NOT EXISTS (
+            SELECT FROM {s}.jobs o JOIN {s}.spaces a ON a.active AND o.capability = 'space:' || a.space
             WHERE o.user_id = n.user_id AND o.entry = n.entry AND NOT o.dead))
 """
 END = "UPDATE {s}.spaces SET active = false WHERE active"
 BEGIN = "UPDATE {s}.spaces SET active = true, stage = NULL WHERE space = :space"
-FORGET_WORK = "DELETE FROM {s}.jobs WHERE needs = ANY(CAST(:needs AS text[]))"
+FORGET_WORK = "DELETE FROM {s}.jobs WHERE capability = ANY(CAST(:capability AS text[]))"
 UNWANTED = "SELECT 'space:' || space FROM {s}.spaces WHERE NOT wanted"
 
 PROGRESS = """
@@ -87,7 +87,7 @@ PROGRESS = """
                ) FILTER (WHERE kind = 'reembed'), 0) AS entries_left,
                count(*) FILTER (WHERE dead) AS failed,
                (array_agg(error ORDER BY job DESC) FILTER (WHERE error IS NOT NULL))[1] AS error
-        FROM {s}.jobs WHERE needs = ANY(CAST(:needs AS text[]))
+        FROM {s}.jobs WHERE capability = ANY(CAST(:capability AS text[]))
     ) AS j
 """
 
@@ -102,21 +102,21 @@ MISSING = """
 AGAIN = """
     WITH done AS (
         DELETE FROM {s}.jobs WHERE user_id = :user AND job = ANY(CAST(:jobs AS bigint[])) AND lease = :lease
-        RETURNING user_id, kind, needs
+        RETURNING user_id, kind, capability
     )
-    INSERT INTO {s}.jobs (user_id, kind, needs, payload)
-    SELECT user_id, kind, needs, CAST(:payload AS jsonb) FROM done
+    INSERT INTO {s}.jobs (user_id, kind, capability, payload)
+    SELECT user_id, kind, capability, CAST(:payload AS jsonb) FROM done
 """
 
 # A text that the provider refuses holds nobody up: it is tried by itself, like one that was just stored.
 APART = """
-    INSERT INTO {s}.jobs (user_id, kind, needs, entry)
-    SELECT :user, 'embed', :needs, n.entry FROM unnest(CAST(:entries AS int[])) AS n(entry)
+    INSERT INTO {s}.jobs (user_id, kind, capability, entry)
+    SELECT :user, 'embed', :capability, n.entry FROM unnest(CAST(:entries AS int[])) AS n(entry)
 """
 
 USERS = "SELECT user_id FROM {s}.users WHERE user_id > :after AND last_entry > 0 ORDER BY user_id LIMIT :page"
 DELETE = """
-    WITH middle AS (DELETE FROM {s}.middles WHERE user_id = :user AND space = :space)
+    WITH middle AS (DELETE FROM {s}.centroids WHERE user_id = :user AND space = :space)
     DELETE FROM {s}.vectors WHERE user_id = :user AND space = :space AND entry = ANY(ARRAY(
         SELECT entry FROM {s}.vectors WHERE user_id = :user AND space = :space LIMIT :most))
 """
@@ -187,8 +187,8 @@ async def announce_space(database: Database, embedding: EmbeddingProvider) -> Sp
         for other in map(_known, await transaction.all(LIST)):
             same = all(getattr(other.space, name) == value for name, value in asked.items())
             if same and other.state in ("active", "announced", "filling"):
-                needs = [fill_capability(other.space), other.space.needs]
-                await transaction.run(REVIVE, {"needs": needs})
+                capability = [fill_capability(other.space), other.space.capability]
+                await transaction.run(REVIVE, {"capability": capability})
                 return other
             if same and other.state == "dropping":
                 raise EmbeddingSpaceError(
@@ -235,7 +235,7 @@ async def activate_space(database: Database, space: EmbeddingSpace) -> bool:
 
     Raises `EmbeddingSpaceError` when somebody has dropped it.
     """
-    asked = {"fills": fill_capability(space), "needs": space.needs}
+    asked = {"fills": fill_capability(space), "capability": space.capability}
     async with database.worker() as transaction:
         if not await transaction.value(READY, asked):  # seldom so, and nobody has to wait for a look
             return False
@@ -252,14 +252,14 @@ async def activate_space(database: Database, space: EmbeddingSpace) -> bool:
         await transaction.run(END)
         await transaction.run(BEGIN, {"space": space.space})
         unwanted = [row[0] for row in await transaction.all(UNWANTED)]
-        await transaction.run(FORGET_WORK, {"needs": unwanted})
+        await transaction.run(FORGET_WORK, {"capability": unwanted})
     return True
 
 
 async def fill_progress(database: Database, space: EmbeddingSpace) -> FillProgress:
     """Return how far the filling of a space is."""
     async with database.worker() as transaction:
-        row = await transaction.first(PROGRESS, {"needs": [fill_capability(space), space.needs]})
+        row = await transaction.first(PROGRESS, {"capability": [fill_capability(space), space.capability]})
     assert row is not None
     return FillProgress(
         int(row.entries), int(row.entries_left), row.users, row.users_left, row.failed, row.error
@@ -288,7 +288,7 @@ async def enqueue_single_entries(
     transaction: Transaction, user_id: str, space: EmbeddingSpace, entries: Sequence[int]
 ) -> None:
     """Have entries embedded one by one."""
-    await transaction.run(APART, {"user": user_id, "needs": space.needs, "entries": list(entries)})
+    await transaction.run(APART, {"user": user_id, "capability": space.capability, "entries": list(entries)})
 
 
 async def mark_dropping(database: Database, number: int) -> EmbeddingSpace:
@@ -327,7 +327,7 @@ async def drop_space(database: Database, space: EmbeddingSpace) -> int:
             more = n > 0
     async with database.worker() as transaction:
         await transaction.run(LOCK)
-        await transaction.run(FORGET_WORK, {"needs": [fill_capability(space), space.needs]})
+        await transaction.run(FORGET_WORK, {"capability": [fill_capability(space), space.capability]})
         await transaction.run("DELETE FROM {s}.spaces WHERE space = :space", {"space": space.space})
     await drop_orphaned_indexes(database)
     return deleted

@@ -44,7 +44,7 @@ ADD = """
         ON CONFLICT (user_id, kind) DO UPDATE SET
             entries = c.entries + excluded.entries, tokens = c.tokens + excluded.tokens
     )
-    INSERT INTO {s}.jobs (user_id, kind, needs, entry)
+    INSERT INTO {s}.jobs (user_id, kind, capability, entry)
     SELECT :user, 'embed', 'space:' || s.space, n.entry
     FROM unnest(CAST(:entry AS int[])) AS n(entry) CROSS JOIN {s}.spaces s
     WHERE s.wanted AND CAST(:embed AS boolean)
@@ -134,7 +134,7 @@ COPY = """
         ON CONFLICT (user_id, kind) DO UPDATE SET
             entries = c.entries + excluded.entries, tokens = c.tokens + excluded.tokens
     )
-    INSERT INTO {s}.jobs (user_id, kind, needs, entry)
+    INSERT INTO {s}.jobs (user_id, kind, capability, entry)
     SELECT :user, 'embed', 'space:' || s.space, n.new FROM n CROSS JOIN {s}.spaces s
     WHERE s.wanted AND NOT EXISTS (
         SELECT FROM {s}.vectors v WHERE v.user_id = :user AND v.space = s.space AND v.entry = n.old

@@ -65,7 +65,7 @@ STATE = """
 """
 
 ASK = f"""
-    INSERT INTO {{s}}.jobs (user_id, kind, needs)
+    INSERT INTO {{s}}.jobs (user_id, kind, capability)
     SELECT u.user_id, 'index', '{INDEX_CAPABILITY}' FROM {{s}}.users u JOIN {{s}}.spaces s ON s.active
     WHERE (CAST(:user AS text) IS NULL OR u.user_id = :user) AND u.last_entry > CAST(:most AS bigint)
       AND NOT {INDEX_READY}

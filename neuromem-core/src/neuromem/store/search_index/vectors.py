@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from neuromem.store.database.database import Database, Transaction
     from neuromem.store.database.rows import Row
 
-ACTIVE_SPACE = "SELECT space, provider, model, dims, revision, background FROM {s}.spaces WHERE active"
+ACTIVE_SPACE = "SELECT space, provider, model, dims, revision, baseline_cosine FROM {s}.spaces WHERE active"
 
 OPEN = """
     INSERT INTO {s}.spaces (provider, model, dims, revision, active)
@@ -51,17 +51,17 @@ NEAR = """
 
 @dataclass(frozen=True, slots=True)
 class EmbeddingSpace:
-    """The active embedding space; ``background`` is the cosine that unrelated texts reach, None: not measured."""
+    """The active embedding space; ``baseline_cosine`` is the cosine that unrelated texts reach, None: not measured."""
 
     space: int
     provider: str
     model: str
     dims: int
     revision: str
-    background: float | None
+    baseline_cosine: float | None
 
     @property
-    def needs(self) -> str:
+    def capability(self) -> str:
         """What a worker must have to embed for this space, as jobs name it."""
         return f"space:{self.space}"
 
@@ -89,7 +89,7 @@ async def open_space(database: Database, embedding: EmbeddingProvider) -> Embedd
     if row is None:
         raise EmbeddingSpaceError(f"Schema {database.schema!r} has embedding spaces, but none is active.")
     space = space_of(row)
-    if replace(space, space=0, background=None) != asked:
+    if replace(space, space=0, baseline_cosine=None) != asked:
         raise EmbeddingSpaceError(
             f"Schema {database.schema!r} was filled with the embedding {space}, and was opened with {asked}. "
             "Open it with the model it was filled with, use another schema, or change the model of this one: run "
@@ -108,7 +108,7 @@ async def active_space(database: Database) -> EmbeddingSpace:
 
 def space_of(row: Row) -> EmbeddingSpace:
     """Return the space that a row of `ACTIVE` describes."""
-    return EmbeddingSpace(row.space, row.provider, row.model, row.dims, row.revision, row.background)
+    return EmbeddingSpace(row.space, row.provider, row.model, row.dims, row.revision, row.baseline_cosine)
 
 
 class ActiveSpaces:
@@ -147,12 +147,12 @@ def mean_cosine(*groups: Sequence[Sequence[float]]) -> float:
     return math.fsum(means) / len(means)
 
 
-async def record_baseline_cosine(database: Database, space: EmbeddingSpace, background: float) -> None:
+async def record_baseline_cosine(database: Database, space: EmbeddingSpace, baseline_cosine: float) -> None:
     """Keep the cosine of unrelated texts; the first measurement stays."""
     async with database.worker() as transaction:
         await transaction.run(
-            "UPDATE {s}.spaces SET background = :background WHERE space = :space AND background IS NULL",
-            {"background": background, "space": space.space},
+            "UPDATE {s}.spaces SET baseline_cosine = :baseline_cosine WHERE space = :space AND baseline_cosine IS NULL",
+            {"baseline_cosine": baseline_cosine, "space": space.space},
         )
 
 

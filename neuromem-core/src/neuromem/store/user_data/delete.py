@@ -25,17 +25,17 @@ LOCK = "SELECT user_id FROM {s}.users WHERE user_id = :user FOR UPDATE"
 
 # Both the objects of documents and those that are being stored or deleted already.
 OBJECTS = """
-    SELECT storage AS needs, object_key AS key FROM {s}.documents WHERE user_id = :user AND object_key IS NOT NULL
+    SELECT storage AS capability, object_key AS key FROM {s}.documents WHERE user_id = :user AND object_key IS NOT NULL
     UNION
-    SELECT needs, payload ->> 'key' FROM {s}.jobs WHERE user_id = :user AND kind = 'object'
+    SELECT capability, payload ->> 'key' FROM {s}.jobs WHERE user_id = :user AND kind = 'object'
 """
 
 SCOPE = "SELECT set_config('neuromem.scope', :scope, true)"
 
 HAND_OVER = """
-    INSERT INTO {s}.jobs (user_id, kind, needs, payload)
-    SELECT :receipt, 'object', n.needs, jsonb_build_object('key', n.key)
-    FROM unnest(CAST(:needs AS text[]), CAST(:keys AS text[])) AS n(needs, key)
+    INSERT INTO {s}.jobs (user_id, kind, capability, payload)
+    SELECT :receipt, 'object', n.capability, jsonb_build_object('key', n.key)
+    FROM unnest(CAST(:capability AS text[]), CAST(:keys AS text[])) AS n(capability, key)
 """
 
 PENDING = """
@@ -68,7 +68,7 @@ async def delete_user(database: Database, user_id: str) -> dict[str, int]:
                 HAND_OVER,
                 {
                     "receipt": f"deleted-{uuid4()}",
-                    "needs": [row.needs for row in objects],
+                    "capability": [row.capability for row in objects],
                     "keys": [row.key for row in objects],
                 },
             )

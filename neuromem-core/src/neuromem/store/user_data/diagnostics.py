@@ -42,10 +42,10 @@ PLANT = """
 """
 
 QUEUE = """
-    SELECT kind, needs, count(*) FILTER (WHERE NOT dead) AS open, count(*) FILTER (WHERE dead) AS dead,
+    SELECT kind, capability, count(*) FILTER (WHERE NOT dead) AS open, count(*) FILTER (WHERE dead) AS dead,
            min(created_at) FILTER (WHERE NOT dead) AS oldest,
            (array_agg(error ORDER BY job DESC) FILTER (WHERE error IS NOT NULL))[1] AS error
-    FROM {s}.jobs GROUP BY kind, needs ORDER BY kind, needs
+    FROM {s}.jobs GROUP BY kind, capability ORDER BY kind, capability
 """
 
 
@@ -96,7 +96,7 @@ class QueueReport:
     """The jobs of one kind: those that wait or run, those that were given up, and the last error of any."""
 
     kind: str
-    needs: str
+    capability: str
     open: int
     dead: int
     oldest: datetime | None
@@ -124,7 +124,7 @@ async def inspect_queue(database: Database) -> list[QueueReport]:
     """Return the state of the work queue, of all users together."""
     async with database.worker() as transaction:
         rows = await transaction.all(QUEUE)
-    return [QueueReport(row.kind, row.needs, row.open, row.dead, row.oldest, row.error) for row in rows]
+    return [QueueReport(row.kind, row.capability, row.open, row.dead, row.oldest, row.error) for row in rows]
 
 
 async def inspect_space(database: Database) -> EmbeddingSpace | None:

@@ -24,7 +24,7 @@ BATCH = 1_000  # rows
 INDEX_TABLES = ("entries", "postings", "vectors", "corpora")
 """What things are found by: made from the data, and exported so that nothing has to be made anew."""
 
-NOT_EXPORTED = frozenset({"imports", "emotions", "middles"})
+NOT_EXPORTED = frozenset({"imports", "emotions", "centroids"})
 """Emotions are sums that the database makes of the memories by itself, the middle of vectors is made of these."""
 
 # Of work only what nobody can tell from the data: which messages are still to be extracted.

@@ -43,7 +43,7 @@ INSTEAD = {
 }
 
 EMBED = """
-    INSERT INTO {s}.jobs (user_id, kind, needs, entry)
+    INSERT INTO {s}.jobs (user_id, kind, capability, entry)
     SELECT :user, 'embed', 'space:' || s.space, e.entry FROM {s}.entries e CROSS JOIN {s}.spaces s
     WHERE e.user_id = :user AND s.wanted AND NOT EXISTS (
         SELECT FROM {s}.vectors v WHERE v.user_id = :user AND v.space = s.space AND v.entry = e.entry)
