@@ -45,9 +45,9 @@ def test_the_workspace_knows_every_distribution() -> None:
 
 
 def test_import_linter_sees_every_package() -> None:
-    linter = toml(ROOT / "pyproject.toml")["tool"]["importlinter"]
     packages = {path.name for folder in FOLDERS for path in (folder / "src").iterdir() if path.is_dir()}
-    assert set(linter["root_packages"]) == packages
+    for path in ("pyproject.toml", "tests/architecture/circles.toml"):
+        assert set(toml(ROOT / path)["tool"]["importlinter"]["root_packages"]) == packages, path
 
 
 def test_nothing_committed_knows_an_index_or_this_machine() -> None:

@@ -52,7 +52,7 @@ def test_publishing_runs_no_code_of_ours_and_building_cannot_publish() -> None:
     build, publish = jobs("release.yml")["build"], jobs("release.yml")["publish"]
     assert build["permissions"] == {"contents": "read"}
     assert publish["permissions"] == {"id-token": "write"}
-    assert (publish["capability"], publish["environment"]) == ("build", "pypi")
+    assert (publish["needs"], publish["environment"]) == ("build", "pypi")
     assert all("run" not in step and "checkout" not in step["uses"] for step in publish["steps"])
 
 

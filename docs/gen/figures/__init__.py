@@ -1,16 +1,16 @@
-"""The figures: diagrams drawn from boxes and arrows, and plots of the very functions that rank."""
+"""The figures: diagrams of boxes and arrows, the rooms as the code has them, and plots of the functions that rank."""
 
 from __future__ import annotations
 
 from functools import cache
 from html import escape
 
-from docs.gen.figures import diagrams, plots
+from docs.gen.figures import diagrams, plots, rooms
 
 
 @cache
 def _all() -> dict[str, str]:
-    return {**diagrams.drawn(), **plots.drawn()}
+    return {**diagrams.drawn(), **rooms.drawn(), **plots.drawn()}
 
 
 def files() -> dict[str, str]:

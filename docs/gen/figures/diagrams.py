@@ -14,7 +14,6 @@ def drawn() -> dict[str, str]:
         "clocks": _clocks(),
         "walls": _walls(),
         "job": _job(),
-        "rooms": _rooms(),
     }
 
 
@@ -212,25 +211,4 @@ def _job() -> str:
     d.text(470, 51, "commit together", small=True)
     d.arrow((450, 108), dead.edge("left"))
     d.text(466, 160, "failed too often by itself", small=True)
-    return d.svg()
-
-
-def _rooms() -> str:
-    d = Drawing(720, 404)
-    rows = (
-        ("cli", "the command"),
-        ("memory", "NeuroMemory; the only place that wires rooms together"),
-        ("builtin", "the core's own plugin, offered like anybody's"),
-        ("facades", "nm.kv, nm.graph, nm.files, nm.conversations"),
-        ("ingest · digest · work · recall", "what is done with what was said; strangers to each other"),
-        ("store", "PostgreSQL; the only SQL"),
-        ("registry · observe", "finds plugins; tells observers"),
-        ("plugin", "all that a plugin may import"),
-        ("config · domain · errors", "values, no I/O"),
-    )
-    for i, (name, what) in enumerate(rows):
-        y = 8 + 43 * i
-        d.box(8, y, 704, 36, "", strong=name in {"plugin", "memory"})
-        d.text(24, y + 23, name, bold=True, anchor="start")
-        d.text(696, y + 23, what, small=True, anchor="end")
     return d.svg()
