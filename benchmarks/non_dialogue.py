@@ -1,8 +1,8 @@
 """Does what helps two people talking harm anything else? Facts, one person's notes, and documents.
 
-    python benchmarks/second.py [--embedding local] [--json FILE]
+    python benchmarks/non_dialogue.py [--embedding local] [--json FILE]
 
-The texts and questions in ``data/second.json`` were written for this, before anything was measured on them, and nothing
+The texts and questions in ``data/non_dialogue.json`` were written for this, before anything was measured on them, and nothing
 was tuned on them. Everything is stored and asked through the public API; `recall` as it is stands beside reciprocal
 rank fusion, the plain sum of normalized scores, and each arm alone.
 """
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from neuromem.domain.recall_result import RecallItem, RecallResult
     from neuromem.plugin import EmbeddingProvider
 
-DATA = Path(__file__).parent / "data" / "second.json"
+DATA = Path(__file__).parent / "data" / "non_dialogue.json"
 DIALOGUE = ("conversation", "speaker", "statement", "opening")
 VARIANTS: dict[str, Mapping[str, Any]] = {
     "recall": {},

@@ -1,15 +1,15 @@
-"""The second set asks for what it holds."""
+"""The set of other texts asks for what it holds."""
 
 from __future__ import annotations
 
 import json
 
-from benchmarks import second
+from benchmarks import non_dialogue
 from benchmarks.support import metrics
 
 
-def test_every_answer_of_the_second_set_is_there() -> None:
-    data = json.loads(second.DATA.read_text())
+def test_every_answer_is_there() -> None:
+    data = json.loads(non_dialogue.DATA.read_text())
     there = {
         "facts": {str(i) for i in range(len(data["facts"]["items"]))},
         "notes": {
@@ -27,6 +27,8 @@ def test_every_answer_of_the_second_set_is_there() -> None:
 
 def test_the_table_shows_every_part() -> None:
     found = metrics.judge([frozenset({"1"})], [frozenset({"1"})])
-    shown = second.text({"facts": {"recall": found}, "notes": {"recall": found}}, {"data": "second.json"})
+    shown = non_dialogue.text(
+        {"facts": {"recall": found}, "notes": {"recall": found}}, {"data": "non_dialogue.json"}
+    )
     assert "facts" in shown
     assert "notes" in shown

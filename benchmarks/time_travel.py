@@ -1,6 +1,6 @@
 """What ``recall(as_of=...)`` costs, against current recalls over as many rows and over the current rows alone.
 
-    python benchmarks/past.py --memories 10000 --versions 10
+    python benchmarks/time_travel.py --memories 10000 --versions 10
 
 Three users: one whose memories have that many versions each, one with as many memories as those versions together, all
 current, and one with as many memories as there are current ones. Texts and vectors (384 dimensions) are synthetic. CPU

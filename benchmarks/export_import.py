@@ -1,6 +1,6 @@
 """What leaving and coming back costs: export of many memories, import into another user, and how much memory it takes.
 
-    python benchmarks/moving.py --memories 100000
+    python benchmarks/export_import.py --memories 100000
 
 Memories are synthetic, with words and vectors (384 dimensions). Export and import each run in a process of their own,
 whose largest resident memory is shown beside what it had after opening: the difference must not grow with the memories.
