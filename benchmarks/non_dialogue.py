@@ -2,9 +2,9 @@
 
     python benchmarks/non_dialogue.py [--embedding local] [--json FILE]
 
-The texts and questions in ``data/non_dialogue.json`` were written for this, before anything was measured on them, and nothing
-was tuned on them. Everything is stored and asked through the public API; `recall` as it is stands beside reciprocal
-rank fusion, the plain sum of normalized scores, and each arm alone.
+The texts and questions in ``data/non_dialogue.json`` were written for this, before anything was measured on them, and
+nothing was tuned on them. Everything is stored and asked through the public API; `recall` as it is stands beside
+reciprocal rank fusion, the plain sum of normalized scores, and each retriever alone.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ from docs.gen.figures.draw import LINE, Drawing
 ROOT = Path(__file__).resolve().parents[3]
 SOURCE = ROOT / "neuromem-core" / "src"
 WIDTH = 720
-LONGEST = 84  # characters of a sentence that fit beside a name
+LONGEST = 80  # characters of a sentence that fit beside a name
 
 
 def drawn() -> dict[str, str]:
@@ -31,7 +31,7 @@ def sentence(package: str, room: str) -> str:
     """Return the first line of a room's docstring, without its full stop."""
     place = SOURCE.joinpath(*package.split("."), room)
     path = place / "__init__.py" if place.is_dir() else place.with_suffix(".py")
-    first = (ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or "").partition("\n")[0]
+    first = (ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or "").partition("\n")[0].replace("`", "")
     return first.rstrip(".") if len(first) <= LONGEST else f"{first[:LONGEST].rpartition(' ')[0]} …"
 
 
@@ -45,6 +45,6 @@ def _layers(contract: str) -> str:
         for number, room in enumerate(rooms):
             line = y + 20 + LINE * number
             d.text(22, line, room, bold=True, anchor="start")
-            d.text(150, line, sentence(package, room), small=True, anchor="start")
+            d.text(172, line, sentence(package, room), small=True, anchor="start")
         y += height + 6
     return d.svg()
