@@ -31,7 +31,11 @@ def sentence(package: str, room: str) -> str:
     """Return the first line of a room's docstring, without its full stop."""
     place = SOURCE.joinpath(*package.split("."), room)
     path = place / "__init__.py" if place.is_dir() else place.with_suffix(".py")
-    first = (ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or "").partition("\n")[0].replace("`", "")
+    first = (
+        (ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or "")
+        .partition("\n")[0]
+        .replace("`", "")
+    )
     return first.rstrip(".") if len(first) <= LONGEST else f"{first[:LONGEST].rpartition(' ')[0]} …"
 
 

@@ -29,6 +29,9 @@ class Fragment:
     sql: str
     parameters: Mapping[str, Any] = field(default_factory=dict)
 
+    def __bool__(self) -> bool:
+        return bool(self.sql)
+
 
 TRUE = Fragment("true")
 NOTHING = Fragment("")
@@ -65,7 +68,7 @@ def fill(template: str, **fragments: Fragment | str) -> Fragment:
 
 def all_of(conditions: Iterable[Fragment]) -> Fragment:
     """Return the conjunction of conditions; ``true`` when there are none."""
-    given = [condition for condition in conditions if condition.sql]
+    given = [condition for condition in conditions if condition]
     if not given:
         return TRUE
     return Fragment(" AND ".join(condition.sql for condition in given), merged(given))

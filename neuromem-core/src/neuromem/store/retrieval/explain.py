@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import fields, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from uuid import UUID
 
 from neuromem.domain.query import Filters
 from neuromem.errors import NotFoundError
+from neuromem.store.database.sql import Fragment, fill, merged
 from neuromem.store.search_index.entries import KIND_NAMES
-from neuromem.store.search_index.filters import filter_condition, visible_at
+from neuromem.store.search_index.filters import current_version, filter_condition
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -50,10 +51,10 @@ EMBEDDED = """
 
 async def exclusion_reason(transaction: Transaction, query: Query, item: str) -> tuple[str, str] | None:
     """Return by what an item is hidden and in which way, None when it is not; raises `NotFoundError`."""
-    given, sql, params = _versions(query.filters)
+    given, statement = _versions(query.filters)
     rows: Sequence[Row] = ()
     if _is_uuid(item):
-        rows = await transaction.all(sql, {"user": query.user_id, "item": item, **params})
+        rows = await transaction.all(statement, {"user": query.user_id, "item": item})
     if not rows:
         raise NotFoundError(f"User {query.user_id!r} has no memory, message or passage with the id {item!r}.")
     last = next((row for row in rows if row.seen), None)
@@ -86,26 +87,18 @@ async def is_embedded(transaction: Transaction, query: Query, item: str) -> bool
     return bool(await transaction.value(EMBEDDED, {"user": query.user_id, "item": item}))
 
 
-def _versions(filters: Filters) -> tuple[list[str], str, dict[str, Any]]:
-    """Return the filters that were given, and what tells of every version of an item which of them it passes."""
+def _versions(filters: Filters) -> tuple[list[str], Fragment]:
+    """Return the names of the filters that were given, and a statement that tests every version of an item on each."""
     nothing = Filters(include_extracted=True)
     given = [f.name for f in fields(filters) if f.name in NARROWING and getattr(filters, f.name) is not None]
-    params: dict[str, Any] = {}
-    passes = []
-    for name in given:
-        sql, values = filter_condition(replace(nothing, **{name: getattr(filters, name)}))
-        passes.append(f"coalesce({sql}, false)")
-        params |= values
-    past = filters.as_of is not None
-    seen, moment = (visible_at("e"), ":as_of") if past else ("e.superseded_at IS NULL", "now()")
-    if past:
-        params["as_of"] = filters.as_of
-    return (
-        given,
-        VERSIONS.replace("{seen}", seen)
-        .replace("{holds}", f"(m.expires_at IS NULL OR m.expires_at > {moment})")
-        .replace("{passes}", ", ".join(passes)),
-        params,
+    alone = [filter_condition(replace(nothing, **{name: getattr(filters, name)})) for name in given]
+    moment = Fragment("now()") if filters.as_of is None else Fragment(":as_of", {"as_of": filters.as_of})
+    passes = Fragment(", ".join(f"coalesce({one.sql}, false)" for one in alone), merged(alone))
+    return given, fill(
+        VERSIONS,
+        seen=current_version("e", filters.as_of),
+        holds=fill("(m.expires_at IS NULL OR m.expires_at > {moment})", moment=moment),
+        passes=passes,
     )
 
 

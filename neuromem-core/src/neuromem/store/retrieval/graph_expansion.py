@@ -1,4 +1,4 @@
-"""Follows what a question names through the graph to what was said about it."""
+"""Graph expansion: from the names in a question over relations to the messages and memories they come from."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 from neuromem.domain.names import name_key, names_in
 from neuromem.domain.recall_result import Candidate
+from neuromem.store.database.sql import fill
 from neuromem.store.graph.read import edges_around_names
 from neuromem.store.search_index.entries import KIND_NAMES
-from neuromem.store.search_index.filters import filter_condition, kind_letters, memory_visibility
+from neuromem.store.search_index.filters import entry_condition, kind_letters, source_known
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -18,8 +19,7 @@ if TYPE_CHECKING:
     from neuromem.domain.query import Query
     from neuromem.store.database.database import Transaction
 
-# The messages themselves, and the memories that were made of them.
-RELATED = """
+MESSAGES_AND_THEIR_MEMORIES = """
     SELECT e.kind::text AS kind, e.item, e.session_id, e.position, n.id AS message_id
     FROM unnest(CAST(:messages AS uuid[])) AS n(id) CROSS JOIN LATERAL (
         SELECT e.kind, e.item, e.session_id, e.position FROM {s}.entries e
@@ -29,7 +29,7 @@ RELATED = """
         SELECT e.kind, e.item, e.session_id, e.position FROM {s}.memory_sources s
         JOIN {s}.entries e ON e.user_id = :user AND e.item = s.memory_id AND e.version = s.version
         WHERE s.user_id = :user AND s.message_id = n.id
-          AND e.kind = ANY(CAST(CAST(:kinds AS text[]) AS "char"[])) AND {said} AND {condition}
+          AND e.kind = ANY(CAST(CAST(:kinds AS text[]) AS "char"[])) AND {source_known} AND {condition}
     ) AS e
 """
 
@@ -50,22 +50,23 @@ async def relations_of_question(transaction: Transaction, query: Query) -> list[
 async def candidates_of_relations(
     transaction: Transaction, query: Query, edges: Sequence[Edge]
 ) -> list[Candidate]:
-    """Return what relations come from, that of the nearest relation first.
+    """Return the messages and memories that relations come from, those of the nearest relation first.
 
-    A score is one part of as many messages as there are to read before this one is surely among them: a relation
-    that was told again and again leads to none of its messages in particular.
+    The score of a message is 1 / n, where n is the number of messages of this relation and of those before it: a
+    relation that was mentioned in many messages leads to none of them in particular.
     """
     read: dict[str, int] = {}
     for edge in edges:
-        told = [source for source in edge.sources if source not in read]
-        read.update(dict.fromkeys(told, len(read) + len(told)))
+        unread = [source for source in edge.sources if source not in read]
+        read.update(dict.fromkeys(unread, len(read) + len(unread)))
     if not read:
         return []
-    condition, params = filter_condition(query.filters)
-    now = "e.superseded_at IS NULL" if query.filters.as_of is None else "true"
-    _, said = memory_visibility(query.filters.as_of)
-    sql = RELATED.replace("{said}", said).replace("{condition}", f"{now} AND {condition or 'true'}")
-    values = {"user": query.user_id, "messages": list(read), "kinds": kind_letters(query.filters), **params}
+    statement = fill(
+        MESSAGES_AND_THEIR_MEMORIES,
+        condition=entry_condition(query.filters),
+        source_known=source_known(query.filters.as_of),
+    )
+    values = {"user": query.user_id, "messages": list(read), "kinds": kind_letters(query.filters)}
     found = [
         Candidate(
             str(row.item),
@@ -74,7 +75,7 @@ async def candidates_of_relations(
             session_id=row.session_id,
             position=row.position,
         )
-        for row in await transaction.all(sql, values)
+        for row in await transaction.all(statement, values)
     ]
     found.sort(key=lambda candidate: (-candidate.score, candidate.id))
     return found[: query.depth]

@@ -11,14 +11,14 @@ What was found is looked up by an array of all of it: one scan of an index, not 
 from __future__ import annotations
 
 import math
-from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from neuromem.store.database.sql import TRUE, Fragment, fill, merged
 from neuromem.store.retrieval.user_snapshot import snapshot_query
 from neuromem.store.search_index.bm25 import bm25_expressions
 from neuromem.store.search_index.centroids import CENTROID_EXPRESSIONS, CENTROID_SHRINKAGE
-from neuromem.store.search_index.filters import filter_condition, kind_letters, memory_visibility
+from neuromem.store.search_index.filters import current_version, filter_condition, kind_letters, source_known
 from neuromem.store.search_index.hnsw import hnsw_search_expression
 from neuromem.store.search_index.vectors import exact_search_expression
 
@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from neuromem.store.search_index.vectors import EmbeddingSpace
 
 REACH = 2  # turns before and after a found one that come along
+
+JOIN_ENTRIES = "JOIN {s}.entries e ON e.user_id = :user AND e.entry = s.entry"
 
 FIND = """
     , best AS (
@@ -149,45 +151,10 @@ async def run_hybrid_query(
     The first is a row of `about`, for `Known.learn`, and with how many were ``reached`` by meaning: fewer than asked
     for only ``through_index``, or when there are no more.
     """
-    counts = Counter(tokens)
-    condition, params = filter_condition(query.filters)
-    known, whose = snapshot_query(query.user_id, query.filters.as_of, exact_limit)
-    expressions = [bm25_expressions(query.filters, tokens=bool(counts))]
-    if meaning is not None:
-        expressions.append(
-            hnsw_search_expression(meaning.space, condition=condition)
-            if through_index
-            else exact_search_expression(query.filters, condition)
-        )
-        expressions.append(CENTROID_EXPRESSIONS)
-    join = "JOIN {s}.entries e ON e.user_id = :user AND e.entry = s.entry" if condition else ""
-    sql = (
-        ("WITH " + ",".join(expressions) + FIND)
-        .replace("{join}", join)
-        .replace("{by_meaning}", BY_MEANING if meaning else "")
-        .replace("{made}", MADE.replace("{held}", _held(query)) if made else "")
-        .replace("{asked}", ASKED if meaning else "")
-        .replace("{compare}", COMPARE if meaning else NO_COMPARE)
-        .replace("{condition}", condition or "true")
-        .replace("{known}", known)
-        .replace("{reached}", REACHED if meaning else "0")
+    statement = _statement(
+        query, tokens, topical, meaning, bm25, exact_limit, through_index=through_index, made=made
     )
-    values: dict[str, Any] = {
-        "user": query.user_id,
-        "kinds": kind_letters(query.filters),
-        "depth": query.depth,
-        "reach": REACH,
-        "terms": list(counts),
-        "counts": list(counts.values()),
-        "topical": [term in topical for term in counts],
-        "k1": bm25.k1,
-        "b": bm25.b,
-        **params,
-        **whose,
-    }
-    if meaning is not None:
-        values |= {"space": meaning.space.space, "vector": meaning.literal}
-    row = (await transaction.all(sql, values))[0]
+    row = (await transaction.all(statement, {"user": query.user_id}))[0]
     contrast = _CenteredCosine(row["asked"], row["square"], row["n"]) if meaning and row["n"] else None
     return row, [
         ScoredEntry(
@@ -208,10 +175,44 @@ async def run_hybrid_query(
     ]
 
 
-def _held(query: Query) -> str:
-    """Return the SQL for "memory e was made of message s", now or at :as_of, where the condition tells of e."""
-    then = query.filters.as_of
-    return "e.superseded_at IS NULL" if then is None else memory_visibility(then)[1]
+def _statement(
+    query: Query,
+    tokens: Sequence[str],
+    topical: Set[str],
+    meaning: QueryVector | None,
+    bm25: BM25Settings,
+    exact_limit: int,
+    *,
+    through_index: bool,
+    made: bool,
+) -> Fragment:
+    """Return the whole statement; see `run_hybrid_query` for what goes into it."""
+    condition = filter_condition(query.filters)
+    passes = condition or TRUE
+    expressions = [bm25_expressions(tokens, topical, query.filters, bm25)]
+    parameters: dict[str, Any] = {"kinds": kind_letters(query.filters), "depth": query.depth, "reach": REACH}
+    if meaning is not None:
+        expressions.append(
+            hnsw_search_expression(meaning.space, condition)
+            if through_index
+            else exact_search_expression(query.filters, condition)
+        )
+        expressions.append(Fragment(CENTROID_EXPRESSIONS))
+        parameters |= {"space": meaning.space.space, "vector": meaning.literal}
+    known_then = source_known(query.filters.as_of) if query.filters.as_of else current_version("e", None)
+    found = fill(
+        FIND,
+        join=JOIN_ENTRIES if condition else "",
+        condition=passes,
+        by_meaning=BY_MEANING if meaning else "",
+        made=fill(MADE, held=known_then, condition=passes) if made else "",
+        reached=REACHED if meaning else "0",
+        asked=ASKED if meaning else "",
+        known=snapshot_query(query.filters.as_of, exact_limit),
+        compare=COMPARE if meaning else NO_COMPARE,
+    )
+    sql = "WITH " + ",".join(expression.sql for expression in expressions) + found.sql
+    return Fragment(sql, {**merged([*expressions, found]), **parameters})
 
 
 class _CenteredCosine:

@@ -1,12 +1,18 @@
-"""Reads what is stored about what recall found."""
+"""Hydration: reads the contents of the entries that recall found."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
 from neuromem.domain.recall_result import RetrievedItem
+from neuromem.store.database.sql import Fragment, fill, merged
 from neuromem.store.search_index.entries import KIND_NAMES
-from neuromem.store.search_index.filters import filter_condition, kind_letters, memory_visibility
+from neuromem.store.search_index.filters import (
+    entry_condition,
+    kind_letters,
+    memory_holds,
+    source_known,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -16,8 +22,8 @@ if TYPE_CHECKING:
     from neuromem.domain.recall_result import Fused
     from neuromem.store.database.database import Transaction
 
-# One part per kind: what is not asked for is not planned.
-LOAD = {
+# One part per kind, so that a kind that was not found is not planned either.
+CONTENTS = {
     "message": """
         SELECT 'message' AS kind, m.message_id::text AS item, m.content, 'message' AS memory_type, m.created_at,
                m.occurred_at, nullif(m.metadata, '{}') AS metadata, ARRAY[m.message_id::text] AS sources,
@@ -30,10 +36,10 @@ LOAD = {
         SELECT 'memory', m.memory_id::text, m.content, m.memory_type, m.created_at, m.occurred_at,
                nullif(m.metadata, '{}'),
                ARRAY(SELECT s.message_id::text FROM {s}.memory_sources s WHERE s.user_id = :user
-                     AND s.memory_id = m.memory_id AND s.version = m.version AND {said} ORDER BY s.message_id),
+                     AND s.memory_id = m.memory_id AND s.version = m.version AND {source_known} ORDER BY s.message_id),
                NULL, NULL::int, m.subject, m.importance, m.valence, m.arousal
         FROM {s}.memories m
-        WHERE m.user_id = :user AND m.memory_id = ANY(CAST(:memory AS uuid[])) AND {visible}
+        WHERE m.user_id = :user AND m.memory_id = ANY(CAST(:memory AS uuid[])) AND {holds}
     """,
     "document": """
         SELECT 'document', p.passage_id::text, p.content, 'document', p.created_at, NULL::timestamptz,
@@ -44,10 +50,10 @@ LOAD = {
     """,
 }
 
-VISIBLE = """
+VISIBLE_ENTRIES = """
     SELECT e.kind::text AS kind, e.item::text AS item FROM {s}.entries e
     WHERE e.user_id = :user AND e.item = ANY(CAST(:items AS uuid[]))
-      AND e.kind = ANY(CAST(CAST(:kinds AS text[]) AS "char"[])) AND {current} AND {condition}
+      AND e.kind = ANY(CAST(CAST(:kinds AS text[]) AS "char"[])) AND {condition}
 """
 
 
@@ -55,31 +61,35 @@ async def visible_entries(
     transaction: Transaction, query: Query, keys: Sequence[tuple[Kind, str]]
 ) -> set[tuple[Kind, str]]:
     """Return which entries, by kind and id, pass all filters of a question."""
-    condition, params = filter_condition(query.filters)
-    current = "e.superseded_at IS NULL" if query.filters.as_of is None else "true"
-    sql = VISIBLE.replace("{current}", current).replace("{condition}", condition or "true")
+    statement = fill(VISIBLE_ENTRIES, condition=entry_condition(query.filters))
     values = {
         "user": query.user_id,
         "items": [item for _, item in keys],
         "kinds": kind_letters(query.filters),
-        **params,
     }
-    return {(KIND_NAMES[row.kind], row.item) for row in await transaction.all(sql, values)}
+    return {(KIND_NAMES[row.kind], row.item) for row in await transaction.all(statement, values)}
 
 
 async def hydrate(transaction: Transaction, query: Query, found: Sequence[Fused]) -> list[RetrievedItem]:
     """Return what is stored about what was found; what the question may not see is left out."""
-    when, said = memory_visibility(query.filters.as_of)
-    params: dict[str, Any] = {"user": query.user_id, "as_of": query.filters.as_of}
+    ids: dict[str, list[str]] = {}
     for item in found:
-        params.setdefault(item.kind, []).append(item.id)
-    sql = "UNION ALL".join(part for kind, part in LOAD.items() if kind in params)
-    rows = await transaction.all(sql.replace("{visible}", when).replace("{said}", said), params)
+        ids.setdefault(item.kind, []).append(item.id)
+    statement = _select(frozenset(ids), query.filters.as_of)
+    rows = await transaction.all(statement, {"user": query.user_id, **ids})
     by_key = {(item.kind, item.id): item for item in found}
-    return [_hit(by_key[row[0], row[1]], *row) for row in rows]
+    return [_item(by_key[row[0], row[1]], *row) for row in rows]
 
 
-def _hit(
+def _select(kinds: frozenset[str], as_of: datetime | None) -> Fragment:
+    """Return the statement that reads what is stored about entries of these kinds."""
+    parts = {kind: Fragment(part) for kind, part in CONTENTS.items()}
+    parts["memory"] = fill(CONTENTS["memory"], holds=memory_holds(as_of), source_known=source_known(as_of))
+    wanted = [part for kind, part in parts.items() if kind in kinds]
+    return Fragment("UNION ALL".join(part.sql for part in wanted), merged(wanted))
+
+
+def _item(
     found: Fused,
     kind: str,
     item: str,

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 from neuromem.domain.kv import PROFILE
 from neuromem.domain.query import UserSnapshot
 from neuromem.store.database.database import PLANNER_GENERIC
+from neuromem.store.database.sql import Fragment, fill
 from neuromem.store.kv.kv import kv_visible
 from neuromem.store.search_index.hnsw import INDEX_READY
 
@@ -22,7 +23,7 @@ T = TypeVar("T")
 KEPT = 1_024  # users
 SPEAKERS = 50  # names that a question is searched for
 
-ABOUT = """
+SNAPSHOT = """
     SELECT u.language, coalesce(u.last_entry, 0) AS last_entry, coalesce(u.extracted, false) AS extracted,
            s.space, s.baseline_cosine,
            (SELECT coalesce(sum(entries), 0) FROM {s}.corpora WHERE user_id = :user) AS entries,
@@ -35,22 +36,20 @@ ABOUT = """
             WHERE user_id = :user AND namespace = :namespace AND {visible}) AS profile,
            CASE WHEN u.last_entry > CAST(:exact_limit AS bigint) THEN {indexed} ELSE false END AS indexed
     FROM (SELECT) AS one LEFT JOIN {s}.users u ON u.user_id = :user LEFT JOIN {s}.spaces s ON s.active
-""".replace("{indexed}", INDEX_READY)
+"""
 
 
-def snapshot_query(user_id: str, as_of: datetime | None, exact_limit: int) -> tuple[str, dict[str, Any]]:
-    """Return what reads, in one row, what is known of a user, and its parameters.
+def snapshot_query(as_of: datetime | None, exact_limit: int) -> Fragment:
+    """Return the statement that reads a user's snapshot in one row; it needs ``:user``.
 
-    ``indexed`` tells whether a user of more than ``exact_limit`` entries has an index of their own.
+    Args:
+        as_of: The moment at which the profile is read; None is now.
+        exact_limit: Entries above which the column ``indexed`` tells whether the user has an HNSW index.
     """
-    condition, params = kv_visible(as_of)
-    return ABOUT.replace("{visible}", condition), {
-        "user": user_id,
-        "speakers": SPEAKERS,
-        "namespace": PROFILE,
-        "exact_limit": exact_limit,
-        **params,
-    }
+    condition, parameters = kv_visible(as_of)
+    statement = fill(SNAPSHOT, visible=Fragment(condition, parameters), indexed=INDEX_READY)
+    own = {"speakers": SPEAKERS, "namespace": PROFILE, "exact_limit": exact_limit}
+    return Fragment(statement.sql, {**statement.parameters, **own})
 
 
 class _Last(Generic[T]):
@@ -102,11 +101,11 @@ class UserSnapshots:
 
     async def read(self, transaction: Transaction, user_id: str, as_of: datetime | None) -> UserSnapshot:
         """Read what is known of a user, the profile as it was ``as_of``."""
-        sql, params = snapshot_query(user_id, as_of, self.exact_limit)
-        return self.learn(user_id, (await transaction.all(sql, params))[0])
+        rows = await transaction.all(snapshot_query(as_of, self.exact_limit), {"user": user_id})
+        return self.learn(user_id, rows[0])
 
     def learn(self, user_id: str, row: Row) -> UserSnapshot:
-        """Return what a row of `about` says, and keep it for the next question."""
+        """Return the snapshot in a row of `snapshot_query`, and keep it for the next question."""
         known = UserSnapshot(
             speakers=tuple(row["speakers"]),
             language=row["language"],

@@ -8,19 +8,24 @@ of the rows visible then.
 A lateral subquery with OFFSET 0 is looked up once per row of what stands before it, through the index made for it:
 the plan does not depend on what statistics the planner has, which in a young database are none.
 
-The fragments here are common table expressions for `store.probe`. They take ``:user, :kinds, :terms, :counts,
-:topical, :k1, :b`` and give ``scored (kind, entry, score, matched, words)`` and ``total (kind, idf)``:
-``matched / idf`` is the part of the question's idf that the entry's words make up, in [0, 1]; names of speakers do not
-count in it. ``words`` has one bit for each of the question's words that the entry has; from the 63rd on they share one.
+`bm25_expressions` gives common table expressions for a statement that needs ``:user``:
+``scored (kind, entry, score, matched, words)`` and ``total (kind, idf)``. ``matched / idf`` is the part of the
+question's idf that an entry's words make up, in [0, 1]; names of speakers do not count in it. ``words`` has one bit for
+each of the question's words that the entry has; from the 63rd on they share one.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING
 
-from neuromem.store.search_index.filters import kinds_condition, visible_at
+from neuromem.store.database.sql import Fragment, fill
+from neuromem.store.search_index.filters import current_version, kind_letters, kinds_condition
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence, Set
+
+    from neuromem.config import BM25Settings
     from neuromem.domain.query import Filters
 
 TERMS = """
@@ -76,7 +81,7 @@ THEN = """
         SELECT w.kind, w.n, w.topical, w.bit, w.average, w.idf, p.entry, p.tf, p.length
         FROM posted p JOIN weight w USING (kind, term)
     )
-""".replace("{visible}", visible_at("e"))
+"""
 
 SCORED = """
     total AS MATERIALIZED (
@@ -104,10 +109,29 @@ BM25_NOTHING = """
 """
 
 
-def bm25_expressions(filters: Filters, *, tokens: bool) -> str:
-    """Return the expressions that give ``scored``."""
+def bm25_expressions(
+    tokens: Sequence[str], topical: Set[str], filters: Filters, settings: BM25Settings
+) -> Fragment:
+    """Return the common table expressions ``scored`` and ``total`` for the tokens of a question.
+
+    Args:
+        tokens: The question's tokens, each as often as it occurs; without any, both expressions are empty.
+        topical: Those that count in ``matched`` and ``idf``: all but the names of speakers.
+        filters: ``kinds`` and ``as_of`` of these say which entries are scored; the other filters are the caller's.
+        settings: The constants k1 and b.
+    """
     if not tokens:
-        return BM25_NOTHING
-    return (
-        BM25_PRESENT if filters.as_of is None else PAST.replace("{of_kinds}", kinds_condition("e", filters))
-    )
+        return Fragment(BM25_NOTHING)
+    counts = Counter(tokens)
+    parameters = {
+        "kinds": kind_letters(filters),
+        "terms": list(counts),
+        "counts": list(counts.values()),
+        "topical": [term in topical for term in counts],
+        "k1": settings.k1,
+        "b": settings.b,
+    }
+    if filters.as_of is None:
+        return Fragment(BM25_PRESENT, parameters)
+    past = fill(PAST, of_kinds=kinds_condition("e", filters), visible=current_version("e", filters.as_of))
+    return Fragment(past.sql, {**past.parameters, **parameters})

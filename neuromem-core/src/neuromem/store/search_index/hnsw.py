@@ -14,6 +14,7 @@ from hashlib import md5
 from typing import TYPE_CHECKING, Literal
 
 from neuromem.store.database.database import PLANNER_INDEX_ONLY, quote_literal
+from neuromem.store.database.sql import NOTHING, Fragment, fill
 from neuromem.store.search_index.filters import filter_condition, kind_letters
 
 if TYPE_CHECKING:
@@ -127,18 +128,25 @@ def hnsw_planner_settings(database: Database, depth: int) -> Mapping[str, str]:
     return settings
 
 
-def hnsw_search_expression(space: EmbeddingSpace, *, condition: str) -> str:
-    """Return the expression that gives ``near (entry)``, ``:depth`` of the nearest entries or fewer."""
-    passes = PASSES.replace("{condition}", condition) if condition else ""
-    return NEAR.replace("{passes}", passes).replace("{dims}", str(space.dims))
+def hnsw_search_expression(space: EmbeddingSpace, condition: Fragment) -> Fragment:
+    """Return the common table expression ``near (entry)``, found through the user's index.
+
+    It needs ``:user, :space, :kinds, :vector, :depth`` and gives ``:depth`` of the nearest entries, or fewer.
+
+    Args:
+        space: The embedding space that is searched.
+        condition: What narrows ``entries e``; empty when nothing does.
+    """
+    passes = fill(PASSES, condition=condition) if condition else NOTHING
+    return fill(NEAR, passes=passes, dims=str(space.dims))
 
 
 async def more_entries_pass_than(transaction: Transaction, query: Query, most: int) -> bool:
-    """Tell whether more than so many of the user's current entries pass the question's filters."""
-    condition, params = filter_condition(query.filters)
-    sql = PASSING.replace("{condition}", condition) if condition else ALL_PASS
-    values = {"user": query.user_id, "kinds": kind_letters(query.filters), "most": most, **params}
-    return int(await transaction.value(sql, values) or 0) > most
+    """Return whether more than ``most`` of the user's current entries pass the question's filters."""
+    condition = filter_condition(query.filters)
+    counted = fill(PASSING, condition=condition) if condition else Fragment(ALL_PASS)
+    values = {"user": query.user_id, "kinds": kind_letters(query.filters), "most": most}
+    return int(await transaction.value(counted, values) or 0) > most
 
 
 async def enqueue_index_builds(database: Database, most: int) -> None:

@@ -8,6 +8,7 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from neuromem.errors import EmbeddingSpaceError, ProviderResponseError
+from neuromem.store.database.sql import Fragment, all_of, fill
 from neuromem.store.search_index.centroids import CENTROID_OUTGROWN, store_centroid
 from neuromem.store.search_index.filters import kinds_condition
 
@@ -39,6 +40,8 @@ INSERT = f"""
 """
 
 # "+ 0" keeps every index out of the ordering: this scan is exact whatever the planner thinks.
+JOIN_ENTRIES = "JOIN {s}.entries e ON e.user_id = v.user_id AND e.entry = v.entry"
+
 NEAR = """
     near AS (
         SELECT v.entry FROM {s}.vectors v {join}
@@ -206,8 +209,15 @@ async def insert_vectors(
         await store_centroid(transaction, user_id, space.space)
 
 
-def exact_search_expression(filters: Filters, condition: str) -> str:
-    """Return the expression that gives ``near (entry)``, the ``:depth`` nearest entries."""
-    join = "JOIN {s}.entries e ON e.user_id = v.user_id AND e.entry = v.entry" if condition else ""
-    terms = ["v.current" if filters.as_of is None else "", kinds_condition("v", filters), condition]
-    return NEAR.replace("{join}", join).replace("{condition}", " AND ".join(filter(None, terms)))
+def exact_search_expression(filters: Filters, condition: Fragment) -> Fragment:
+    """Return the common table expression ``near (entry)``: the ``:depth`` nearest entries, found by comparing all.
+
+    It needs ``:user, :space, :vector, :depth``.
+
+    Args:
+        filters: ``kinds`` and ``as_of`` of these say which vectors are compared.
+        condition: What narrows ``entries e`` further; empty when nothing does.
+    """
+    current = "v.current" if filters.as_of is None else ""
+    narrowed = all_of([Fragment(current), Fragment(kinds_condition("v", filters)), condition])
+    return fill(NEAR, join=JOIN_ENTRIES if condition else "", condition=narrowed)
