@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from neuromem.config import Settings
 from neuromem.errors import ConfigurationError
@@ -28,7 +29,14 @@ def test_the_environment_fills_what_the_constructor_leaves_open() -> None:
         ({"recall": {"dept": 1}}, {}, r"recall\.dept"),
         ({"recall": {"depth": 0}}, {}, r"recall\.depth"),
         ({"work": {"lease": -1}}, {}, r"work\.lease"),
-        ({}, {"NEUROMEM_WORK__POLL": "hunter2"}, r"work\.poll"),
+        ({}, {"NEUROMEM_WORK__POLL": "hunter2"}, r"work\.poll \(NEUROMEM_WORK__POLL\): "),
+        ({}, {"NEUROMEM_WORK": '{"poll": "hunter2"}'}, r"work\.poll \(NEUROMEM_WORK\): "),
+        ({}, {"NEUROMEM_RECALL__DEPT": "hunter2"}, r"recall\.dept \(NEUROMEM_RECALL__DEPT\): "),
+        ({}, {"NEUROMEM_LLM__KEY": "hunter2"}, r"llm \(NEUROMEM_LLM__KEY\): "),
+        ({"enable": {b"\xff"}}, {"NEUROMEM_ENABLE": "[]"}, r"used: enable\.0: "),
+        ({"work": {"poll": "hunter2"}}, {"NEUROMEM_WORK__POLL": "1"}, r"used: work\.poll: "),
+        ({}, {"NEUROMEM_ENABLE": "hunter2"}, r"enable \(NEUROMEM_ENABLE\): "),
+        ({}, {"NEUROMEM_EXTRACTION__FIELDS": "hunter2"}, r"fields \(NEUROMEM_EXTRACTION__FIELDS\): .*import"),
         ({}, {"NEUROMEM_RECALL": "hunter2"}, "recall"),
         ({}, {"NEUROMEM_RECALL": "hunter2", "NEUROMEM_RECALL__DEPTH": "3"}, "recall"),
         ({}, {"NEUROMEM_PLUGINS": "[hunter2"}, "plugins"),
@@ -39,6 +47,40 @@ def test_what_cannot_be_used_is_named(given: dict[str, Any], env: dict[str, str]
     with pytest.raises(ConfigurationError, match=says) as caught:
         Settings.load(given, env)
     assert "hunter2" not in str(caught.value)
+    assert caught.value.__context__ is None  # pydantic's error would have the value
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"database_url": ["postgresql://app:hunter2@host/db"]},
+        {"databas_url": "postgresql://app:hunter2@host/db"},
+        {"recall": {"depth": "hunter2"}},
+        {"extraction": {"fields": "hunter2:Ticket"}},
+        {"extraction": {"timezone": "hunter2"}},
+    ],
+)
+def test_what_the_constructor_refuses_is_not_shown(wrong: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError) as caught:
+        Settings(**wrong)
+    assert "hunter2" not in str(caught.value) + repr(caught.value)
+
+
+def test_what_is_in_a_section_overrides_its_own_variable_in_any_order() -> None:
+    env = {"NEUROMEM_RECALL__DEPTH": "7", "NEUROMEM_RECALL": ' {"depth": 5, "timeout": 2}'}
+    for order in (env, dict(reversed(env.items()))):
+        recall = Settings.load(env=order).recall
+        assert (recall.depth, recall.timeout) == (7, 2)
+
+
+def test_json_is_read_where_it_is_meant() -> None:
+    env = {
+        "NEUROMEM_PLUGINS__ACME__HOSTS": '["a", "b"]', "NEUROMEM_PLUGINS__ACME__KEY": "1234",
+        "NEUROMEM_EXTRACTION__INSTRUCTIONS": '{"style": "brief"}',
+    }  # fmt: skip
+    settings = Settings.load(env=env)
+    assert settings.plugins == {"acme": {"hosts": ["a", "b"], "key": "1234"}}
+    assert settings.extraction.instructions == '{"style": "brief"}'
 
 
 def test_secrets_are_not_shown() -> None:

@@ -32,7 +32,10 @@ NEUROMEM_RECALL__DEPTH=100
 NEUROMEM_DISABLE='["emotion"]'
 ```
 
-An unknown key or a value out of range raises `ConfigurationError`, which names it and never shows its value.
+A section may also be one variable, a JSON object; a variable of its own overrides what is in there.
+
+An unknown key or a value out of range raises `ConfigurationError`, which names the key and the variable that it came
+from, and never shows a value.
 """
 
 MORE = """## Read elsewhere
