@@ -2,13 +2,32 @@
 
 from __future__ import annotations
 
-from typing import Any
+import re
+from typing import TYPE_CHECKING, Any
 
 import pytest
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
+from docs.gen.reference import settings as reference
 from neuromem.config import Settings
 from neuromem.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pydantic.fields import FieldInfo
+
+UNITS = (
+    "Attempts|Bytes|Candidates|Characters|Files|Insights|Jobs|Length|Memories|Messages|Saturation|Seconds|Texts|Tokens|"
+    "Users|Vectors"
+)
+
+
+def fields(model: type[BaseModel], prefix: str = "NEUROMEM_") -> Iterator[tuple[str, FieldInfo]]:
+    for name, field in model.model_fields.items():
+        yield f"{prefix}{name.upper()}", field
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            yield from fields(field.annotation, f"{prefix}{name.upper()}__")
 
 
 def test_the_environment_fills_what_the_constructor_leaves_open() -> None:
@@ -95,3 +114,24 @@ def test_loading_changes_nothing_of_what_was_given() -> None:
     settings = Settings.load(given, {"NEUROMEM_PLUGINS": '{"x": {"a": 1}}', "NEUROMEM_RECALL__TIMEOUT": "1"})
     assert given == {"recall": {"depth": 50}, "plugins": {"x": {}}}
     assert settings.plugins == {"x": {"a": 1}}
+
+
+@pytest.mark.parametrize(("name", "field"), list(fields(Settings)))
+def test_every_setting_says_what_it_is_in_which_unit_and_what_it_is_unless_set(
+    name: str, field: FieldInfo
+) -> None:
+    described, default = str(field.description), field.get_default(call_default_factory=True)
+    assert re.match(r"[A-Z]", described), name
+    assert described.endswith("."), name
+    if type(default) in (int, float) or field.annotation in (int | None, float | None):
+        assert re.match(rf"({UNITS})\b", described), name
+    if default in (None, "", (), {}):
+        assert re.search(r"Not set: |Empty: ", described), name
+    if isinstance(default, BaseModel):
+        assert described == type(default).__doc__
+        return
+    (row,) = (line for line in reference.page().splitlines() if line.startswith(f"| `{name}` |"))
+    assert described.replace("|", "\\|") in row
+    assert row.count("|") == 4, row
+    if default not in (None, "", (), {}):
+        assert row.split("|")[2].strip(), name

@@ -82,7 +82,7 @@ def _is_section(field: FieldInfo) -> bool:
 
 def _meaning(field: FieldInfo) -> str:
     kind = ", ".join(filter(None, [_type(field.annotation), _bounds(field)]))
-    return f"{field.description} ({kind})" if field.description and kind else field.description or kind
+    return f"{field.description} {kind[0].upper()}{kind[1:]}." if kind else str(field.description)
 
 
 def _type(annotation: Any) -> str:
