@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -10,6 +11,7 @@ from pydantic import BaseModel, ValidationError
 
 from docs.gen.reference import settings as reference
 from neuromem.config import Settings
+from neuromem.domain.recall import Query
 from neuromem.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -135,3 +137,7 @@ def test_every_setting_says_what_it_is_in_which_unit_and_what_it_is_unless_set(
     assert row.count("|") == 4, row
     if default not in (None, "", (), {}):
         assert row.split("|")[2].strip(), name
+
+
+def test_a_question_is_as_deep_as_the_settings_unless_it_says_so() -> None:
+    assert Query("alice", "Where?", datetime.now(UTC)).depth == Settings().recall.depth

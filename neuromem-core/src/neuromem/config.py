@@ -129,7 +129,7 @@ class WorkSettings(_Section):
     poll: float = Field(default=1.0, gt=0, description="Seconds between two looks at an idle queue.")
     retry_delay: float = Field(
         default=1.0, gt=0,
-        description="Seconds before a failed job is tried again; doubled after each further failure, up to 300.",
+        description="Seconds before a failed job is tried again; doubled after each further failure, up to a bound.",
     )  # fmt: skip
     max_attempts: int = Field(
         default=8, ge=1,

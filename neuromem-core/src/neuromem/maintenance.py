@@ -6,7 +6,6 @@ import asyncio
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, Literal
 
-from neuromem.config import WorkSettings
 from neuromem.ingest.reembedding import Reembedder
 from neuromem.observe import Observers
 from neuromem.store import diagnose, schema, spaces, url
@@ -30,8 +29,9 @@ POOL = 4  # connections
 class Maintenance:
     """A schema seen from outside; needs no embedding and no LLM. Make one with `open_maintenance`."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, settings: Settings) -> None:
         self._database = database
+        self._settings = settings
 
     @property
     def place(self) -> str:
@@ -60,22 +60,20 @@ class Maintenance:
         """Return all embedding spaces; see `NeuroMemory.spaces`."""
         return [one.shown for one in await spaces.known(self._database)]
 
-    async def reembed(
-        self, embedding: EmbeddingProvider, settings: Settings
-    ) -> AsyncGenerator[dict[str, Any], None]:
+    async def reembed(self, embedding: EmbeddingProvider) -> AsyncGenerator[dict[str, Any], None]:
         """Change the embedding model, as `NeuroMemory.reembed` does; gives how far it is, now and then.
 
         The old model is not needed. Interrupted, it goes on when it is called again.
         """
         await schema.prepare(self._database, migrate=True)
-        reembedder = self._reembedder(settings.work)
+        reembedder = self._reembedder()
         try:
             await reembedder.start(embedding)
             done = asyncio.ensure_future(reembedder.wait())
             while not done.done():
                 if (progress := await reembedder.progress()) is not None:
                     yield progress
-                await asyncio.wait([done], timeout=max(1.0, settings.work.poll))
+                await asyncio.wait([done], timeout=max(1.0, self._settings.work.poll))
             await done
             if (progress := await reembedder.progress()) is not None:
                 yield progress
@@ -84,12 +82,14 @@ class Maintenance:
 
     async def drop_space(self, number: int) -> dict[str, Any]:
         """Delete a space that is not active; see `NeuroMemory.drop_space`."""
-        return await self._reembedder(WorkSettings()).drop(number)
+        return await self._reembedder().drop(number)
 
-    def _reembedder(self, work: WorkSettings) -> Reembedder:
+    def _reembedder(self) -> Reembedder:
+        work = self._settings.work
         return Reembedder(
-            self._database, Observers(), work, employ=lambda handlers: Worker(self._database, work, handlers)
-        )
+            self._database, Observers(), work, employ=lambda handlers: Worker(self._database, work, handlers),
+            exact_limit=self._settings.vectors.exact_limit,
+        )  # fmt: skip
 
     async def isolation(self) -> Isolation:
         """Find out, by trying, whether users are kept apart; changes nothing."""
@@ -113,7 +113,7 @@ async def open_maintenance(
             address = await provider.open()
         database = Database(url.parse(address or ""), schema=schema, pool_size=POOL, pooler=pooler)
         try:
-            yield Maintenance(database)
+            yield Maintenance(database, settings)
         finally:
             await database.close()
     finally:

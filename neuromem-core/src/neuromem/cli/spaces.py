@@ -75,7 +75,7 @@ async def _reembed(place: Place) -> None:
     async with place.maintenance() as maintenance:
         with progress() as bar:
             task = bar.add_task("Embedding", total=None)
-            async with aclosing(maintenance.reembed(embedding, settings)) as steps:
+            async with aclosing(maintenance.reembed(embedding)) as steps:
                 async for found in steps:
                     bar.update(task, completed=found["done"], total=found["entries"])
     tell(f"{maintenance.place} is searched by {found['model']} now.")

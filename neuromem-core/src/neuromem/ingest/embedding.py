@@ -24,7 +24,7 @@ class Embedder:
 
     def __init__(
         self, database: Database, embedding: EmbeddingProvider, space: vectors.Space, observers: Observers,
-        *, exact_limit: int | None = None,
+        *, exact_limit: int,
     ) -> None:  # fmt: skip
         self._database = database
         self._embedding = embedding
@@ -48,7 +48,7 @@ class Embedder:
                 transaction, claim.user_id, self._space, [(e, v) for e, v in found if job_of[e] in held]
             )
             newest = max((entry for entry, _ in found), default=0)
-            if self._exact_limit is not None and newest > self._exact_limit:
+            if newest > self._exact_limit:
                 await approximate.ask_for(transaction, claim.user_id, self._exact_limit)
         return failed
 

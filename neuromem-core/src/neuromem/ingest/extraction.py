@@ -167,7 +167,7 @@ class ExtractionHandler:
                 text = "\n".join(message.content for message in new)[: options.window_size]
                 known = await store.known(
                     transaction, claim.user_id, list(entries), tokenize(text, language or self._settings.language),
-                    most=options.known_memories,
+                    most=options.known_memories, bm25=self._settings.bm25,
                 )  # fmt: skip
         window = Window(
             user_id=claim.user_id, session_id=new[0].session_id if new else "", messages=new,

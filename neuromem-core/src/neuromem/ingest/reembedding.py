@@ -73,9 +73,8 @@ class Reembedder:
 
     def __init__(
         self, database: Database, observers: Observers, settings: WorkSettings, *,
-        employ: Callable[[Mapping[str, Any]], Workforce],
+        employ: Callable[[Mapping[str, Any]], Workforce], exact_limit: int,
         switched: Callable[[vectors.Space, EmbeddingProvider, Embedder], None] = lambda *_: None,
-        exact_limit: int | None = None,
     ) -> None:  # fmt: skip
         self._database = database
         self._observers = observers
@@ -165,8 +164,7 @@ class Reembedder:
             self._switched(space, provider, embedder)  # at once: who asks now is answered by it
         finally:
             await worker.stop()
-        if self._exact_limit is not None:
-            await approximate.ask(self._database, self._exact_limit)
+        await approximate.ask(self._database, self._exact_limit)
         logger.info("Schema %r is searched by %s now.", self._database.schema, space)
 
     async def _all_know(self) -> None:

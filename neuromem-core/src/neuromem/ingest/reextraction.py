@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from neuromem.domain.searchable import Words
 from neuromem.ingest.rederiving import Replay, compare, is_replaceable
 from neuromem.ingest.reprofiling import Reprofile
-from neuromem.store import index, memories, usage
+from neuromem.store import documents, index, memories, usage
 from neuromem.store import rederiving as store
 from neuromem.store.relate import relate
 
@@ -63,12 +63,13 @@ class Reextraction:
             scope = frozenset(message.id for message in said)
             reprofile = await Reprofile.of(transaction, user_id, scope)
         kept = [one for one in held if not is_replaceable(one, scope)]
-        replay = Replay(user_id, kept, self._clock.now())
+        language = await documents.language(self._database, user_id) or self._settings.language
+        replay = Replay(user_id, kept, self._clock.now(), language)
         read = await self._read(user_id, said, replay, reprofile) if self._handlers else []
         report: dict[str, Any] = {}
         try:
             async with self._database.user(user_id) as transaction:
-                report = await self._replace(transaction, user_id, scope, replay, read)
+                report = await self._replace(transaction, user_id, scope, replay, read, language)
                 if dry_run:
                     raise _DryRunError
         except _DryRunError:
@@ -116,12 +117,13 @@ class Reextraction:
             yield [m.entry for m in window]
 
     async def _replace(
-        self, transaction: Transaction, user_id: str, scope: frozenset[str], replay: Replay, read: Sequence[Reread]
+        self, transaction: Transaction, user_id: str, scope: frozenset[str], replay: Replay, read: Sequence[Reread],
+        language: str,
     ) -> dict[str, Any]:  # fmt: skip
         """Compare with what is known now, under the user's lock, and replace it."""
         derived = replay.derived()
         moment = await index.begin(transaction, user_id, len(derived))
-        found = compare(derived, await store.holding(transaction, user_id), scope)
+        found = compare(derived, await store.holding(transaction, user_id), scope, language)
         await memories.learn(
             transaction, user_id, found.learned(moment.now), moment, tokens=Words(self._settings.language)
         )

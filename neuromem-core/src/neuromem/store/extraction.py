@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from datetime import datetime
 
+    from neuromem.config import BM25Settings
     from neuromem.domain.memories import Memory
     from neuromem.observe import Call
     from neuromem.store.engine import Database, Transaction
@@ -241,6 +242,7 @@ async def known(
     tokens: Sequence[str],
     *,
     most: int,
+    bm25: BM25Settings,
 ) -> list[Memory]:
     """Return the current memories nearest to messages, by their words and by the vectors that they have by now."""
     counts = Counter(tokens)
@@ -249,7 +251,7 @@ async def known(
         {
             "user": user_id, "entries": list(entries), "most": most, "kinds": ["k"],
             "terms": list(counts), "counts": list(counts.values()), "topical": [True] * len(counts),
-            "k1": 0.6, "b": 0.4,
+            "k1": bm25.k1, "b": bm25.b,
         },
     )  # fmt: skip
     return [memories.memory_of(row) for row in rows]
