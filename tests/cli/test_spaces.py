@@ -29,3 +29,14 @@ def test_the_advice_of_the_error_is_true(cli: Cli, monkeypatch: pytest.MonkeyPat
     assert ":hash (64 dimensions) is dropped, with 1 vectors." in cli("spaces", "drop", "1").stdout
     assert cli.value("SELECT count(*) FROM neuromem.vectors") == 1
     assert cli.value("SELECT count(*) FROM neuromem.spaces") == 1
+
+
+def test_the_index_of_a_user_with_many_vectors_is_asked_for_after_the_change(
+    cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = cli.file("said.jsonl", [{"role": "user", "content": f"Ferry {i}"} for i in range(3)])
+    cli("ingest", "--user", "alice", file)
+    monkeypatch.setenv("NEUROMEM_EMBEDDING", "hash:other")
+    monkeypatch.setenv("NEUROMEM_VECTORS__EXACT_LIMIT", "2")
+    cli("reembed")
+    assert cli.value("SELECT count(*) FROM neuromem.jobs WHERE kind = 'index'") == 1

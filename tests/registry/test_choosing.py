@@ -270,6 +270,8 @@ def test_the_report_shows_what_takes_part() -> None:
     named = active(Settings(embedding="steep", disable=("vector",)))
     assert "steep" in named
     assert named.isdisjoint({"flat", "vector"})
+    assert "llm" not in active(Settings())  # of the extractors none is on by default
+    assert "llm" in active(Settings.model_validate({"extraction": {"extractors": ["llm"]}}))
 
 
 @pytest.mark.parametrize("dims", [0, -1, 4_001, True, 1.5, None])

@@ -32,7 +32,10 @@ NEUROMEM_RECALL__DEPTH=100
 NEUROMEM_DISABLE='["emotion"]'
 ```
 
-An unknown key or a value out of range raises `ConfigurationError`, which names it and never shows its value.
+A section may also be one variable, a JSON object; a variable of its own overrides what is in there.
+
+An unknown key or a value out of range raises `ConfigurationError`, which names the key and the variable that it came
+from, and never shows a value.
 """
 
 MORE = """## Read elsewhere
@@ -79,7 +82,7 @@ def _is_section(field: FieldInfo) -> bool:
 
 def _meaning(field: FieldInfo) -> str:
     kind = ", ".join(filter(None, [_type(field.annotation), _bounds(field)]))
-    return f"{field.description} ({kind})" if field.description and kind else field.description or kind
+    return f"{field.description} {kind[0].upper()}{kind[1:]}." if kind else str(field.description)
 
 
 def _type(annotation: Any) -> str:

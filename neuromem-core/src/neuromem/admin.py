@@ -6,7 +6,6 @@ import asyncio
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, Literal
 
-from neuromem.config import WorkSettings
 from neuromem.ingest.embedding.space_migration import SpaceMigration
 from neuromem.jobs.worker import Worker
 from neuromem.observe import Observers
@@ -38,8 +37,9 @@ POOL = 4  # connections
 class Admin:
     """A schema seen from outside; needs no embedding and no LLM. Make one with `open_admin`."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, settings: Settings) -> None:
         self._database = database
+        self._settings = settings
 
     @property
     def place(self) -> str:
@@ -68,22 +68,20 @@ class Admin:
         """Return all embedding spaces; see `NeuroMemory.spaces`."""
         return [one.shown for one in await list_spaces(self._database)]
 
-    async def reembed(
-        self, embedding: EmbeddingProvider, settings: Settings
-    ) -> AsyncGenerator[dict[str, Any], None]:
+    async def reembed(self, embedding: EmbeddingProvider) -> AsyncGenerator[dict[str, Any], None]:
         """Change the embedding model, as `NeuroMemory.reembed` does; gives how far it is, now and then.
 
         The old model is not needed. Interrupted, it goes on when it is called again.
         """
         await prepare_schema(self._database, migrate=True)
-        reembedder = self._reembedder(settings.work)
+        reembedder = self._reembedder()
         try:
             await reembedder.start(embedding)
             done = asyncio.ensure_future(reembedder.wait())
             while not done.done():
                 if (progress := await reembedder.progress()) is not None:
                     yield progress
-                await asyncio.wait([done], timeout=max(1.0, settings.work.poll))
+                await asyncio.wait([done], timeout=max(1.0, self._settings.work.poll))
             await done
             if (progress := await reembedder.progress()) is not None:
                 yield progress
@@ -92,11 +90,16 @@ class Admin:
 
     async def drop_space(self, number: int) -> dict[str, Any]:
         """Delete a space that is not active; see `NeuroMemory.drop_space`."""
-        return await self._reembedder(WorkSettings()).drop(number)
+        return await self._reembedder().drop(number)
 
-    def _reembedder(self, work: WorkSettings) -> SpaceMigration:
+    def _reembedder(self) -> SpaceMigration:
+        work = self._settings.work
         return SpaceMigration(
-            self._database, Observers(), work, employ=lambda handlers: Worker(self._database, work, handlers)
+            self._database,
+            Observers(),
+            work,
+            employ=lambda handlers: Worker(self._database, work, handlers),
+            exact_limit=self._settings.vectors.exact_limit,
         )
 
     async def isolation(self) -> IsolationReport:
@@ -125,7 +128,7 @@ async def open_admin(
             address = await provider.open()
         database = Database(parse_dsn(address or ""), schema=schema, pool_size=POOL, pooler=pooler)
         try:
-            yield Admin(database)
+            yield Admin(database, settings)
         finally:
             await database.close()
     finally:

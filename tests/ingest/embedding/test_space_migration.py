@@ -9,7 +9,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from neuromem import InputError, NeuroMemory
+from neuromem.admin import open_admin
+from neuromem.config import Settings
 from neuromem.errors import EmbeddingSpaceError, NotFoundError, ProviderResponseError
+from neuromem.registry import PluginRegistry
 from neuromem.testing import HashEmbedding
 from tests.conftest import opened
 from tests.support.processes import Child
@@ -18,6 +21,7 @@ from tests.support.user_data import now
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from neuromem.store.database.database import Database
     from tests.support.processes import Report
 
 QUICK = {"work": {"poll": 0.02, "embed_batch": 3}}
@@ -310,3 +314,29 @@ def test_killed_again_and_again_it_is_whole_in_the_end(database_url: str) -> Non
     reports = child.rest()
     assert reports[-1] == "done"
     asyncio.run(whole())
+
+
+async def test_an_administrator_waits_as_settings_say(
+    database_url: str, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with opened(database_url, settings=QUICK) as nm:
+        await fill(nm, "alice")
+        await nm.reembed(new(), background=False)
+    slept: list[float] = []
+    sleep = asyncio.sleep
+
+    async def recorded(seconds: float, result: Any = None) -> Any:
+        slept.append(seconds)
+        return await sleep(seconds, result)
+
+    monkeypatch.setattr(asyncio, "sleep", recorded)
+    settings = Settings.load({"work": {"poll": 0.0625}}, {})
+    registry = PluginRegistry.discover(env={})
+    async with open_admin(registry, settings, database_url=database_url) as admin:
+        async with database.user("alice") as transaction:
+            await transaction.run("SELECT pg_current_xact_id()")  # has begun to write
+            dropping = asyncio.create_task(admin.drop_space(1))
+            while not slept and not dropping.done():
+                await sleep(0.01)
+        assert (await dropping)["vectors"] == 12
+    assert set(slept) == {0.0625}

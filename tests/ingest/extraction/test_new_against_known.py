@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
-from tests.ingest.extraction.model import answering
+from tests.conftest import opened
+from tests.ingest.extraction.conftest import FAST
+from tests.ingest.extraction.model import answering, asked, llm
 
 if TYPE_CHECKING:
     from neuromem.memory import NeuroMemory
@@ -320,3 +322,16 @@ async def test_a_version_said_again_has_its_later_source_only_from_then_on(
     past = await nm.recall("alice", "tea", as_of=then, memory_type="fact")
     assert [item["sources"] for item in past["merged"]] == [[first]]
     assert (await facts(nm))["Alice drinks tea."] == sorted([first, second])
+
+
+async def test_known_memories_are_ranked_as_settings_say(database_url: str, model: HttpServer) -> None:
+    """With these a word that is said twice counts more and a long text no less; by default, the short one is nearer."""
+    settings = {**FAST, "bm25": {"k1": 10, "b": 0}, "extraction": {"known_memories": 1}}
+    async with opened(database_url, llm=llm(model), settings=settings) as nm:
+        often = f"Tea, tea, {' '.join(f'leaf{i}' for i in range(60))}"
+        for content in (often, "Tea time", *(f"Hill {i}" for i in range(5))):
+            await nm.add_memory("alice", content, "fact")
+        await nm.drain()
+        await nm.ingest("alice", "user", "Tea!")
+        await nm.drain()
+    assert [memory["content"] for memory in asked(model.requests[-1])["known"]] == [often]

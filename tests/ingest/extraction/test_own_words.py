@@ -170,7 +170,7 @@ class Taken(BaseModel):
     ("wrong", "words"),
     [
         ({"fields": dict}, "should be a subclass of BaseModel"),
-        ({"fields": "no.such.module:Thing"}, "No module named 'no'"),
+        ({"fields": "no.such.module:Thing"}, "extraction.fields: .*Python cannot import it"),
         ({"fields": Unspeakable}, "Use fields that JSON has"),
         ({"fields": Taken}, r"cannot have \['place'\]"),
         ({"prompt": "Extract!", "instructions": "Be brief."}, r"put \{instructions\} where"),

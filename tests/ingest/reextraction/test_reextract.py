@@ -249,3 +249,17 @@ async def test_calls_are_accounted_and_bounded(nm: NeuroMemory, database_url: st
     async with opened(database_url, llm=llm(model), settings=bounded) as other:
         with pytest.raises(BudgetError, match="daily_tokens"):
             await other.reextract("alice")
+
+
+@pytest.mark.parametrize("where", ["settings", "user"])
+async def test_texts_are_compared_in_their_language(database_url: str, model: HttpServer, where: str) -> None:
+    settings = {**FAST, "language": "de"} if where == "settings" else FAST
+    async with opened(database_url, llm=llm(model), settings=settings) as nm:
+        if where == "user":
+            await nm.set_language("alice", "de")
+        await say(nm, model, "Hund und Katze", fact("Alice hat einen Hund und eine Katze."))
+        model.always = told({"Hund und Katze": [fact("Alice hatte Hunde sowie Katzen.")]})
+        shown = await nm.reextract("alice")
+    assert [(one["before"], one["after"]) for one in shown["changed"]] == [
+        ("Alice hat einen Hund und eine Katze.", "Alice hatte Hunde sowie Katzen.")
+    ]

@@ -14,6 +14,7 @@ import pytest
 
 from neuromem.domain.query import Filters
 from neuromem.plugin import EmbeddingProvider
+from neuromem.store.database import sql
 from neuromem.store.database.dsn import parse_dsn
 from neuromem.store.search_index.filters import filter_condition
 from neuromem.store.search_index.hnsw import (
@@ -178,7 +179,6 @@ async def test_the_index_is_what_is_read_whatever_the_planner_thinks(
         await fill(nm, LARGE, texts())
         database = nm._open_rooms.database
         space = await active_space(database)
-        where, params = filter_condition(condition)
         literal = vector_literal(Directions().vector("any"), space, "tests")
         values = {
             "user": LARGE,
@@ -186,11 +186,11 @@ async def test_the_index_is_what_is_read_whatever_the_planner_thinks(
             "vector": literal,
             "depth": 60,
             "kinds": ["m"],
-            **params,
         }
         async with database.reader(LARGE, settings=hnsw_planner_settings(database, 60)) as transaction:
-            sql = f"EXPLAIN WITH {hnsw_search_expression(space, condition=where)} SELECT entry FROM near"
-            plan = "\n".join(row[0] for row in await transaction.all(sql, values))
+            near = hnsw_search_expression(space, filter_condition(condition))
+            explained = sql.fill("EXPLAIN WITH {near} SELECT entry FROM near", near=near)
+            plan = "\n".join(row[0] for row in await transaction.all(explained, values))
         assert f"Index Scan using {index_name(1, LARGE)}" in plan
 
 

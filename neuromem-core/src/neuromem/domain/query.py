@@ -111,7 +111,7 @@ class Query:
     text: str
     now: datetime
     limit: int = 20
-    depth: int = 100
+    depth: int = 60
     language: str | None = None
     topic: str = ""
     named: tuple[str, ...] = ()

@@ -191,6 +191,7 @@ class PluginRegistry:
             stages = self.stages(
                 enable=settings.enable,
                 disable=settings.disable,
+                extractors=settings.extraction.extractors,
                 fusion=settings.recall.fusion,
                 rerankers=settings.recall.rerankers,
             )

@@ -77,7 +77,7 @@ async def _reembed(place: Place) -> None:
     async with place.admin() as admin:
         with progress() as bar:
             task = bar.add_task("Embedding", total=None)
-            async with aclosing(admin.reembed(embedding, settings)) as steps:
+            async with aclosing(admin.reembed(embedding)) as steps:
                 async for found in steps:
                     bar.update(task, completed=found["done"], total=found["entries"])
     tell(f"{admin.place} is searched by {found['model']} now.")

@@ -41,7 +41,7 @@ class Embedder:
         space: EmbeddingSpace,
         observers: Observers,
         *,
-        exact_limit: int | None = None,
+        exact_limit: int,
     ) -> None:
         self._database = database
         self._embedding = embedding
@@ -67,7 +67,7 @@ class Embedder:
                 transaction, claim.user_id, self._space, [(e, v) for e, v in found if job_of[e] in held]
             )
             newest = max((entry for entry, _ in found), default=0)
-            if self._exact_limit is not None and newest > self._exact_limit:
+            if newest > self._exact_limit:
                 await enqueue_index_build(transaction, claim.user_id, self._exact_limit)
         return failed
 

@@ -97,8 +97,8 @@ class SpaceMigration:
         settings: WorkSettings,
         *,
         employ: Callable[[Mapping[str, Any]], WorkerHandle],
+        exact_limit: int,
         switched: Callable[[EmbeddingSpace, EmbeddingProvider, Embedder], None] = lambda *_: None,
-        exact_limit: int | None = None,
     ) -> None:
         self._database = database
         self._observers = observers
@@ -193,8 +193,7 @@ class SpaceMigration:
             self._switched(space, provider, embedder)  # at once: who asks now is answered by it
         finally:
             await worker.stop()
-        if self._exact_limit is not None:
-            await enqueue_index_builds(self._database, self._exact_limit)
+        await enqueue_index_builds(self._database, self._exact_limit)
         logger.info("Schema %r is searched by %s now.", self._database.schema, space)
 
     async def _all_know(self) -> None:

@@ -202,6 +202,7 @@ class ExtractionHandler:
                     list(entries),
                     tokenize(text, language or self._settings.language),
                     most=options.known_memories,
+                    bm25=self._settings.bm25,
                 )
         window = Window(
             user_id=claim.user_id,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
@@ -34,20 +35,24 @@ class _One:
 
 
 class Replay:
-    """Takes the statements of one window after the other, beside what is kept whatever they say."""
+    """Takes the statements of one window after the other, beside what is kept whatever they say.
 
-    def __init__(self, user_id: str, kept: Iterable[DerivedMemory], now: datetime) -> None:
+    ``language`` is that of the words in which they are compared.
+    """
+
+    def __init__(self, user_id: str, kept: Iterable[DerivedMemory], now: datetime, language: str) -> None:
         self._user_id = user_id
         self._now = now
+        self._language = language
         self._chains: dict[str, list[_One]] = {
-            one.memory.id: [_One(one.version, one.memory, _words(one.memory.content))]
+            one.memory.id: [_One(one.version, one.memory, _words(one.memory.content, language))]
             for one in kept
             if one.holds
         }
 
     def known(self, text: str, most: int) -> list[Memory]:
         """Return the memories that share most words with a text, as far as the replay has come."""
-        words = _words(text)
+        words = _words(text, self._language)
         found = Counter(
             {
                 chain: len(words & ones[-1].words)
@@ -79,7 +84,7 @@ class Replay:
                 added.ended,
             )
             memory = _memory(self._user_id, added, self._now)
-            one = _One(version, memory, _words(added.new.content), added.new)
+            one = _One(version, memory, _words(added.new.content, self._language), added.new)
             self._chains.setdefault(added.memory_id, []).append(one)
 
     def derived(self) -> list[Added]:
@@ -131,7 +136,9 @@ class Difference:
         )
 
 
-def compare(derived: Sequence[Added], held: Sequence[DerivedMemory], scope: frozenset[str]) -> Difference:
+def compare(
+    derived: Sequence[Added], held: Sequence[DerivedMemory], scope: frozenset[str], language: str
+) -> Difference:
     """Compare what was derived anew from the messages of a scope with what is known.
 
     What a person made, changed, pinned or deleted stays as it is, and nothing that tells the same comes beside it.
@@ -141,12 +148,12 @@ def compare(derived: Sequence[Added], held: Sequence[DerivedMemory], scope: froz
     guards = [one for one in held if one.memory.id not in replaceable]
     rest: list[Added] = []
     for new in derived:
-        guard = next((one for one in guards if _guards(one, new)), None)
+        guard = next((one for one in guards if _guards(one, new, language)), None)
         if guard is not None:
             found.kept.append((guard, new))
         else:
             rest.append(new)
-    for same in (_equal, _alike):
+    for same in (_equal, partial(_alike, language=language)):
         left = []
         for new in rest:
             old = next((one for one in replaceable.values() if same(one, new)), None)
@@ -169,38 +176,38 @@ def is_replaceable(one: DerivedMemory, scope: frozenset[str]) -> bool:
     return one.derived and one.holds and bool(one.sources) and one.sources <= scope
 
 
-def _guards(one: DerivedMemory, new: Added) -> bool:
+def _guards(one: DerivedMemory, new: Added, language: str) -> bool:
     if one.memory.memory_type != new.new.memory_type:
         return False
     if one.version.digest == new.digest:
         return True
     by_hand = not (one.derived and one.holds)
-    return by_hand and _tells_same(one, new)
+    return by_hand and _tells_same(one, new, language)
 
 
 def _equal(one: DerivedMemory, new: Added) -> bool:
     return one.memory.memory_type == new.new.memory_type and one.version.digest == new.digest
 
 
-def _alike(one: DerivedMemory, new: Added) -> bool:
-    return one.memory.memory_type == new.new.memory_type and _tells_same(one, new)
+def _alike(one: DerivedMemory, new: Added, language: str) -> bool:
+    return one.memory.memory_type == new.new.memory_type and _tells_same(one, new, language)
 
 
-def _tells_same(one: DerivedMemory, new: Added) -> bool:
+def _tells_same(one: DerivedMemory, new: Added, language: str) -> bool:
     if one.version.unique_key is not None and one.version.unique_key == new.new.unique_key:
         return True
     if not one.sources & set(new.new.sources):
         return False
-    words = _words(new.new.content)
-    return any(_share(words, _words(text)) >= ALIKE for text in one.said)
+    words = _words(new.new.content, language)
+    return any(_share(words, _words(text, language)) >= ALIKE for text in one.said)
 
 
 def _share(one: frozenset[str], other: frozenset[str]) -> float:
     return len(one & other) / len(one | other) if one and other else 0.0
 
 
-def _words(text: str) -> frozenset[str]:
-    return frozenset(tokenize(text))
+def _words(text: str, language: str) -> frozenset[str]:
+    return frozenset(tokenize(text, language))
 
 
 def _plain(value: Memory | NewMemory, name: str) -> Any:

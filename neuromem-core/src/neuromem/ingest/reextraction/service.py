@@ -16,7 +16,7 @@ from neuromem.store.conversations.reextraction import (
     messages_to_reextract,
     record_outcomes,
 )
-from neuromem.store.database.users import begin_write
+from neuromem.store.database.users import begin_write, user_language
 from neuromem.store.graph.write import store_relations
 from neuromem.store.memories.write import store_learned
 from neuromem.store.queue.token_usage import add_token_usage
@@ -76,12 +76,13 @@ class ReextractionService:
             scope = frozenset(message.id for message in said)
             reprofile = await Reprofile.of(transaction, user_id, scope)
         kept = [one for one in held if not is_replaceable(one, scope)]
-        replay = Replay(user_id, kept, self._clock.now())
+        language = await user_language(self._database, user_id) or self._settings.language
+        replay = Replay(user_id, kept, self._clock.now(), language)
         read = await self._read(user_id, said, replay, reprofile) if self._handlers else []
         report: dict[str, Any] = {}
         try:
             async with self._database.user(user_id) as transaction:
-                report = await self._replace(transaction, user_id, scope, replay, read)
+                report = await self._replace(transaction, user_id, scope, replay, read, language)
                 if dry_run:
                     raise _DryRunError
         except _DryRunError:
@@ -135,11 +136,12 @@ class ReextractionService:
         scope: frozenset[str],
         replay: Replay,
         read: Sequence[Reread],
+        language: str,
     ) -> dict[str, Any]:
         """Compare with what is known now, under the user's lock, and replace it."""
         derived = replay.derived()
         moment = await begin_write(transaction, user_id, len(derived))
-        found = compare(derived, await derived_memories(transaction, user_id), scope)
+        found = compare(derived, await derived_memories(transaction, user_id), scope, language)
         await store_learned(
             transaction, user_id, found.learned(moment.now), moment, tokens=Words(self._settings.language)
         )

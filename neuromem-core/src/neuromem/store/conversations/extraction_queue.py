@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from datetime import datetime
 
+    from neuromem.config import BM25Settings
     from neuromem.domain.memories import Memory
     from neuromem.observe import Call
     from neuromem.store.database.database import Database, Transaction
@@ -249,6 +250,7 @@ async def nearest_memories(
     tokens: Sequence[str],
     *,
     most: int,
+    bm25: BM25Settings,
 ) -> list[Memory]:
     """Return the current memories nearest to messages, by their words and by the vectors that they have by now."""
     counts = Counter(tokens)
@@ -262,8 +264,8 @@ async def nearest_memories(
             "terms": list(counts),
             "counts": list(counts.values()),
             "topical": [True] * len(counts),
-            "k1": 0.6,
-            "b": 0.4,
+            "k1": bm25.k1,
+            "b": bm25.b,
         },
     )
     return [memory_from_row(row) for row in rows]
