@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections import OrderedDict
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from neuromem.domain import validation
+from neuromem.domain.bounded_cache import BoundedCache
 from neuromem.domain.memories import MEMORY_TYPES
 from neuromem.domain.query import Filters, Query
 from neuromem.domain.time import parser
@@ -40,20 +40,15 @@ class QueryEmbeddings:
 
     def __init__(self, embed: Callable[[int, str], Awaitable[Sequence[float]]], size: int = 512) -> None:
         self._embed = embed
-        self._size = size
-        self._known: OrderedDict[tuple[int, str], Sequence[float]] = OrderedDict()
+        self._known: BoundedCache[tuple[int, str], Sequence[float]] = BoundedCache(size)
 
     async def get(self, space: int, text: str) -> Sequence[float]:
         """Return the vector of a question in a space."""
-        key = (space, text)
-        if key in self._known:
-            self._known.move_to_end(key)
-            return self._known[key]
-        vector = await self._embed(space, text)
-        self._known[key] = vector
-        while len(self._known) > self._size:
-            self._known.popitem(last=False)
-        return vector
+        known = self._known.get((space, text))
+        if known is None:
+            known = await self._embed(space, text)
+            self._known.put((space, text), known)
+        return known
 
 
 class RecallService:
