@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from neuromem.domain import validation
 from neuromem.domain.bounded_cache import BoundedCache
-from neuromem.domain.memories import MEMORY_TYPES
+from neuromem.domain.memory_types import MEMORY_TYPES, RECALLED_TYPES
 from neuromem.domain.query import Filters, Query
 from neuromem.domain.time import parser
 from neuromem.errors import InputError
@@ -147,7 +147,7 @@ class RecallService:
             graph=graph,
             filters=Filters(
                 kinds=_kinds(memory_type, include_conversations),
-                memory_types=None if memory_type in (None, "message", "document") else (str(memory_type),),
+                memory_types=(str(memory_type),) if memory_type in MEMORY_TYPES else None,
                 created_after=validation.moment("created_after", created_after),
                 created_before=validation.moment("created_before", created_before),
                 event_after=validation.moment("event_after", event_after),
@@ -227,5 +227,5 @@ def _kinds(memory_type: str | None, include_conversations: bool | None) -> tuple
         return ("document",)
     if memory_type in MEMORY_TYPES:
         return ("memory",)
-    known = ", ".join((*MEMORY_TYPES, "message", "document"))
+    known = ", ".join(RECALLED_TYPES)
     raise InputError(f"The memory type {memory_type!r} is not known; use one of {known}, or None for all.")
