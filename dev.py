@@ -2,7 +2,8 @@
 """The chores of this repository, one verb each. Needs Python 3.11 or newer, and nothing else.
 
     python3 dev.py demo           set up and run the demo
-    python3 dev.py test [...]     set up and run the tests; what follows goes to pytest
+    python3 dev.py test [...]     set up and run the tests, with --fast without the slow ones; what follows goes to
+                                  pytest
     python3 dev.py lint           ruff, mypy --strict and import-linter
     python3 dev.py docs           build the documentation into site/, strictly
     python3 dev.py build          wheels and sdists of every distribution into dist/, reproducible and checked
@@ -28,6 +29,7 @@ BIN = VENV / ("Scripts" if os.name == "nt" else "bin")
 STAMP = VENV / "neuromem-dev-stamp"
 DISTRIBUTIONS = ("neuromem-core", "neuromem-openai", "neuromem-siliconflow", "neuromem-s3", "neuromem-local")
 FIXED_MOMENT = "1767225600"  # 2026-01-01
+FAST = "--fast"
 DEMO = ("neuromem-core[cli]", "neuromem-local")
 
 
@@ -38,9 +40,9 @@ def demo(arguments: list[str]) -> int:
 
 
 def test(arguments: list[str]) -> int:
-    """Set up everything and run the tests, two at a time."""
+    """Set up everything and run the tests, two at a time; ``--fast`` leaves out what is marked slow."""
     set_up("dev")
-    return run("pytest", "-n", "2", "--dist", "loadgroup", *arguments)
+    return run("pytest", "-n", "2", "--dist", "loadgroup", *pytest_arguments(arguments))
 
 
 def lint(arguments: list[str]) -> int:
@@ -88,6 +90,12 @@ def build(arguments: list[str]) -> int:
 def packages(arguments: list[str]) -> int:
     """Build, and try what was built in clean environments; a Python that is not here is named and left out."""
     return build([]) or run("python", "-m", "tests.packaging.matrix", "dist", *arguments)
+
+
+def pytest_arguments(arguments: list[str]) -> list[str]:
+    """Return what goes to pytest: the arguments, ``--fast`` as the expression that it stands for."""
+    rest = [argument for argument in arguments if argument != FAST]
+    return rest if rest == arguments else ["-m", "not slow", *rest]
 
 
 def moment_of_the_commit() -> str:

@@ -19,6 +19,7 @@ from neuromem.store.database.dsn import parse_dsn
 from neuromem.store.schema.migrate import prepare_schema
 from neuromem.testing import HashEmbedding
 from neuromem_local.server import EmbeddedPostgres
+from tests.slow import SLOW
 from tests.support.s3_server import S3Server
 
 if TYPE_CHECKING:
@@ -26,6 +27,14 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 TEMPLATE = "migrated"
+
+
+@pytest.hookimpl(tryfirst=True)  # before `-m` chooses by the marks
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the tests that are listed as slow."""
+    for item in items:
+        if item.nodeid.removeprefix("tests/").startswith(SLOW):
+            item.add_marker("slow")
 
 
 @pytest.fixture(autouse=True)

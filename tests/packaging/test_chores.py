@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import tomllib
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ import dev
 from neuromem.cli.app import neuromem
 from neuromem.cli.plugin_kit.scaffold import KINDS
 from tests.packaging.conftest import ROOT
+from tests.slow import SLOW
 
 WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
 CONTRIBUTING = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
@@ -46,6 +48,21 @@ def test_what_ci_runs_is_what_this_repository_runs() -> None:
         for verb in re.findall(r"dev\.py (\w+)", step.get("run", ""))
     }
     assert ran == VERBS - {"demo", "build"}  # packages builds, and the tests run the demo
+
+
+def test_the_fast_tests_are_those_that_are_not_marked_slow() -> None:
+    assert dev.pytest_arguments(["tests/recall", "--fast", "-x"]) == ["-m", "not slow", "tests/recall", "-x"]
+    assert dev.pytest_arguments(["tests/recall", "-x"]) == ["tests/recall", "-x"]
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["pytest"]["ini_options"]
+    assert [marker.partition(":")[0] for marker in settings["markers"]] == ["slow"]
+
+
+def test_what_is_listed_as_slow_exists() -> None:
+    for line in SLOW:
+        file, _, name = line.partition("::")
+        path = ROOT / "tests" / file
+        assert path.is_dir() if file.endswith("/") else path.is_file(), line
+        assert not name or name.partition("[")[0] in path.read_text(encoding="utf-8"), line
 
 
 def test_publishing_runs_no_code_of_ours_and_building_cannot_publish() -> None:

@@ -28,7 +28,8 @@ if TYPE_CHECKING:
     from neuromem.domain.graph import Edge, EdgeType, GraphChange, GraphPath, Neighbor, Node, NodeType
     from neuromem.domain.insights import DigestProgress, DigestResult, EmotionProfile, Insight
     from neuromem.domain.kv import KVItem
-    from neuromem.domain.memories import Memory, MemoryType, MemoryVersion
+    from neuromem.domain.memories import Memory, MemoryVersion
+    from neuromem.domain.memory_types import MemoryType
     from neuromem.domain.messages import Message, MessageDict, Role, Session
     from neuromem.domain.query import DocumentFilter, Filters, Kind, Query
     from neuromem.domain.recall_result import (

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 from neuromem.config import Settings
 from neuromem.domain import validation
 from neuromem.domain.extraction import ExtractionStrategy
-from neuromem.domain.memories import MEMORY_TYPES, NewMemory
+from neuromem.domain.memories import NewMemory
+from neuromem.domain.memory_types import GENERAL, MEMORY_TYPES
 from neuromem.domain.text.token_estimate import estimate_tokens
 from neuromem.errors import ClosedError, ConfigurationError
 from neuromem.facades.embedding_spaces import EmbeddingSpaces
@@ -329,7 +330,7 @@ class NeuroMemory(Memories, History, Insights, UserData, ExportImport, Embedding
         self,
         user_id: str,
         content: str,
-        memory_type: str = "general",
+        memory_type: str = GENERAL.name,
         metadata: Mapping[str, Any] | None = None,
         occurred_at: datetime | None = None,
         importance: float | None = None,

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from neuromem.domain.text.scripts import COMMON_HAN
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -26,7 +28,8 @@ FORMS = {
     "favorite": "{who}最喜欢的{value}",
 }
 
-_HAN = re.compile("[\u4e00-\u9fff]")
+_CHARACTER = f"[{COMMON_HAN}]"
+_HAN = re.compile(_CHARACTER)
 _SENTENCE = re.compile(r"[。！!；;\n]|(?<=[？?])")
 _NOT_SAID = re.compile(
     r"[？?“”\"「」]|如果|要是|假如|以前|曾经|过去|可能|也许|大概|希望|想象|好像|据说|说我|吗|呢$"
@@ -36,21 +39,21 @@ KIN = "妹妹|姐姐|哥哥|弟弟|妈妈|爸爸|妻子|丈夫|老婆|老公|女
 RULES: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
     (kind, re.compile(pattern))
     for kind, pattern in (
-        ("name", r"^(?:你好[，,]?)?我(?:的名字)?叫(?![他她它你])([\u4e00-\u9fff]{2,4})$"),
-        ("lives_in", r"^我(?:现在)?住在([\u4e00-\u9fff]{2,8})$"),
-        ("works_at", r"^我(?:现在)?在(?!家)([\u4e00-\u9fffA-Za-z]{2,12})(?:工作|上班)$"),
+        ("name", rf"^(?:你好[，,]?)?我(?:的名字)?叫(?![他她它你])({_CHARACTER}{{2,4}})$"),
+        ("lives_in", rf"^我(?:现在)?住在({_CHARACTER}{{2,8}})$"),
+        ("works_at", rf"^我(?:现在)?在(?!家)([{COMMON_HAN}A-Za-z]{{2,12}})(?:工作|上班)$"),
         ("occupation", rf"^我是(?:一名|一个|一位|个)?({JOBS})$"),
         ("age", r"^我(?:今年)?(\d{1,2})岁$"),
-        ("allergic", r"^我对([\u4e00-\u9fff]{1,6})过敏$"),
-        ("owns", r"^我有一[只条个匹]([猫狗鸟马](?:叫|名叫)[\u4e00-\u9fff]{1,4})$"),
-        ("relative", rf"^我(?:的)?({KIN})叫([\u4e00-\u9fff]{{1,4}})$"),
-        ("speaks", r"^我会说([\u4e00-\u9fff]{1,4}语)$"),
-        ("studied_at", r"^我毕业于([\u4e00-\u9fff]{2,12}大学)$"),
-        ("from", r"^我是([\u4e00-\u9fff]{2,4})人$"),
-        ("born_in", r"^我出生(?:在|于)([\u4e00-\u9fff]{2,8})$"),
-        ("favorite", r"^我最喜欢的([\u4e00-\u9fff]{1,4})是([\u4e00-\u9fff]{1,10})$"),
-        ("likes", r"^我(?:很|非常|特别)?(?:喜欢|爱)(?!你|您|他|她|它|这|那|上了)([\u4e00-\u9fff]{1,10})$"),
-        ("dislikes", r"^我(?:很|非常)?(?:不喜欢|讨厌)(?!你|您|他|她|它|这|那)([\u4e00-\u9fff]{1,10})$"),
+        ("allergic", rf"^我对({_CHARACTER}{{1,6}})过敏$"),
+        ("owns", rf"^我有一[只条个匹]([猫狗鸟马](?:叫|名叫){_CHARACTER}{{1,4}})$"),
+        ("relative", rf"^我(?:的)?({KIN})叫({_CHARACTER}{{1,4}})$"),
+        ("speaks", rf"^我会说({_CHARACTER}{{1,4}}语)$"),
+        ("studied_at", rf"^我毕业于({_CHARACTER}{{2,12}}大学)$"),
+        ("from", rf"^我是({_CHARACTER}{{2,4}})人$"),
+        ("born_in", rf"^我出生(?:在|于)({_CHARACTER}{{2,8}})$"),
+        ("favorite", rf"^我最喜欢的({_CHARACTER}{{1,4}})是({_CHARACTER}{{1,10}})$"),
+        ("likes", rf"^我(?:很|非常|特别)?(?:喜欢|爱)(?!你|您|他|她|它|这|那|上了)({_CHARACTER}{{1,10}})$"),
+        ("dislikes", rf"^我(?:很|非常)?(?:不喜欢|讨厌)(?!你|您|他|她|它|这|那)({_CHARACTER}{{1,10}})$"),
     )
 )
 _NEITHER = frozenset({"男", "女", "好", "坏", "外", "别", "老", "年轻", "本地"})

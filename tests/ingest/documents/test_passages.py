@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from neuromem.ingest.documents.chunking import cut, weigh
+from neuromem.domain.text.token_estimate import average_tokens
+from neuromem.ingest.documents.chunking import cut
 
 PIECES = st.sampled_from(
     ["Word", " ", "。", "你好", ". ", "\n", "\n\n", "x" * 50, "- item\n", "! ", "e.g. a", "\t", "？"]
@@ -28,8 +29,8 @@ def test_passages_cover_the_text_in_order_and_are_small(
     assert ranges[-1][1] == len(text)
     for (start, end), (following, end_of_it) in pairwise(ranges):
         assert start < following <= end < end_of_it
-        assert weigh(text[following:end]) <= overlap
-    assert all(weigh(text[start:end]) <= tokens + 64 for start, end in ranges)
+        assert average_tokens(text[following:end]) <= overlap
+    assert all(average_tokens(text[start:end]) <= tokens + 64 for start, end in ranges)
 
 
 def test_passages_of_prose_are_whole_sentences_that_overlap() -> None:

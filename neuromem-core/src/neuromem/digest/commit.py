@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from neuromem.digest.reconcile import Finding, resolve
 from neuromem.domain.memories import Learned, NewMemory
+from neuromem.domain.memory_types import INSIGHT
 from neuromem.domain.text.indexed_text import Words
 from neuromem.store.database.users import begin_write
 from neuromem.store.memories.closing import retire_unsupported_later
@@ -117,7 +118,7 @@ class Storing:
             new = (
                 NewMemory(
                     content=item.content,
-                    memory_type="insight",
+                    memory_type=INSIGHT.name,
                     category=item.category,
                     importance=item.importance,
                     origin=answer.origin,

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from uuid import uuid4
 
 from neuromem.domain.memories import Added
+from neuromem.domain.memory_types import INSIGHT
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -60,7 +61,7 @@ def resolve(findings: Iterable[Finding], versions: Iterable[Version]) -> Outcome
     """Return what findings, in their order, do to the known versions of insights."""
     chains: dict[str, list[Version]] = {}
     for version in sorted(versions, key=lambda v: (v.memory_id, v.version)):
-        if version.memory_type == "insight":
+        if version.memory_type == INSIGHT.name:
             chains.setdefault(version.memory_id, []).append(version)
     outcome = Outcome()
     current = {chain: known[-1] for chain, known in chains.items() if known[-1].current}

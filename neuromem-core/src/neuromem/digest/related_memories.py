@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from neuromem.domain.memory_types import INSIGHT, derived_types
 from neuromem.store.memories.digest_queue import evidence_by_id
 from neuromem.store.memories.insights import insights_by_id, latest_insights
 
@@ -43,9 +44,9 @@ class RelatedMemories:
             question = memory.content[:MAX_QUESTION]
             if self._memories:
                 for hit in await self._find(user_id, question, self._memories + len(batch)):
-                    if hit.memory_type != "insight":
+                    if hit.memory_type not in derived_types():
                         near[hit.id] = max(hit.relevance, near.get(hit.id, 0.0))
-            for hit in await self._find(user_id, question, self._insights, "insight"):
+            for hit in await self._find(user_id, question, self._insights, INSIGHT.name):
                 known[hit.id] = max(hit.relevance, known.get(hit.id, 0.0))
         new = {memory.id for memory in batch}
         best = [one for one in sorted(near, key=lambda one: -near[one]) if one not in new][: self._memories]

@@ -11,7 +11,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from datetime import datetime
 
-    from neuromem.domain.memories import Memory, MemoryType
+    from neuromem.domain.memories import Memory
+    from neuromem.domain.memory_types import MemoryType
     from neuromem.domain.messages import Message
 
 Standing = Literal["new", "repeats", "refines", "contradicts"]

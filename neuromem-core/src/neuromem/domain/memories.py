@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
+
+from neuromem.domain.memory_types import GENERAL
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from datetime import datetime
 
-MemoryType = Literal["fact", "episodic", "insight", "general"]
-MEMORY_TYPES: tuple[MemoryType, ...] = ("fact", "episodic", "insight", "general")
+    from neuromem.domain.memory_types import MemoryType
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +71,7 @@ class NewMemory:
     """
 
     content: str
-    memory_type: MemoryType = "general"
+    memory_type: MemoryType = GENERAL.name
     metadata: Mapping[str, Any] | None = None
     occurred_at: datetime | None = None
     valid_from: datetime | None = None

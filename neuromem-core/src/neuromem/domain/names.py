@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 import unicodedata
 
-_HAN = re.compile("[\u3005\u3007\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af\U00020000-\U0003134f]+")
-_WORD = re.compile(
-    r"[^\W\u3005\u3007\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af\U00020000-\U0003134f]+"
-)
+from neuromem.domain.text.scripts import UNSPACED_NAMES
+
+_HAN = re.compile(f"[{UNSPACED_NAMES}]+")
+_WORD = re.compile(rf"[^\W{UNSPACED_NAMES}]+")
 
 
 def name_key(text: str) -> str:

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from neuromem.domain.memories import MEMORY_TYPES, MemoryType
+from neuromem.domain.memory_types import MEMORY_TYPES, MemoryType
 from neuromem.domain.messages import ROLES, Role
 from neuromem.errors import InputError
 

@@ -6,6 +6,7 @@ import json
 import re
 from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
+from neuromem.domain.memory_types import MEMORY_TYPE_SPECS
 from neuromem.domain.text.recalled_text import NOTICE
 from neuromem.domain.text.token_estimate import estimate_tokens
 from neuromem.errors import InputError
@@ -19,12 +20,9 @@ if TYPE_CHECKING:
 Format = Literal["xml", "markdown"]
 Line = tuple[str, str, str]  # kind, id, text
 
-TITLES = {
+TITLES: dict[str, str] = {
     "profile": "Profile",
-    "fact": "Facts",
-    "insight": "Insights",
-    "episodic": "Episodes",
-    "general": "Notes",
+    **{spec.name: spec.title for spec in MEMORY_TYPE_SPECS},
     "relation": "Relations",
     "message": "Said in earlier conversations",
     "document": "Documents",

@@ -6,6 +6,8 @@ import re
 import unicodedata
 from typing import TYPE_CHECKING
 
+from neuromem.domain.text.scripts import UNSPACED_SPEAKERS
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -35,6 +37,6 @@ def _pattern(name: str) -> re.Pattern[str] | None:
     if not words or not re.search(r"\w", name):
         return None
     # Chinese and Japanese names stand among other characters without a border.
-    wide = re.search(r"[\u3040-\u30ff\u3400-\u9fff]", name) is not None
+    wide = re.search(f"[{UNSPACED_SPEAKERS}]", name) is not None
     edge = "" if wide else r"\b"
     return re.compile(edge + r"\s+".join(words) + rf"(?:['’]s)?{edge}", re.IGNORECASE)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections import OrderedDict
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from neuromem.domain import validation
-from neuromem.domain.memories import MEMORY_TYPES
+from neuromem.domain.bounded_cache import BoundedCache
+from neuromem.domain.memory_types import MEMORY_TYPES, RECALLED_TYPES
 from neuromem.domain.query import Filters, Query
 from neuromem.domain.time import parser
 from neuromem.errors import InputError
@@ -40,20 +40,15 @@ class QueryEmbeddings:
 
     def __init__(self, embed: Callable[[int, str], Awaitable[Sequence[float]]], size: int = 512) -> None:
         self._embed = embed
-        self._size = size
-        self._known: OrderedDict[tuple[int, str], Sequence[float]] = OrderedDict()
+        self._known: BoundedCache[tuple[int, str], Sequence[float]] = BoundedCache(size)
 
     async def get(self, space: int, text: str) -> Sequence[float]:
         """Return the vector of a question in a space."""
-        key = (space, text)
-        if key in self._known:
-            self._known.move_to_end(key)
-            return self._known[key]
-        vector = await self._embed(space, text)
-        self._known[key] = vector
-        while len(self._known) > self._size:
-            self._known.popitem(last=False)
-        return vector
+        known = self._known.get((space, text))
+        if known is None:
+            known = await self._embed(space, text)
+            self._known.put((space, text), known)
+        return known
 
 
 class RecallService:
@@ -152,7 +147,7 @@ class RecallService:
             graph=graph,
             filters=Filters(
                 kinds=_kinds(memory_type, include_conversations),
-                memory_types=None if memory_type in (None, "message", "document") else (str(memory_type),),
+                memory_types=(str(memory_type),) if memory_type in MEMORY_TYPES else None,
                 created_after=validation.moment("created_after", created_after),
                 created_before=validation.moment("created_before", created_before),
                 event_after=validation.moment("event_after", event_after),
@@ -232,5 +227,5 @@ def _kinds(memory_type: str | None, include_conversations: bool | None) -> tuple
         return ("document",)
     if memory_type in MEMORY_TYPES:
         return ("memory",)
-    known = ", ".join((*MEMORY_TYPES, "message", "document"))
+    known = ", ".join(RECALLED_TYPES)
     raise InputError(f"The memory type {memory_type!r} is not known; use one of {known}, or None for all.")

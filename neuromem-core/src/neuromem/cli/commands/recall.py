@@ -12,7 +12,7 @@ from rich.table import Table
 from neuromem.cli.options.database import place_options
 from neuromem.cli.options.datetimes import FORM, Moment
 from neuromem.cli.output import echo_json, note, out, plain
-from neuromem.domain.memories import MEMORY_TYPES
+from neuromem.domain.memory_types import RECALLED_TYPES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from neuromem.cli.options.database import Place
     from neuromem.domain.recall_result import RecallItem, RecallResult
 
-TYPES = (*MEMORY_TYPES, "message", "document")
-
 
 @click.command(short_help="Ask what is remembered.")
 @click.argument("question")
@@ -30,7 +28,7 @@ TYPES = (*MEMORY_TYPES, "message", "document")
 @click.option(
     "--limit", default=10, show_default=True, type=click.IntRange(1, 10_000), help="At most so many."
 )
-@click.option("--type", "memory_type", type=click.Choice(TYPES), help="Only this type.")
+@click.option("--type", "memory_type", type=click.Choice(RECALLED_TYPES), help="Only this type.")
 @click.option("--as-of", type=Moment(), help=f"Answer from what was known then ({FORM}).")
 @click.option("--min-score", type=click.FloatRange(0, 1), help="Leave out what is less relevant than this.")
 @click.option("--explain", is_flag=True, help="Show each one's rank and score in every arm, and the signals.")

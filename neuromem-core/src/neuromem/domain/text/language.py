@@ -6,6 +6,7 @@ import re
 import unicodedata
 from typing import TYPE_CHECKING
 
+from neuromem.domain.text import scripts
 from neuromem.domain.text.stopwords import STOP_WORDS
 
 if TYPE_CHECKING:
@@ -61,17 +62,17 @@ NAMES: Mapping[str, str] = {
 
 # A sign of a dense script says as much as a few letters: "我在 Google 工作" is Chinese.
 _SCRIPTS: tuple[tuple[str, re.Pattern[str], int], ...] = (
-    ("kana", re.compile("[\u3041-\u30ff\uff66-\uff9f]"), 3),
-    ("han", re.compile("[\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff]"), 3),
-    ("ko", re.compile("[\u1100-\u11ff\u3130-\u318f\uac00-\ud7af]"), 3),
-    ("th", re.compile("[\u0e01-\u0e5b]"), 1),
-    ("el", re.compile("[\u0370-\u03ff\u1f00-\u1fff]"), 1),
-    ("he", re.compile("[\u05d0-\u05ea]"), 1),
-    ("hy", re.compile("[\u0531-\u058a]"), 1),
-    ("ka", re.compile("[\u10a0-\u10ff]"), 1),
-    ("cyrillic", re.compile("[\u0400-\u04ff]"), 1),
-    ("arabic", re.compile("[\u0620-\u06ff]"), 1),
-    ("latin", re.compile("[A-Za-z\u00c0-\u024f]"), 1),
+    ("kana", re.compile(f"[{scripts.JAPANESE}]"), 3),
+    ("han", re.compile(f"[{scripts.HAN}]"), 3),
+    ("ko", re.compile(f"[{scripts.KOREAN}]"), 3),
+    ("th", re.compile(f"[{scripts.THAI}]"), 1),
+    ("el", re.compile(f"[{scripts.GREEK}]"), 1),
+    ("he", re.compile(f"[{scripts.HEBREW}]"), 1),
+    ("hy", re.compile(f"[{scripts.ARMENIAN}]"), 1),
+    ("ka", re.compile(f"[{scripts.GEORGIAN}]"), 1),
+    ("cyrillic", re.compile(f"[{scripts.CYRILLIC}]"), 1),
+    ("arabic", re.compile(f"[{scripts.ARABIC}]"), 1),
+    ("latin", re.compile(f"[{scripts.LATIN}]"), 1),
 )
 _ONLY_RUSSIAN, _ONLY_UKRAINIAN = re.compile("[ыэёЫЭЁ]"), re.compile("[іїєґІЇЄҐ]")
 _NOT_ARABIC = re.compile("[پچژگ]")

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 import snowballstemmer
 
+from neuromem.domain.text.scripts import UNSPACED
 from neuromem.domain.text.stopwords import STOP_WORDS
 
 if TYPE_CHECKING:
@@ -55,12 +56,6 @@ SNOWBALL = {
     "yi": "yiddish",
 }
 
-# Scripts that put no space between words, and Korean, whose particles hang on the words.
-_DENSE = (
-    "\u0e00-\u0fff\u1000-\u109f\u1780-\u17ff\u3005\u3007\u3040-\u30ff\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff"
-    "\uac00-\ud7af\uf900-\ufaff\U00020000-\U0003134f"
-)
-
 
 def tokenize(text: str, language: str = "en") -> list[str]:
     """Return the tokens of a text, repeated as often as they occur, stop words left out."""
@@ -73,7 +68,7 @@ def _tokens(text: str, stem: Callable[[str], str]) -> Iterator[str]:
     text = unicodedata.normalize("NFKC", text).replace("\u00ad", "").replace("\u0130", "I")
     for match in pieces.finditer(text):
         piece = match.group()
-        if match.lastgroup == "dense":
+        if match.lastgroup == "unspaced":
             yield from piece
             yield from (piece[i : i + 2] for i in range(len(piece) - 1))
         elif match.lastgroup == "word":
@@ -106,11 +101,11 @@ def _patterns() -> tuple[re.Pattern[str], re.Pattern[str]]:
 
     ``\\w`` leaves out the marks that Indic scripts write vowels with; they belong to the word they stand in.
     """
-    letter = rf"[^\W_{_DENSE}]"
+    letter = rf"[^\W_{UNSPACED}]"
     word = rf"{letter}(?:{letter}|[{_marks()}])*"
     words = rf"{word}(?:['’]{word})*"
     pieces = (
-        rf"(?P<dense>[{_DENSE}]+)"
+        rf"(?P<unspaced>[{UNSPACED}]+)"
         rf"|(?P<word>{words}(?:[._@:/+&-]+{words})*(?:\+\+|\#(?!\w))?)"
         r"|(?P<sign>[^\w\s])"
     )

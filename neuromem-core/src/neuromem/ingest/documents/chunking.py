@@ -6,6 +6,8 @@ import re
 from collections import deque
 from typing import TYPE_CHECKING
 
+from neuromem.domain.text.token_estimate import average_tokens
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -19,11 +21,6 @@ PROSE = re.compile(
 )
 LINES = re.compile(r"\n++")
 _WORD = re.compile(r"\S{1,64}\s*+|\s++")
-# Characters that count as a token each; of all others some four make one.
-_DENSE = re.compile(
-    "[\u0e00-\u0fff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af]"
-)
-_PER_TOKEN = 4
 
 Unit = tuple[int, int, float]  # start, end, tokens
 
@@ -52,21 +49,15 @@ def cut(text: str, *, tokens: int, overlap: int, by_line: bool) -> list[tuple[in
     return passages
 
 
-def weigh(text: str) -> float:
-    """Return about how many tokens a model makes of a text."""
-    dense = 0 if text.isascii() else len(_DENSE.findall(text))
-    return dense + (len(text) - dense) / _PER_TOKEN
-
-
 def _units(text: str, most: int, borders: re.Pattern[str]) -> Iterator[Unit]:
     """Return sentences; what is too long for a passage comes line by line, and word by word where that is too long."""
     for start, end in _between(text, 0, len(text), borders):
-        weight = weigh(text[start:end])
+        weight = average_tokens(text[start:end])
         if weight <= most:
             yield start, end, weight
             continue
         for line in _between(text, start, end, LINES):
-            weight = weigh(text[line[0] : line[1]])
+            weight = average_tokens(text[line[0] : line[1]])
             if weight <= most:
                 yield *line, weight
             else:
@@ -86,7 +77,7 @@ def _words(text: str, start: int, end: int, most: float) -> Iterator[Unit]:
     """Return runs of whole words of about ``most`` tokens."""
     weight = 0.0
     for word in _WORD.finditer(text, start, end):
-        weight += weigh(word.group())
+        weight += average_tokens(word.group())
         if weight >= most or word.end() == end:
             yield start, word.end(), weight
             start, weight = word.end(), 0.0

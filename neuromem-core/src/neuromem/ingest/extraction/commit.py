@@ -6,6 +6,7 @@ import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from neuromem.domain.memory_types import EPISODIC, FACT
 from neuromem.domain.text.indexed_text import Words
 from neuromem.ingest.extraction.reconcile import judge
 from neuromem.ingest.extraction.validate import admit, merged
@@ -110,7 +111,9 @@ class Storing:
             if calls:
                 await self.spend(claim.user_id, calls)
             return Result()
-        return Result(admitted.count("fact"), admitted.count("episodic"), len(admitted.edges), len(changed))
+        return Result(
+            admitted.count(FACT.name), admitted.count(EPISODIC.name), len(admitted.edges), len(changed)
+        )
 
     def ended(self, window: Window, found: Extraction | None, admitted: Admitted | None) -> ExtractionOutcome:
         """Return how the extraction of the window's messages ended."""

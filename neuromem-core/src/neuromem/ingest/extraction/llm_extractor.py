@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import PydanticUserError, ValidationError
 
 from neuromem.domain.extraction import ExtractedMemory, ExtractedRelation, Extraction
+from neuromem.domain.memory_types import EPISODIC, FACT
 from neuromem.errors import ConfigurationError, ProviderResponseError
 from neuromem.ingest.extraction import prompts, reply
 from neuromem.ingest.extraction.prompt_input import Names, named, shown
@@ -239,7 +240,7 @@ def _memory(item: Item, names: Names, extra: Mapping[str, Any]) -> ExtractedMemo
     )
     return ExtractedMemory(
         content=content,
-        memory_type="fact" if fact else "episodic",
+        memory_type=FACT.name if fact else EPISODIC.name,
         sources=sources,
         subject=item.subject,
         category=category,

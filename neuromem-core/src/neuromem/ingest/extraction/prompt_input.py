@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from neuromem.domain.memory_types import memory_type_spec
 from neuromem.domain.text import language
 
 if TYPE_CHECKING:
@@ -68,7 +69,7 @@ def _turn(name: str, message: Message, *, new: bool) -> dict[str, Any]:
 
 def _known(name: str, memory: Memory) -> dict[str, Any]:
     known: dict[str, Any] = {"id": name, "content": memory.content}
-    when = memory.occurred_at if memory.memory_type == "episodic" else None
+    when = memory.occurred_at if memory_type_spec(memory.memory_type).dated_when_known else None
     return {**known, "date": when.date().isoformat()} if when else known
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from neuromem.domain.extraction import STANDINGS
 from neuromem.domain.graph import SINGLE_VALUED, NewEdge, NodeType, name, node_type_of, relation
 from neuromem.domain.memories import NewMemory
+from neuromem.domain.memory_types import MEMORY_TYPE_SPECS
 from neuromem.domain.names import name_key
 from neuromem.errors import InputError
 from neuromem.ingest.extraction.reconcile import Statement
@@ -29,7 +30,7 @@ LISTS = ("interests", "preferences", "values", "relationships", "personality")
 SEVERAL = re.compile(r"[;、；\n]|,\s|，")  # in a text where a list belongs
 MAX_LIST = 100  # entries of a list of the profile
 ME = frozenset({"user", "the user", "i", "me", "myself", "speaker", "用户", "我", "本人"})
-ITEMS = {"fact", "episodic", "general"}
+EXTRACTED = {spec.name: spec for spec in MEMORY_TYPE_SPECS if spec.extracted}
 PLAIN = (str, int, float, bool, list, dict, type(None))
 
 
@@ -127,9 +128,10 @@ def merged(
 
 def _fault(memory: ExtractedMemory, roles: Mapping[str, str], new: Sequence[str], most: int) -> str | None:
     """Return why a memory cannot be stored, or None."""
-    kind = {"fact": "facts", "episodic": "episodes"}.get(memory.memory_type, "memories")
-    if memory.memory_type not in ITEMS:
-        return f"{kind}: type {str(memory.memory_type)[:20]!r}"
+    spec = EXTRACTED.get(memory.memory_type)
+    if spec is None:
+        return f"memories: type {str(memory.memory_type)[:20]!r}"
+    kind = spec.counted_as
     if clean(memory.content, min(most, 4_000)) is None:
         return f"{kind}: content empty, too long or no text"
     if not set(memory.sources) & set(new):
@@ -155,7 +157,7 @@ def _new(
     content = clean(memory.content) or ""
     subject = clean(memory.subject, 200)
     moment = memory.occurred_at if _aware(memory.occurred_at) else None
-    if moment is None and memory.memory_type == "fact":
+    if moment is None and not EXTRACTED[memory.memory_type].happens:
         moment = said_at
     return NewMemory(
         content=content,
@@ -187,7 +189,7 @@ def _unique_key(memory: ExtractedMemory, said_at: datetime, speaker: str, user_i
     """
     subject = clean(memory.subject, 200)
     states = (memory.states or "").strip().upper()
-    if states not in SINGLE_VALUED or subject is None or memory.memory_type != "fact":
+    if states not in SINGLE_VALUED or subject is None or not EXTRACTED[memory.memory_type].single_valued:
         return None
     if memory.valid_until is not None and _aware(memory.valid_until) and memory.valid_until <= said_at:
         return None

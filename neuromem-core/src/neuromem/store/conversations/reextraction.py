@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from neuromem.domain.kv import PROFILE
 from neuromem.domain.memories import Version
 from neuromem.store.graph.write import close_edge
+from neuromem.store.memories.derived_types import NOT_DERIVED
 from neuromem.store.memories.write import MEMORY_COLUMNS, memory_from_row
 
 if TYPE_CHECKING:
@@ -41,13 +42,13 @@ HOLDING = """
            ARRAY(SELECT DISTINCT s.message_id::text FROM {s}.memory_sources s
                  WHERE s.user_id = :user AND s.memory_id = m.memory_id) AS all_sources
     FROM {s}.memories m
-    WHERE m.user_id = :user AND m.memory_type <> 'insight' AND (
+    WHERE m.user_id = :user AND {not_derived} AND (
         m.superseded_at IS NULL AND (m.expires_at IS NULL OR m.expires_at > now())
         OR m.superseded_why IN ('deleted', 'archived')
            AND NOT EXISTS (SELECT FROM {s}.memories l WHERE l.user_id = :user AND l.memory_id = m.memory_id
                            AND l.version > m.version))
     ORDER BY m.created_at, m.memory_id
-""".replace("{columns}", MEMORY_COLUMNS)
+""".replace("{columns}", MEMORY_COLUMNS).replace("{not_derived}", NOT_DERIVED)
 
 EDGES = """
     SELECT e.edge_id::text AS edge_id, e.version, coalesce(e.name, e.relation) AS relation,

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from neuromem.store.database.users import lock_user
+from neuromem.store.memories.derived_types import NOT_DERIVED
 from neuromem.store.memories.write import MEMORY_COLUMNS, memory_from_row
 from neuromem.store.queue.worker_liveness import LIVE_WORKERS, lock_namespace
 from neuromem.store.search_index.filters import memory_visibility
@@ -46,7 +47,7 @@ ENQUEUE = f"""
 """
 
 UNDIGESTED = f"""
-    m.user_id = :user AND m.digested_at IS NULL AND m.superseded_at IS NULL AND m.memory_type <> 'insight'
+    m.user_id = :user AND m.digested_at IS NULL AND m.superseded_at IS NULL AND {NOT_DERIVED}
     AND {memory_visibility(None)[0]}
 """
 

@@ -6,6 +6,7 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from neuromem.store.memories.derived_types import NOT_DERIVED
 from neuromem.store.search_index.filters import memory_visibility, visible_at
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ COUNTED = """
         SELECT '' AS topic UNION SELECT btrim(n.name) FROM unnest(m.entities || m.category) AS n(name)
         WHERE n.name IS NOT NULL
     ) AS t
-    WHERE m.user_id = :user AND {held} AND m.memory_type <> 'insight'
+    WHERE m.user_id = :user AND {held} AND {not_derived}
       AND (m.valence IS NOT NULL OR m.arousal IS NOT NULL OR m.emotion IS NOT NULL)
     GROUP BY 1, 2
 """
@@ -55,7 +56,7 @@ RECENT = """
         SELECT m.valence, 0.5 ^ (extract(epoch FROM {moment} - least(m.occurred_at, m.created_at))::float8
                                  / (CAST(:window AS int) * 86400.0 / 4)) AS weight
         FROM {s}.memories m
-        WHERE m.user_id = :user AND m.created_at > {moment} - {window} AND {held} AND m.memory_type <> 'insight'
+        WHERE m.user_id = :user AND m.created_at > {moment} - {window} AND {held} AND {not_derived}
           AND m.valence IS NOT NULL AND least(m.occurred_at, m.created_at) > {moment} - {window}
     ) AS felt
 """
@@ -97,7 +98,7 @@ async def emotion_sums(
     source = KEPT
     if anew or as_of is not None:
         held = "m.superseded_at IS NULL" if as_of is None else visible_at("m")
-        source = COUNTED.replace("{held}", held)
+        source = COUNTED.replace("{held}", held).replace("{not_derived}", NOT_DERIVED)
     rows = await transaction.all(
         SUMS.replace("{sums}", source),
         {"user": user_id, "topics": TOPICS, **({} if as_of is None else {"as_of": as_of})},
@@ -110,7 +111,12 @@ async def recent_mood(transaction: Transaction, user_id: str, as_of: datetime | 
     held = memory_visibility(as_of)[0]
     mood = "d.superseded_at IS NULL" if as_of is None else visible_at("d")
     moment = "now()" if as_of is None else "CAST(:as_of AS timestamptz)"
-    sql = RECENT.replace("{held}", held).replace("{mood}", mood).replace("{moment}", moment)
+    sql = (
+        RECENT.replace("{held}", held)
+        .replace("{not_derived}", NOT_DERIVED)
+        .replace("{mood}", mood)
+        .replace("{moment}", moment)
+    )
     row = await transaction.first(
         sql.replace("{window}", "make_interval(days => CAST(:window AS int))"),
         {"user": user_id, "window": MOOD_WINDOW, **({} if as_of is None else {"as_of": as_of})},

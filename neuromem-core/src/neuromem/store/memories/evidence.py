@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from neuromem.store.memories.derived_types import DERIVED, IS_INSIGHT
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
@@ -27,7 +29,7 @@ WEIGHED = """
 """
 
 # An insight of a digest is neuromem's own; one that a person changed, brought back or pinned is not ended by it.
-OWN = "m.memory_type = 'insight' AND m.origin ->> 'by' = 'digest'"
+OWN = f"{IS_INSIGHT} AND m.origin ->> 'by' = 'digest'"
 FREE = f"{OWN} AND m.origin -> 'restored' IS NULL AND NOT m.pinned"
 
 MOMENT = "(SELECT u.last_tx FROM {s}.users u WHERE u.user_id = :user)"
@@ -125,7 +127,7 @@ def confidence_expression(as_of: datetime | None) -> str:
     )
     moment = "now()" if as_of is None else "CAST(:as_of AS timestamptz)"
     return f"""
-        CASE WHEN m.memory_type = 'insight' THEN coalesce((
+        CASE WHEN {DERIVED} THEN coalesce((
             SELECT round((w.support * (1 - w.doubt) * 0.5 ^ (
                 greatest(0, extract(epoch FROM {moment} - w.latest))::float8 / ({HALF_LIFE} * 86400.0)
             ))::numeric, 4)::float8

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from neuromem.store.memories.derived_types import IS_INSIGHT
 from neuromem.store.memories.evidence import confidence_expression
 from neuromem.store.search_index.filters import memory_visibility, visible_at
 
@@ -20,7 +21,7 @@ FOUND = """
                  WHERE e.user_id = :user AND e.insight = m.memory_id AND NOT e.against AND {known}
                  GROUP BY e.memory_id ORDER BY min(e.created_at), e.memory_id) AS evidence
     FROM {s}.memories m
-    WHERE m.user_id = :user AND m.memory_type = 'insight' AND {held} {which}
+    WHERE m.user_id = :user AND {insight} AND {held} {which}
     ORDER BY {order}, m.memory_id LIMIT :limit
 """
 
@@ -71,7 +72,11 @@ async def _find(
     as_of: datetime | None = None,
 ) -> list[StoredInsight]:
     known = "e.superseded_at IS NULL" if as_of is None else visible_at("e")
-    sql = FOUND.replace("{confidence}", confidence_expression(as_of)).replace("{known}", known)
+    sql = (
+        FOUND.replace("{insight}", IS_INSIGHT)
+        .replace("{confidence}", confidence_expression(as_of))
+        .replace("{known}", known)
+    )
     sql = sql.replace("{held}", memory_visibility(as_of)[0]).replace("{order}", order)
     sql = sql.replace("{which}", "" if ids is None else "AND m.memory_id = ANY(CAST(:ids AS uuid[]))")
     params = {"user": user_id, "limit": limit, **({} if ids is None else {"ids": list(ids)})}

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from uuid import uuid4
 
 from neuromem.domain.memories import Memory, Version
+from neuromem.domain.memory_types import memory_type_spec
 from neuromem.store.database.users import WriteStamp, begin_write
 from neuromem.store.memories.closing import close_memories
 from neuromem.store.memories.versions import expire_memories
@@ -131,14 +132,13 @@ LEARN = """
 
 
 def statement_hash(new: NewMemory) -> bytes:
-    """Return what two memories share that say the same: the normalized text and, but for facts, the moment.
+    """Return what two memories share that say the same: the normalized text and, for what happens, the moment.
 
-    Of a fact ``occurred_at`` tells when it was said, and it may be said more than once.
+    Where a type's ``occurred_at`` says when the memory was stated, it may be stated more than once.
     """
     text = " ".join(unicodedata.normalize("NFKC", new.content).casefold().split()).rstrip(".!。！ ")
-    moment = (
-        new.occurred_at.astimezone(UTC).isoformat() if new.occurred_at and new.memory_type != "fact" else ""
-    )
+    happened = new.occurred_at if memory_type_spec(new.memory_type).happens else None
+    moment = happened.astimezone(UTC).isoformat() if happened else ""
     return blake2b(f"{text}\0{moment}".encode(), digest_size=16).digest()
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING
 
+from neuromem.domain.bounded_cache import BoundedCache
 from neuromem.domain.kv import PROFILE
 from neuromem.domain.query import UserSnapshot
 from neuromem.store.database.database import PLANNER_GENERIC
@@ -17,8 +17,6 @@ if TYPE_CHECKING:
 
     from neuromem.store.database.database import Database, Transaction
     from neuromem.store.database.rows import Row
-
-T = TypeVar("T")
 
 KEPT = 1_024  # users
 SPEAKERS = 50  # names that a question is searched for
@@ -52,32 +50,14 @@ def snapshot_query(as_of: datetime | None, exact_limit: int) -> Fragment:
     return Fragment(statement.sql, {**statement.parameters, **own})
 
 
-class _Last(Generic[T]):
-    """What belongs to the users who asked last."""
-
-    def __init__(self) -> None:
-        self._kept: OrderedDict[str, T] = OrderedDict()
-
-    def get(self, user_id: str) -> T | None:
-        if user_id in self._kept:
-            self._kept.move_to_end(user_id)
-        return self._kept.get(user_id)
-
-    def put(self, user_id: str, value: T) -> None:
-        self._kept[user_id] = value
-        self._kept.move_to_end(user_id)
-        while len(self._kept) > KEPT:
-            self._kept.popitem(last=False)
-
-
 class UserSnapshots:
     """What is known of the users who asked last."""
 
     def __init__(self, database: Database, exact_limit: int) -> None:
         self._database = database
         self.exact_limit = exact_limit
-        self._indexed: _Last[bool] = _Last()
-        self._abouts: _Last[UserSnapshot] = _Last()
+        self._indexed: BoundedCache[str, bool] = BoundedCache(KEPT)
+        self._abouts: BoundedCache[str, UserSnapshot] = BoundedCache(KEPT)
 
     def last(self, user_id: str) -> UserSnapshot | None:
         """Return what the last answer knew of a user."""

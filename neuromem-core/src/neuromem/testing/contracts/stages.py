@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from neuromem.domain.extraction import STANDINGS, Extraction
-from neuromem.domain.memories import MEMORY_TYPES
+from neuromem.domain.memory_types import MEMORY_TYPES
 from neuromem.domain.recall_result import Candidate
 from neuromem.testing.contracts.base import Contract, missing
 from neuromem.testing.samples import NOW, hit, query, window

@@ -1,0 +1,50 @@
+"""Which tests are slow: they kill processes, build packages, start servers or browsers, or try many examples.
+
+`python3 dev.py test --fast` leaves them out. A line is the beginning of a test's id in the folder ``tests``: a folder,
+a file, or one test of it. ``pytest --durations=50`` says what belongs here.
+"""
+
+from __future__ import annotations
+
+SLOW = (
+    "benchmarks/",
+    "cli/test_demo.py",
+    "cli/test_readme.py",
+    "cli/test_worker.py",
+    "digest/test_background.py",
+    "digest/test_crashes.py",
+    "digest/test_large.py",
+    "digest/test_loss.py",
+    "digest/test_property.py",
+    "docs/test_blocks.py",
+    "docs/test_browser.py",
+    "docs/test_pages.py",
+    "docs/test_site.py",
+    "e2e/",
+    "facades/test_export_import_files.py",
+    "ingest/documents/test_crashes.py",
+    "ingest/documents/test_failures.py",
+    "ingest/documents/test_storages.py",
+    "ingest/embedding/test_space_migration.py",
+    "ingest/extraction/test_crashes.py",
+    "ingest/reextraction/",
+    "local/test_embedding.py",
+    "local/test_server.py",
+    "local/test_server_crashes.py",
+    "local/test_server_root.py",
+    "packaging/",
+    "s3/test_storage.py",
+    "store/database/test_pgbouncer.py",
+    "store/schema/test_dump.py",
+    "store/schema/test_migrations.py",
+    "store/schema/test_postgres16.py",
+    "store/search_index/test_centroids.py",
+    "store/search_index/test_deadlock.py",
+    "store/search_index/test_hnsw.py",
+    "testing/test_first_party_http.py",
+    "testing/test_first_party_local.py",
+    "testing/test_first_party_stages.py",
+    "testing/test_mutants.py",
+    "testing/test_plugins_check.py",
+    "testing/test_plugins_new.py",
+)
