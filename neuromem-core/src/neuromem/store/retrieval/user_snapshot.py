@@ -43,13 +43,13 @@ def snapshot_query(user_id: str, as_of: datetime | None, exact_limit: int) -> tu
 
     ``indexed`` tells whether a user of more than ``exact_limit`` entries has an index of their own.
     """
-    condition, params = kv_visible(as_of)
-    return ABOUT.replace("{visible}", condition), {
+    visible = kv_visible(as_of)
+    return ABOUT.replace("{visible}", visible.sql), {
         "user": user_id,
         "speakers": SPEAKERS,
         "namespace": PROFILE,
         "exact_limit": exact_limit,
-        **params,
+        **visible.parameters,
     }
 
 
