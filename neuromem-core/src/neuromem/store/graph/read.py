@@ -69,6 +69,7 @@ EDGES_AROUND_NAMES = """
     JOIN {s}.edges e ON e.user_id = :user AND e.edge_id = n.edge_id AND e.version = n.version {ends}
     ORDER BY n.ends DESC, e.created_at DESC, e.edge_id
 """
+CURRENT_EDGES_AROUND_NAMES = PRESENT.fill(EDGES_AROUND_NAMES)  # filled once: recall asks for it
 
 
 async def fetch_node(database: Database, user_id: str, name: Name, view: GraphView) -> Node | None:
@@ -161,9 +162,8 @@ async def edges_around_names(
     """
     if not keys:
         return []
-    rows = await transaction.all(
-        GraphView(as_of=as_of).fill(EDGES_AROUND_NAMES), {"user": user_id, "keys": list(keys), "limit": limit}
-    )
+    sql = CURRENT_EDGES_AROUND_NAMES if as_of is None else GraphView(as_of=as_of).fill(EDGES_AROUND_NAMES)
+    rows = await transaction.all(sql, {"user": user_id, "keys": list(keys), "limit": limit})
     return [edge_from_row(user_id, row) for row in rows]
 
 
