@@ -9,8 +9,9 @@ from neuromem.domain.graph import EdgeType, GraphChange, NewEdge, NodeType, name
 from neuromem.errors import ConflictError, InputError, NotFoundError
 from neuromem.store.database.users import begin_write
 from neuromem.store.graph.merge import UndoableChange, add_alias, merge_nodes, undo_change
-from neuromem.store.graph.read import GraphView, fetch_edge, fetch_edges, fetch_node, fetch_nodes, find_node
+from neuromem.store.graph.read import fetch_edge, fetch_edges, fetch_node, fetch_nodes, find_node
 from neuromem.store.graph.traverse import STEPS, Direction, fetch_neighbors, shortest_path
+from neuromem.store.graph.view import GraphView
 from neuromem.store.graph.write import (
     close_edge,
     close_node,

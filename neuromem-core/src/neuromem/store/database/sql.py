@@ -66,6 +66,11 @@ def fill(template: str, **fragments: Fragment | str) -> Fragment:
     return Fragment(sql, merged(f for f in fragments.values() if isinstance(f, Fragment)))
 
 
+def place_names(template: str) -> set[str]:
+    """Return the names of the places that `fill` would have to fill in a template."""
+    return {name for name in _PLACE.findall(template) if name != _SCHEMA}
+
+
 def all_of(conditions: Iterable[Fragment]) -> Fragment:
     """Return the conjunction of conditions; ``true`` when there are none."""
     given = [condition for condition in conditions if condition]

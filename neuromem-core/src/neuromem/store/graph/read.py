@@ -1,97 +1,66 @@
-"""Reads of the graph: nodes, edges, and what lies around names.
-
-Every read speaks of one moment: the present, or with ``as_of`` what was known then. Edges that had ended by that
-moment, or not begun, are left out unless asked for.
-"""
+"""Reads nodes, edges, and the edges around names; what each read sees is decided by `view.GraphView`."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from neuromem.domain.graph import Edge, EdgeType, Node, NodeType, edge_type_of
+from neuromem.domain.graph import Edge, Node, NodeType, edge_type_of
+from neuromem.store.database.sql import TRUE, Fragment
+from neuromem.store.graph.view import PRESENT, GraphView
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
-    from neuromem.domain.graph import Name, Relation
+    from neuromem.domain.graph import Name
     from neuromem.store.database.database import Database, Transaction
     from neuromem.store.database.rows import Row
 
-NODE = """
-    n.node, n.node_type, n.name AS node_name, n.properties AS node_properties,
-    (SELECT f.created_at FROM {s}.nodes f WHERE f.user_id = :user AND f.node = n.node AND f.version = 1)
-        AS node_created_at,
-    ARRAY(SELECT a.name FROM {s}.node_names a
-          WHERE a.user_id = :user AND a.node = n.node AND a.alias AND {known:a} ORDER BY a.key, a.node_type)
-        AS aliases
-"""
-
-EDGE = """
-    e.edge_id, s.node_type AS source_type, s.name AS source_name, e.relation, e.name AS own_name,
-    t.node_type AS target_type, t.name AS target_name, e.properties, e.confidence, e.valid_from, e.valid_until,
-    e.created_at,
-    ARRAY(SELECT o.message_id FROM {s}.edge_sources o
-          WHERE o.user_id = :user AND o.edge_id = e.edge_id AND {said} ORDER BY o.created_at, o.message_id)
-        AS sources
-"""
-
-# One look-up each: edges are few by the time that their ends are named, which the planner does not know.
-ENDS = """
-    LEFT JOIN LATERAL (
-        SELECT s.* FROM {s}.nodes s WHERE s.user_id = :user AND s.node = e.source AND {known:s} LIMIT 1
-    ) s ON true
-    LEFT JOIN LATERAL (
-        SELECT t.* FROM {s}.nodes t WHERE t.user_id = :user AND t.node = e.target AND {known:t} LIMIT 1
-    ) t ON true
-"""
-
 NODE_BY_NAME = """
-    SELECT {node} FROM {s}.node_names m JOIN {s}.nodes n ON n.user_id = :user AND n.node = m.node AND {known:n}
-    WHERE m.user_id = :user AND m.key = :key AND m.node_type = :node_type AND {known:m}
+    SELECT {node} FROM {s}.node_names m JOIN {s}.nodes n ON n.user_id = :user AND n.node = m.node AND {current_n}
+    WHERE m.user_id = :user AND m.key = :key AND m.node_type = :node_type AND {current_m}
 """
 
-NODES = """
+NODES_BY_TYPE = """
     SELECT {node} FROM {s}.nodes n
-    WHERE n.user_id = :user AND {known:n} AND n.node_type = coalesce(CAST(:node_type AS text), n.node_type)
+    WHERE n.user_id = :user AND {current_n} AND n.node_type = coalesce(CAST(:node_type AS text), n.node_type)
     ORDER BY n.node LIMIT :limit OFFSET :offset
 """
 
 EDGES = """
     SELECT {edge} FROM (
-        SELECT e.* FROM {s}.edges e WHERE {edge_seen} AND {around}
+        SELECT e.* FROM {s}.edges e WHERE {edge_visible} AND {which}
         ORDER BY e.created_at, e.edge_id LIMIT :limit OFFSET :offset
     ) e {ends}
     ORDER BY e.created_at, e.edge_id
 """
 
-AROUND = """
+EDGE_TOUCHES_NAME = """
     e.edge_id IN (
-        SELECT e.edge_id FROM {s}.node_names m JOIN {s}.edges e ON e.source = m.node AND {edge_seen}
-        WHERE m.user_id = :user AND m.key = :key AND m.node_type = :node_type AND {known:m}
+        SELECT e.edge_id FROM {s}.node_names m JOIN {s}.edges e ON e.source = m.node AND {edge_visible}
+        WHERE m.user_id = :user AND m.key = :key AND m.node_type = :node_type AND {current_m}
         UNION
-        SELECT e.edge_id FROM {s}.node_names m JOIN {s}.edges e ON e.target = m.node AND {edge_seen}
-        WHERE m.user_id = :user AND m.key = :key AND m.node_type = :node_type AND {known:m}
+        SELECT e.edge_id FROM {s}.node_names m JOIN {s}.edges e ON e.target = m.node AND {edge_visible}
+        WHERE m.user_id = :user AND m.key = :key AND m.node_type = :node_type AND {current_m}
     )
 """
 
 EDGE_BY_ID = """
-    SELECT {edge} FROM {s}.edges e {ends} WHERE e.user_id = :user AND e.edge_id = :edge_id AND {known:e}
+    SELECT {edge} FROM {s}.edges e {ends} WHERE e.user_id = :user AND e.edge_id = :edge_id AND {current_e}
 """
 
-# An edge between two of the named nodes says more than one at their rim; then the last learned comes first.
-NEAR = """
+# Edges between two of the named nodes come before edges that touch only one, then the last learned come first.
+EDGES_AROUND_NAMES = """
     WITH named AS MATERIALIZED (
         SELECT DISTINCT m.node FROM {s}.node_names m
-        WHERE m.user_id = :user AND m.key = ANY(CAST(:keys AS text[])) AND {known:m}
+        WHERE m.user_id = :user AND m.key = ANY(CAST(:keys AS text[])) AND {current_m}
     ), touching AS (
         SELECT e.edge_id, e.version, e.created_at, count(*) AS ends FROM named CROSS JOIN LATERAL (
             SELECT e.edge_id, e.version, e.created_at FROM {s}.edges e
-            WHERE e.source = named.node AND {edge_seen}
+            WHERE e.source = named.node AND {edge_visible}
             UNION ALL
             SELECT e.edge_id, e.version, e.created_at FROM {s}.edges e
-            WHERE e.target = named.node AND {edge_seen}
+            WHERE e.target = named.node AND {edge_visible}
         ) e
         GROUP BY e.edge_id, e.version, e.created_at
         ORDER BY count(*) DESC, e.created_at DESC, e.edge_id LIMIT :limit
@@ -100,99 +69,47 @@ NEAR = """
     JOIN {s}.edges e ON e.user_id = :user AND e.edge_id = n.edge_id AND e.version = n.version {ends}
     ORDER BY n.ends DESC, e.created_at DESC, e.edge_id
 """
-
-
-@dataclass(frozen=True, slots=True)
-class GraphView:
-    """What a read may see: a moment, some relations, and whether edges that do not hold then take part."""
-
-    as_of: datetime | None = None
-    relations: Sequence[Relation] | None = None
-    customs: bool = False
-    ended: bool = False
-
-    @property
-    def params(self) -> dict[str, Any]:
-        """The parameters of the SQL that `fill` makes."""
-        return {
-            "as_of": self.as_of,
-            "relations": [relation.key for relation in self.relations or ()],
-            "builtin": list(EdgeType),
-        }
-
-
-PRESENT = GraphView()
-
-
-def fill_view(sql: str, view: GraphView) -> str:
-    """Return SQL with its placeholders replaced by what the view may see."""
-    sql = sql.replace("{ends}", ENDS).replace("{edge}", EDGE).replace("{node}", NODE)
-    sql = sql.replace("{edge_seen}", "e.user_id = :user AND {known:e} AND {holds} AND {asked}")
-    for alias in "aemnst":
-        sql = sql.replace("{known:" + alias + "}", version_condition(alias, view.as_of))
-    said = "true" if view.as_of is None else "o.created_at <= CAST(:as_of AS timestamptz)"
-    return (
-        sql.replace("{said}", said)
-        .replace("{holds}", edge_holds_condition(view))
-        .replace("{asked}", relation_condition(view))
-    )
-
-
-def version_condition(alias: str, as_of: datetime | None) -> str:
-    """Return the SQL for "this version is the current one", now or then."""
-    if as_of is None:
-        return f"{alias}.superseded_at IS NULL"
-    moment = "CAST(:as_of AS timestamptz)"
-    return (
-        f"({alias}.created_at <= {moment} "
-        f"AND ({alias}.superseded_at IS NULL OR {alias}.superseded_at > {moment}))"
-    )
-
-
-def edge_holds_condition(view: GraphView) -> str:
-    """Return the SQL for "edge e is true in the world", now or then."""
-    if view.ended:
-        return "true"
-    moment = "now()" if view.as_of is None else "CAST(:as_of AS timestamptz)"
-    return (
-        f"(e.valid_from IS NULL OR e.valid_from <= {moment}) "
-        f"AND (e.valid_until IS NULL OR e.valid_until > {moment})"
-    )
-
-
-def relation_condition(view: GraphView) -> str:
-    """Return the SQL for "edge e is of the asked relations"."""
-    if view.relations is None:
-        return "true"
-    chosen = "e.relation = ANY(CAST(:relations AS text[]))"
-    others = "NOT e.relation = ANY(CAST(:builtin AS text[]))"
-    return f"({chosen} OR {others})" if view.customs else chosen
+CURRENT_EDGES_AROUND_NAMES = PRESENT.fill(EDGES_AROUND_NAMES)  # filled once: recall asks for it
 
 
 async def fetch_node(database: Database, user_id: str, name: Name, view: GraphView) -> Node | None:
-    """Return the node of a name or alias."""
-    async with database.reader(user_id, as_of=view.params.get("as_of")) as transaction:
+    """Return the node that has a name or alias, None when there is none.
+
+    Args:
+        database: The database to read from.
+        user_id: Whose graph.
+        name: The name with the type under which the node goes by it.
+        view: What the read sees.
+    """
+    async with database.reader(user_id, as_of=view.as_of) as transaction:
         return await find_node(transaction, user_id, name, view)
 
 
 async def find_node(
     transaction: Transaction, user_id: str, name: Name, view: GraphView = PRESENT
 ) -> Node | None:
-    """Return the node of a name or alias, in a transaction that is running."""
-    row = await transaction.first(
-        fill_view(NODE_BY_NAME, view), {"user": user_id, **name_parameters(name), **view.params}
-    )
+    """Return the node that has a name or alias, in a transaction that has begun; None when there is none."""
+    row = await transaction.first(view.fill(NODE_BY_NAME), {"user": user_id, **name_parameters(name)})
     return None if row is None else node_from_row(user_id, row)
 
 
 async def fetch_nodes(
     database: Database, user_id: str, node_type: NodeType | None, view: GraphView, *, limit: int, offset: int
 ) -> list[Node]:
-    """Return nodes in the order in which they were made."""
-    async with database.reader(user_id, as_of=view.params.get("as_of")) as transaction:
+    """Return a page of nodes in the order in which they were created.
+
+    Args:
+        database: The database to read from.
+        user_id: Whose graph.
+        node_type: Only nodes of this type; None for all.
+        view: What the read sees.
+        limit: The most nodes to return.
+        offset: How many nodes to skip.
+    """
+    async with database.reader(user_id, as_of=view.as_of) as transaction:
         rows = await transaction.all(
-            fill_view(NODES, view),
-            {"user": user_id, "node_type": node_type, "limit": limit, "offset": offset, **view.params},
+            view.fill(NODES_BY_TYPE),
+            {"user": user_id, "node_type": node_type, "limit": limit, "offset": offset},
         )
     return [node_from_row(user_id, row) for row in rows]
 
@@ -200,19 +117,29 @@ async def fetch_nodes(
 async def fetch_edges(
     database: Database, user_id: str, around: Name | None, view: GraphView, *, limit: int, offset: int
 ) -> list[Edge]:
-    """Return edges in the order in which they were learned, all or those of one node."""
-    sql = EDGES.replace("{around}", "true" if around is None else AROUND)
-    params = {"user": user_id, "limit": limit, "offset": offset, **view.params}
-    async with database.reader(user_id, as_of=view.params.get("as_of")) as transaction:
+    """Return a page of edges in the order in which they were learned.
+
+    Args:
+        database: The database to read from.
+        user_id: Whose graph.
+        around: Only edges of the node with this name; None for all.
+        view: What the read sees.
+        limit: The most edges to return.
+        offset: How many edges to skip.
+    """
+    which = TRUE
+    if around is not None:
+        which = Fragment(view.fill(EDGE_TOUCHES_NAME).sql, name_parameters(around))
+    async with database.reader(user_id, as_of=view.as_of) as transaction:
         rows = await transaction.all(
-            fill_view(sql, view), {**params, **(name_parameters(around) if around else {})}
+            view.fill(EDGES, which=which), {"user": user_id, "limit": limit, "offset": offset}
         )
     return [edge_from_row(user_id, row) for row in rows]
 
 
 async def fetch_edge(transaction: Transaction, user_id: str, edge_id: str) -> Edge | None:
-    """Return an edge as it is now."""
-    row = await transaction.first(fill_view(EDGE_BY_ID, PRESENT), {"user": user_id, "edge_id": edge_id})
+    """Return the current version of an edge, None when there is none."""
+    row = await transaction.first(PRESENT.fill(EDGE_BY_ID), {"user": user_id, "edge_id": edge_id})
     return None if row is None else edge_from_row(user_id, row)
 
 
@@ -224,23 +151,29 @@ async def edges_around_names(
     as_of: datetime | None = None,
     limit: int = 50,
 ) -> list[Edge]:
-    """Return the edges that touch nodes with one of these name keys, those that join two of them first."""
+    """Return the edges of the nodes with these names, edges between two of them first, then the last learned.
+
+    Args:
+        transaction: A transaction that reads.
+        user_id: Whose graph.
+        keys: Names in the form in which they are compared (`Name.key`), of any type.
+        as_of: See what was known and held at that moment; None for now.
+        limit: The most edges to return.
+    """
     if not keys:
         return []
-    view = GraphView(as_of=as_of)
-    rows = await transaction.all(
-        fill_view(NEAR, view), {"user": user_id, "keys": list(keys), "limit": limit, **view.params}
-    )
+    sql = CURRENT_EDGES_AROUND_NAMES if as_of is None else GraphView(as_of=as_of).fill(EDGES_AROUND_NAMES)
+    rows = await transaction.all(sql, {"user": user_id, "keys": list(keys), "limit": limit})
     return [edge_from_row(user_id, row) for row in rows]
 
 
 def name_parameters(name: Name) -> dict[str, Any]:
-    """Return the parameters by which a node is found."""
+    """Return the parameters ``:key`` and ``:node_type`` that find a node by name."""
     return {"key": name.key, "node_type": name.node_type.value}
 
 
 def node_from_row(user_id: str, row: Row) -> Node:
-    """Return the node in a row of `NODE`."""
+    """Return the node in a row of `view.NODE_COLUMNS`."""
     return Node(
         user_id=user_id,
         node_type=NodeType(row.node_type),
@@ -252,7 +185,7 @@ def node_from_row(user_id: str, row: Row) -> Node:
 
 
 def edge_from_row(user_id: str, row: Row) -> Edge:
-    """Return the edge in a row of `EDGE`."""
+    """Return the edge in a row of `view.EDGE_COLUMNS`."""
     return Edge(
         id=str(row.edge_id),
         user_id=user_id,

@@ -1,7 +1,8 @@
-"""Traversal: shortest paths and neighbors, each in one statement.
+"""Traversal: the shortest path between two nodes, and the neighbors of a node, each in one statement.
 
-Breadth first, set by set: a row of the recursion holds a whole level of nodes, so cycles, parallel edges and
-hubs cost what their edges cost and no more. A path is looked for from both ends, each time from the smaller level.
+Both search breadth first. A row of the recursive query holds a whole level of nodes as an array, so cycles, parallel
+edges and nodes with many edges cost no more than a scan of those edges. A path is searched from both ends, each step
+from the end with the smaller level.
 """
 
 from __future__ import annotations
@@ -10,29 +11,35 @@ from itertools import groupby
 from typing import TYPE_CHECKING, Literal
 
 from neuromem.domain.graph import GraphPath, Neighbor
-from neuromem.store.graph.read import edge_from_row, fill_view, name_parameters, node_from_row
+from neuromem.store.database.sql import NOTHING, Fragment
+from neuromem.store.graph.read import edge_from_row, node_from_row
 
 if TYPE_CHECKING:
     from neuromem.domain.graph import Name
     from neuromem.store.database.database import Database
-    from neuromem.store.graph.read import GraphView
+    from neuromem.store.graph.view import GraphView
 
 Direction = Literal["out", "in", "both"]
 
-OUT = "SELECT e.target AS node, e.created_at FROM {s}.edges e WHERE e.source = {from} AND {edge_seen}"
-IN = "SELECT e.source AS node, e.created_at FROM {s}.edges e WHERE e.target = {from} AND {edge_seen}"
-STEPS = {"out": OUT, "in": IN, "both": f"{OUT} UNION ALL {IN}"}
+STEP_OUT = (
+    "SELECT e.target AS node, e.created_at FROM {s}.edges e WHERE e.source = {from_node} AND {edge_visible}"
+)
+STEP_IN = (
+    "SELECT e.source AS node, e.created_at FROM {s}.edges e WHERE e.target = {from_node} AND {edge_visible}"
+)
+STEPS: dict[Direction, str] = {"out": STEP_OUT, "in": STEP_IN, "both": f"{STEP_OUT} UNION ALL {STEP_IN}"}
 # From the source along the edges, from the target against them.
-DIRECTED = f"{OUT} AND q.forward UNION ALL {IN} AND NOT q.forward"
+STEP_FROM_EITHER_END = f"{STEP_OUT} AND q.forward UNION ALL {STEP_IN} AND NOT q.forward"
 
-NAMED = """
+NODE_OF_NAME = """
     (SELECT m.node FROM {s}.node_names m
-     WHERE m.user_id = :user AND m.key = :KEY AND m.node_type = :TYPE AND {known:m})
+     WHERE m.user_id = :user AND m.key = :{key} AND m.node_type = :{node_type} AND {current_m})
 """
 
 # `f` and `b` are the levels reached from the source and from the target, `f_seen` and `b_seen` all before them.
-# They meet at the first step at which they share a node: no shorter path exists, or they would have met before.
-PATH = """
+# The search ends at the first step at which they share a node. No shorter path exists: its nodes would have been
+# shared before.
+SHORTEST_PATH = """
     WITH RECURSIVE ends AS MATERIALIZED (
         SELECT {source} AS s, {target} AS t
     ), search AS (
@@ -52,7 +59,7 @@ PATH = """
         CROSS JOIN LATERAL (SELECT cardinality(p.f) <= cardinality(p.b) AS forward OFFSET 0) AS q
         CROSS JOIN LATERAL (
             SELECT ARRAY(
-                SELECT e.node FROM unnest(CASE WHEN q.forward THEN p.f ELSE p.b END) AS here(node)
+                SELECT e.node FROM unnest(CASE WHEN q.forward THEN p.f ELSE p.b END) AS origin(node)
                 CROSS JOIN LATERAL ({step}) AS e
                 EXCEPT SELECT unnest(CASE WHEN q.forward THEN p.f_seen ELSE p.b_seen END)
             ) AS level
@@ -68,7 +75,7 @@ PATH = """
         SELECT f_level AS level, node FROM meeting
         UNION ALL
         SELECT w.level - 1, (SELECT min(node) FROM (
-            SELECT e.node FROM ({back}) AS e
+            SELECT e.node FROM ({step_back}) AS e
             INTERSECT SELECT unnest(l.f) FROM (SELECT f FROM search WHERE f_level = w.level - 1 LIMIT 1) AS l
         ) AS shared)
         FROM to_source w WHERE w.level > 0
@@ -76,7 +83,7 @@ PATH = """
         SELECT b_level AS level, node FROM meeting
         UNION ALL
         SELECT w.level - 1, (SELECT min(node) FROM (
-            SELECT e.node FROM ({ahead}) AS e
+            SELECT e.node FROM ({step_ahead}) AS e
             INTERSECT SELECT unnest(l.b) FROM (SELECT b FROM search WHERE b_level = w.level - 1 LIMIT 1) AS l
         ) AS shared)
         FROM to_target w WHERE w.level > 0
@@ -90,23 +97,23 @@ PATH = """
     SELECT h.place, {node}, {edge}
     FROM hops h
     CROSS JOIN LATERAL (
-        SELECT n.* FROM {s}.nodes n WHERE n.user_id = :user AND n.node = h.node AND {known:n} LIMIT 1
+        SELECT n.* FROM {s}.nodes n WHERE n.user_id = :user AND n.node = h.node AND {current_n} LIMIT 1
     ) n
     LEFT JOIN LATERAL (
-        SELECT e.* FROM {s}.edges e WHERE e.source = h.before AND e.target = h.node AND {edge_seen}
-        {backwards}
+        SELECT e.* FROM {s}.edges e WHERE e.source = h.before AND e.target = h.node AND {edge_visible}
+        {hop_back}
         ORDER BY created_at, edge_id LIMIT 1
     ) e ON true
     {ends}
     ORDER BY h.place
 """
 
-BACKWARDS = """
+HOP_AGAINST_THE_EDGE = """
         UNION ALL
-        SELECT e.* FROM {s}.edges e WHERE e.source = h.node AND e.target = h.before AND {edge_seen}
+        SELECT e.* FROM {s}.edges e WHERE e.source = h.node AND e.target = h.before AND {edge_visible}
 """
 
-# In every level the nodes come in the order in which edges to them were learned, the last first.
+# Within a level the nodes whose edges were learned last come first.
 NEIGHBORS = """
     WITH RECURSIVE search AS (
         SELECT 0 AS distance, ARRAY[s] AS level, ARRAY[s] AS seen FROM (SELECT {source} AS s) AS start
@@ -118,7 +125,7 @@ NEIGHBORS = """
             SELECT ARRAY(
                 SELECT node FROM (
                     SELECT e.node, e.created_at, false AS seen
-                    FROM unnest(p.level) AS here(node) CROSS JOIN LATERAL ({step}) AS e
+                    FROM unnest(p.level) AS origin(node) CROSS JOIN LATERAL ({step}) AS e
                     UNION ALL
                     SELECT unnest(p.seen), NULL, true
                 ) AS reached
@@ -137,21 +144,21 @@ NEIGHBORS = """
     SELECT f.distance, f.place, {node}, {edge}
     FROM found f
     CROSS JOIN LATERAL (
-        SELECT n.* FROM {s}.nodes n WHERE n.user_id = :user AND n.node = f.node AND {known:n} LIMIT 1
+        SELECT n.* FROM {s}.nodes n WHERE n.user_id = :user AND n.node = f.node AND {current_n} LIMIT 1
     ) n
     CROSS JOIN LATERAL (
-        {edges_back}
+        {edges_to_nearer}
     ) AS e
     JOIN nearer ON nearer.distance = f.distance AND nearer.node = e.other
     {ends}
     ORDER BY f.distance, f.place, e.created_at DESC, e.edge_id
 """
 
-EDGES_BACK = {
-    "out": "SELECT e.*, e.source AS other FROM {s}.edges e WHERE e.target = f.node AND {edge_seen}",
-    "in": "SELECT e.*, e.target AS other FROM {s}.edges e WHERE e.source = f.node AND {edge_seen}",
+EDGES_TO_NEARER: dict[Direction, str] = {
+    "out": "SELECT e.*, e.source AS other FROM {s}.edges e WHERE e.target = f.node AND {edge_visible}",
+    "in": "SELECT e.*, e.target AS other FROM {s}.edges e WHERE e.source = f.node AND {edge_visible}",
 }
-EDGES_BACK["both"] = f"{EDGES_BACK['out']} UNION ALL {EDGES_BACK['in']}"
+EDGES_TO_NEARER["both"] = f"{EDGES_TO_NEARER['out']} UNION ALL {EDGES_TO_NEARER['in']}"
 
 
 async def shortest_path(
@@ -164,21 +171,28 @@ async def shortest_path(
     max_depth: int,
     directed: bool,
 ) -> GraphPath | None:
-    """Return the shortest path of at most ``max_depth`` edges, None when there is none."""
-    step, ahead, back = (DIRECTED, OUT, IN) if directed else (STEPS["both"],) * 3
-    sql = (
-        PATH.replace("{source}", _named("source"))
-        .replace("{target}", _named("target"))
-        .replace("{step}", step.replace("{from}", "here.node"))
-        .replace("{ahead}", ahead.replace("{from}", "w.node"))
-        .replace("{back}", back.replace("{from}", "w.node"))
-        .replace("{backwards}", "" if directed else BACKWARDS)
+    """Return the shortest path between two nodes, None when there is none.
+
+    Args:
+        database: The database to read from.
+        user_id: Whose graph.
+        source: A name of the node where the path begins.
+        target: A name of the node where it ends.
+        view: What the read sees.
+        max_depth: The most edges of a path.
+        directed: Follow edges only from their source to their target.
+    """
+    sql = view.fill(
+        SHORTEST_PATH,
+        source=_node_of(view, source, "source"),
+        target=_node_of(view, target, "target"),
+        step=view.fill(STEP_FROM_EITHER_END if directed else STEPS["both"], from_node="origin.node"),
+        step_ahead=view.fill(STEPS["out" if directed else "both"], from_node="w.node"),
+        step_back=view.fill(STEPS["in" if directed else "both"], from_node="w.node"),
+        hop_back=NOTHING if directed else view.fill(HOP_AGAINST_THE_EDGE),
     )
-    params = {"user": user_id, "max_depth": max_depth, **view.params}
-    for end, name in (("source", source), ("target", target)):
-        params |= {f"{end}_key": name.key, f"{end}_type": name.node_type.value}
-    async with database.reader(user_id, as_of=view.params.get("as_of")) as transaction:
-        rows = await transaction.all(fill_view(sql, view), params)
+    async with database.reader(user_id, as_of=view.as_of) as transaction:
+        rows = await transaction.all(sql, {"user": user_id, "max_depth": max_depth})
     if not rows:
         return None
     return GraphPath(
@@ -197,15 +211,25 @@ async def fetch_neighbors(
     depth: int,
     limit: int,
 ) -> list[Neighbor]:
-    """Return the nodes at most ``depth`` edges away, nearest first, then those learned last first."""
-    sql = (
-        NEIGHBORS.replace("{source}", NAMED.replace("KEY", "key").replace("TYPE", "node_type"))
-        .replace("{step}", STEPS[direction].replace("{from}", "here.node"))
-        .replace("{edges_back}", EDGES_BACK[direction])
+    """Return the nodes around a node, nearest first, then those whose edges were learned last.
+
+    Args:
+        database: The database to read from.
+        user_id: Whose graph.
+        name: A name of the node in the middle.
+        view: What the read sees.
+        direction: Whether edges are followed from source to target, from target to source, or both.
+        depth: The most edges between the node and a neighbor.
+        limit: The most neighbors to return.
+    """
+    sql = view.fill(
+        NEIGHBORS,
+        source=_node_of(view, name, "name"),
+        step=view.fill(STEPS[direction], from_node="origin.node"),
+        edges_to_nearer=view.fill(EDGES_TO_NEARER[direction]),
     )
-    params = {"user": user_id, "depth": depth, "limit": limit, **name_parameters(name), **view.params}
-    async with database.reader(user_id, as_of=view.params.get("as_of")) as transaction:
-        rows = await transaction.all(fill_view(sql, view), params)
+    async with database.reader(user_id, as_of=view.as_of) as transaction:
+        rows = await transaction.all(sql, {"user": user_id, "depth": depth, "limit": limit})
     found = []
     for (distance, _), group in groupby(rows, key=lambda row: (row.distance, row.place)):
         members = list(group)
@@ -214,5 +238,8 @@ async def fetch_neighbors(
     return found
 
 
-def _named(end: str) -> str:
-    return NAMED.replace("KEY", f"{end}_key").replace("TYPE", f"{end}_type")
+def _node_of(view: GraphView, name: Name, prefix: str) -> Fragment:
+    """Return the subquery for the node of a name; its parameters begin with ``prefix``."""
+    key, node_type = f"{prefix}_key", f"{prefix}_type"
+    found = view.fill(NODE_OF_NAME, key=key, node_type=node_type)
+    return Fragment(found.sql, {**found.parameters, key: name.key, node_type: name.node_type.value})

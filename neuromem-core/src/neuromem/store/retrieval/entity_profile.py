@@ -9,7 +9,8 @@ from neuromem.domain.names import name_key
 from neuromem.domain.text.tokenizer import tokenize
 from neuromem.store.conversations.messages import COLUMNS as MESSAGE
 from neuromem.store.conversations.messages import message_from_row
-from neuromem.store.graph.read import GraphView, edge_from_row, fill_view
+from neuromem.store.graph.read import edge_from_row
+from neuromem.store.graph.view import GraphView
 from neuromem.store.memories.write import MEMORY_COLUMNS, memory_from_row
 from neuromem.store.search_index.filters import memory_visibility
 
@@ -54,11 +55,11 @@ MESSAGES = f"""
 
 EDGES = """
     SELECT {edge} FROM (
-        SELECT e.* FROM {s}.edges e WHERE {edge_seen} AND (
+        SELECT e.* FROM {s}.edges e WHERE {edge_visible} AND (
             e.source IN (SELECT n.node FROM {s}.node_names n
-                         WHERE n.user_id = :user AND n.key = ANY(CAST(:keys AS text[])) AND {known:n})
+                         WHERE n.user_id = :user AND n.key = ANY(CAST(:keys AS text[])) AND {current_n})
             OR e.target IN (SELECT n.node FROM {s}.node_names n
-                            WHERE n.user_id = :user AND n.key = ANY(CAST(:keys AS text[])) AND {known:n}))
+                            WHERE n.user_id = :user AND n.key = ANY(CAST(:keys AS text[])) AND {current_n}))
         ORDER BY e.created_at DESC, e.edge_id LIMIT :limit
     ) e {ends}
     ORDER BY e.created_at DESC, e.edge_id
@@ -76,14 +77,13 @@ async def read_entity_profile(database: Database, user_id: str, entity: str, lan
             "user": user_id,
             "keys": list(known),
             "limit": LIMIT,
-            **view.params,
             "place": [i for i, tokens in enumerate(words, 1) for _ in set(tokens)],
             "term": [token for tokens in words for token in sorted(set(tokens))],
             "sizes": [len(set(tokens)) for tokens in words],
         }
         facts = [memory_from_row(r) for r in await transaction.all(FACTS, {**asked, "kind": "k"})]
         messages = [message_from_row(r) for r in await transaction.all(MESSAGES, {**asked, "kind": "m"})]
-        edges = [edge_from_row(user_id, r) for r in await transaction.all(fill_view(EDGES, view), asked)]
+        edges = [edge_from_row(user_id, r) for r in await transaction.all(view.fill(EDGES), asked)]
     facts = [fact for fact in facts if _about(fact, known)]
     messages = [message for message in messages if _names(message.content, known)]
     return {

@@ -44,8 +44,7 @@ def snapshot_query(as_of: datetime | None, exact_limit: int) -> Fragment:
         as_of: The moment at which the profile is read; None is now.
         exact_limit: Entries above which the column ``indexed`` tells whether the user has an HNSW index.
     """
-    condition, parameters = kv_visible(as_of)
-    statement = fill(SNAPSHOT, visible=Fragment(condition, parameters), indexed=INDEX_READY)
+    statement = fill(SNAPSHOT, visible=kv_visible(as_of), indexed=INDEX_READY)
     own = {"speakers": SPEAKERS, "namespace": PROFILE, "exact_limit": exact_limit}
     return Fragment(statement.sql, {**statement.parameters, **own})
 
