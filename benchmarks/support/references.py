@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from neuromem.config import BM25Settings
     from neuromem.domain.query import Query
     from neuromem.domain.recall_result import Candidate
+    from neuromem.plugin.ports import Reader
     from neuromem.plugin.stages import Retriever
 
 POSTINGS = """
@@ -68,11 +69,11 @@ class Tap:
         """Offer itself."""
         return [StageSpec("tap", lambda ctx: self, "Shows the raw candidates of words and of meaning")]
 
-    async def candidates(self, query: Query) -> Sequence[Candidate]:
+    async def candidates(self, query: Query, reader: Reader) -> Sequence[Candidate]:
         """Ask both arms and return nothing."""
         self.embedded = query.topic or query.text
-        self.bm25 = _ranked(await query.reader.lexical(query))
-        self.vector = _ranked(await query.reader.vector(query))
+        self.bm25 = _ranked(await reader.lexical(query))
+        self.vector = _ranked(await reader.vector(query))
         return []
 
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from neuromem.domain.query import Kind, Query
     from neuromem.domain.recall_result import RetrievedItem
     from neuromem.memory import NeuroMemory
+    from neuromem.plugin.ports import Reader
     from neuromem.plugin.stages import Reranker, Retriever, Scorer
 
 NOBODYS = "9b2d2f6e-0000-4000-8000-000000000000"
@@ -40,16 +41,16 @@ class Elsewhere:
     async def close(self) -> None:
         self.closed += 1
 
-    async def candidates(self, query: Query) -> Sequence[Candidate]:
+    async def candidates(self, query: Query, reader: Reader) -> Sequence[Candidate]:
         return self.brings(query) if callable(self.brings) else self.brings  # type: ignore[no-any-return]
 
 
 class Nosy(Elsewhere):
     """Asks for more than it may."""
 
-    async def candidates(self, query: Query) -> Sequence[Candidate]:
-        bobs = await query.reader.lexical(replace(query, user_id="bob"))
-        return [*bobs, *await query.reader.lexical(replace(query, filters=Filters()))]
+    async def candidates(self, query: Query, reader: Reader) -> Sequence[Candidate]:
+        bobs = await reader.lexical(replace(query, user_id="bob"))
+        return [*bobs, *await reader.lexical(replace(query, filters=Filters()))]
 
 
 async def found(nm: NeuroMemory, question: str = "anything", **options: Any) -> list[str]:
@@ -144,7 +145,7 @@ async def test_what_is_no_candidate_is_said_or_skipped(
 class Late(Elsewhere):
     """Never comes back."""
 
-    async def candidates(self, query: Query) -> Sequence[Candidate]:
+    async def candidates(self, query: Query, reader: Reader) -> Sequence[Candidate]:
         await asyncio.Event().wait()
         return []
 

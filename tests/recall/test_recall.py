@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from neuromem.domain.query import Query
     from neuromem.domain.recall_result import RecallResult
     from neuromem.memory import NeuroMemory
-    from neuromem.plugin import ChatMessage, Retriever
+    from neuromem.plugin import ChatMessage, Reader, Retriever
 
 PLACES = ["Paris", "Rome", "Oslo", "Lima", "Kyoto", "Cairo"]
 
@@ -301,14 +301,14 @@ async def test_what_cannot_be_asked_is_said(
 class Broken:
     """A retriever that fails."""
 
-    async def candidates(self, query: Query) -> Sequence[Candidate]:
+    async def candidates(self, query: Query, reader: Reader) -> Sequence[Candidate]:
         raise ConnectionError(f"no index for {query.text}")
 
 
 class Stray:
     """A retriever that returns what the user does not have."""
 
-    async def candidates(self, query: Query) -> Sequence[Candidate]:
+    async def candidates(self, query: Query, reader: Reader) -> Sequence[Candidate]:
         return [Candidate("9b2d2f6e-0000-4000-8000-000000000000", "memory", 5.0, 1.0)]
 
 

@@ -121,8 +121,8 @@ class Retrieving:
     def __init__(self, breaks: Callable[[list[Candidate]], Sequence[Candidate]]) -> None:
         self._breaks = breaks
 
-    async def candidates(self, query: Any) -> Sequence[Candidate]:
-        return self._breaks(list(await query.reader.lexical(query)))
+    async def candidates(self, query: Any, reader: Any) -> Sequence[Candidate]:
+        return self._breaks(list(await reader.lexical(query)))
 
 
 class RetrievingForOthers(Retrieving):
@@ -150,11 +150,11 @@ class RetrievingOnOneLoop(Retrieving):
         super().__init__(lambda found: found)
         self._loop: Any = None
 
-    async def candidates(self, query: Any) -> Sequence[Candidate]:
+    async def candidates(self, query: Any, reader: Any) -> Sequence[Candidate]:
         self._loop = self._loop or asyncio.get_running_loop()
         if self._loop is not asyncio.get_running_loop():
             raise RuntimeError("it is bound to a different event loop")
-        return await super().candidates(query)
+        return await super().candidates(query, reader)
 
 
 class FixedDatabase(DatabaseProvider):

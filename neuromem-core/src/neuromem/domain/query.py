@@ -10,8 +10,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
-    from neuromem.plugin.ports import Reader
-
 
 Kind = Literal["message", "memory", "document"]
 
@@ -66,15 +64,6 @@ class Filters:
     documents: DocumentFilter | None = None
 
 
-class _NoReader:
-    """Stands in the place of a reader in questions that were made by hand."""
-
-    def __getattr__(self, name: str) -> Any:
-        raise TypeError(
-            f"This Query has no reader to call {name}() on; recall() hands one to every retriever."
-        )
-
-
 @dataclass(frozen=True, slots=True)
 class UserSnapshot:
     """What recall knows of a user before it looks for anything.
@@ -118,4 +107,3 @@ class Query:
     spans: tuple[Span, ...] = ()
     graph: bool = False
     filters: Filters = field(default_factory=Filters)
-    reader: Reader = field(default_factory=_NoReader, repr=False, compare=False)

@@ -215,12 +215,12 @@ def neuromem_retrievers() -> Iterable[StageSpec[Retriever]]:
 
         from neuromem.domain.query import Query
         from neuromem.domain.recall_result import Candidate
-        from neuromem.plugin import Context, Retriever, StageSpec, hookimpl
+        from neuromem.plugin import Context, Reader, Retriever, StageSpec, hookimpl
 
 
         class Quoted:
-            async def candidates(self, query: Query) -> Sequence[Candidate]:
-                found = await query.reader.lexical(query)
+            async def candidates(self, query: Query, reader: Reader) -> Sequence[Candidate]:
+                found = await reader.lexical(query)
                 return [candidate for candidate in found if candidate.kind == "message"]
 
 

@@ -62,27 +62,27 @@ class Reader(Protocol):
 class Search(Protocol):
     """Opens readers."""
 
-    async def before(self, user_id: str) -> UserSnapshot:
-        """Return what is known of a user before anything is looked for; it may be as old as the last answer."""
+    async def known_snapshot(self, user_id: str) -> UserSnapshot:
+        """Return what is known of a user before anything is searched; it may be as old as the last answer."""
         ...
 
-    async def hidden(self, query: Query, item: str) -> tuple[str, str] | None:
-        """Return what hides an item from the question, whatever its words and meaning: (name, sentence), or None.
+    async def exclusion_reason(self, query: Query, item: str) -> tuple[str, str] | None:
+        """Return what keeps an item out of the answer whatever its words and vector: (name, sentence), or None.
 
         Raises `NotFoundError` when the user has no such item.
         """
         ...
 
-    async def embedded(self, query: Query, item: str) -> bool:
-        """Tell whether an item can be found by meaning: it has a vector in the active space."""
+    async def is_embedded(self, query: Query, item: str) -> bool:
+        """Return whether an item has a vector in the active embedding space."""
         ...
 
     def open(
-        self, user_id: str, embed: Callable[[int, str], Awaitable[Sequence[float]]], *, by_meaning: bool
+        self, user_id: str, embed: Callable[[int, str], Awaitable[Sequence[float]]], *, with_vectors: bool
     ) -> AbstractAsyncContextManager[Reader]:
         """Open a reader for one question.
 
-        ``embed`` gives a question's vector in the space of a number when it is wanted; ``by_meaning`` says that it
-        surely will be.
+        ``embed`` gives a question's vector in the space of a number when it is wanted; ``with_vectors`` says that
+        a retriever surely wants it, so that words and vectors are searched in one statement.
         """
         ...

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from neuromem.domain.extraction import Extraction, Window
     from neuromem.domain.query import Query
     from neuromem.domain.recall_result import Candidate, Fused, RetrievedItem
+    from neuromem.plugin.ports import Reader
 
 
 class Extractor(Protocol):
@@ -29,7 +30,7 @@ class Extractor(Protocol):
 class Retriever(Protocol):
     """A source of candidates."""
 
-    async def candidates(self, query: Query) -> Sequence[Candidate]:
+    async def candidates(self, query: Query, reader: Reader) -> Sequence[Candidate]:
         """Return up to ``query.depth`` candidates, best first."""
         ...
 

@@ -41,7 +41,7 @@ async def explain(
 ) -> Missing:
     """Return which retriever saw a memory, at which rank, and what dropped it."""
     validation.identifier("memory_id", memory_id)
-    hidden = await search.hidden(query, memory_id)
+    hidden = await search.exclusion_reason(query, memory_id)
     memory_id = str(UUID(memory_id))  # however it was written
     asked, _ = await service.run(query, min_relevance=min_relevance)
     deep, _ = await service.run(replace(query, limit=EVERYTHING, depth=EVERYTHING))
@@ -52,7 +52,7 @@ async def explain(
     fused_rank = next((i for i, item in enumerate(deep.fused, 1) if item.id == memory_id), None)
     dropped_by, why = (None, f"It is in the answer, at rank {rank}.")
     if rank is None:
-        if hidden is None and fused_rank is None and not await search.embedded(query, memory_id):
+        if hidden is None and fused_rank is None and not await search.is_embedded(query, memory_id):
             hidden = (
                 "not_embedded",
                 "No retriever found it: it shares no words with the question, and it is not embedded yet. Wait with "

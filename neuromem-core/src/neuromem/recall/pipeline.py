@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from neuromem.domain.graph import Edge
     from neuromem.domain.query import Kind, Query
     from neuromem.domain.recall_result import RetrievedItem, Turn, VectorSearch
+    from neuromem.plugin.ports import Reader
     from neuromem.plugin.stages import Fusion, Reranker, Retriever, Scorer
 
 T = TypeVar("T", Candidate, Fused)
@@ -84,17 +85,22 @@ class Pipeline:
         self._highest = 1.0 + sum(weighted.weight for weighted in self.scorers.values())
 
     async def run(
-        self, query: Query, *, min_relevance: float | None = None, skip_errors: bool = False
+        self,
+        query: Query,
+        reader: Reader,
+        *,
+        min_relevance: float | None = None,
+        skip_errors: bool = False,
     ) -> Outcome:
         """Answer a question.
 
         What is less relevant than ``min_relevance`` is left out, and of entries that say the same only the best
         stays. With ``skip_errors`` a failing or late retriever or reranker is named instead of raised.
         """
-        outcome = await self._ranked(query, min_relevance, skip_errors=skip_errors)
+        outcome = await self._ranked(query, reader, min_relevance, skip_errors=skip_errors)
         while query.depth < DEEPEST and _starved(outcome, query):
             query = replace(query, depth=min(DEEPEST, query.depth * DEEPER))
-            outcome = await self._ranked(query, min_relevance, skip_errors=skip_errors)
+            outcome = await self._ranked(query, reader, min_relevance, skip_errors=skip_errors)
         merged, skipped = outcome.merged, [*outcome.skipped]
         for name, reranker in self.rerankers.items():
             asked = _reranked(query, name, reranker, merged)
@@ -106,9 +112,11 @@ class Pipeline:
                 skipped.append(name)
         return replace(outcome, merged=merged[: query.limit], skipped=skipped)
 
-    async def _ranked(self, query: Query, min_relevance: float | None, *, skip_errors: bool) -> Outcome:
+    async def _ranked(
+        self, query: Query, reader: Reader, min_relevance: float | None, *, skip_errors: bool
+    ) -> Outcome:
         """Return what the retrievers found, scored and in order, some more than asked for where it may yet change."""
-        arms, skipped = await self._candidates(query, skip_errors=skip_errors)
+        arms, skipped = await self._candidates(query, reader, skip_errors=skip_errors)
         hidden = {(c.kind, c.id) for arm in arms.values() for c in arm if c.hidden}
         fused = everything = _seen(self.fusion.fuse(arms), hidden)
         arms = _ordered({name: _seen(arm, hidden) for name, arm in arms.items()}, fused)
@@ -125,8 +133,8 @@ class Pipeline:
             least = fused[most - 1].score - _most(speaking) / 2
             shown.update((item.kind, item.id) for item in fused[most:] if item.score > least)
         hits: dict[tuple[Kind, str], RetrievedItem] = {}
-        await _fill(query, [item for item in everything if (item.kind, item.id) in shown], hits)
-        merged = await self._best(query, speaking, fused, most, hits)
+        await _fill(query, reader, [item for item in everything if (item.kind, item.id) in shown], hits)
+        merged = await self._best(query, reader, speaking, fused, most, hits)
         merged = deduplicate.told_once(merged)[:most]
         weights = {name: weighted.weight for name, weighted in self.scorers.items()}
         return Outcome(merged, arms, hits, skipped, fused, weights=weights)
@@ -138,10 +146,12 @@ class Pipeline:
                 await close()
 
     async def _candidates(
-        self, query: Query, *, skip_errors: bool
+        self, query: Query, reader: Reader, *, skip_errors: bool
     ) -> tuple[dict[str, Sequence[Candidate]], list[str]]:
         names = list(self.retrievers)
-        results = await asyncio.gather(*(self._one(name, query) for name in names), return_exceptions=True)
+        results = await asyncio.gather(
+            *(self._one(name, query, reader) for name in names), return_exceptions=True
+        )
         arms: dict[str, Sequence[Candidate]] = {}
         skipped: list[str] = []
         for name, result in zip(names, results, strict=True):
@@ -155,12 +165,14 @@ class Pipeline:
                 arms[name] = result
         return arms, skipped
 
-    async def _one(self, name: str, query: Query) -> Sequence[Candidate]:
-        return await guarded("retriever", name, query, self._timeout, self.retrievers[name].candidates(query))
+    async def _one(self, name: str, query: Query, reader: Reader) -> Sequence[Candidate]:
+        work = self.retrievers[name].candidates(query, reader)
+        return await guarded("retriever", name, query, self._timeout, work)
 
     async def _best(
         self,
         query: Query,
+        reader: Reader,
         speaking: Mapping[str, Weighted],
         fused: Sequence[Fused],
         most: int,
@@ -179,7 +191,9 @@ class Pipeline:
             if not some:
                 break
             if any((item.kind, item.id) not in hits for item in some):
-                await _fill(query, [i for i in fused[taken:] if i.score > floor] if taken else some, hits)
+                await _fill(
+                    query, reader, [i for i in fused[taken:] if i.score > floor] if taken else some, hits
+                )
             for item in some:
                 if (hit := hits.get((item.kind, item.id))) is not None:
                     found = self._scored(query, hit, speaking)
@@ -264,11 +278,13 @@ def _order(found: Found) -> tuple[float, str]:
     return -found.score, found.hit.id
 
 
-async def _fill(query: Query, items: Sequence[Fused], hits: dict[tuple[Kind, str], RetrievedItem]) -> None:
+async def _fill(
+    query: Query, reader: Reader, items: Sequence[Fused], hits: dict[tuple[Kind, str], RetrievedItem]
+) -> None:
     """Load what is not yet among the hits."""
     missing = [item for item in items if (item.kind, item.id) not in hits]
     if missing:
-        hits.update({(hit.kind, hit.id): hit for hit in await query.reader.load(query, missing)})
+        hits.update({(hit.kind, hit.id): hit for hit in await reader.load(query, missing)})
 
 
 async def _reranked(query: Query, name: str, reranker: Reranker, merged: Sequence[Found]) -> list[Found]:

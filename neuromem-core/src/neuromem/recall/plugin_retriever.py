@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from neuromem.domain.query import Kind, Query
+    from neuromem.plugin.ports import Reader
     from neuromem.plugin.stages import Retriever
 
 
@@ -27,13 +28,13 @@ class ForeignRetriever:
     def __init__(self, retriever: Retriever) -> None:
         self._retriever = retriever
 
-    async def candidates(self, query: Query) -> Sequence[Candidate]:
+    async def candidates(self, query: Query, reader: Reader) -> Sequence[Candidate]:
         """Return what the retriever found; raises `PluginError` for what is no candidate."""
         found: dict[tuple[Kind, str], Candidate] = {}
-        for brought in await self._retriever.candidates(query):
+        for brought in await self._retriever.candidates(query, reader):
             candidate = _checked(brought)
             found.setdefault((candidate.kind, candidate.id), candidate)
-        visible = await query.reader.visible(query, [*found]) if found else ()
+        visible = await reader.visible(query, [*found]) if found else ()
         return [candidate for key, candidate in found.items() if key in visible][: query.depth]
 
     async def close(self) -> None:

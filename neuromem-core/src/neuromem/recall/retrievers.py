@@ -9,30 +9,31 @@ if TYPE_CHECKING:
 
     from neuromem.domain.query import Query
     from neuromem.domain.recall_result import Candidate
+    from neuromem.plugin.ports import Reader
 
 
 class VectorRetriever:
     """Candidates by cosine similarity to the question."""
 
-    async def candidates(self, query: Query) -> Sequence[Candidate]:
+    async def candidates(self, query: Query, reader: Reader) -> Sequence[Candidate]:
         """Return the nearest entries."""
-        return await query.reader.vector(query)
+        return await reader.vector(query)
 
 
 class LexicalRetriever:
     """Candidates by BM25."""
 
-    async def candidates(self, query: Query) -> Sequence[Candidate]:
+    async def candidates(self, query: Query, reader: Reader) -> Sequence[Candidate]:
         """Return the entries that share words with the question."""
-        return await query.reader.lexical(query)
+        return await reader.lexical(query)
 
 
 class GraphRetriever:
     """What the relations of the named people and things were learned from; nothing while the graph is off."""
 
-    async def candidates(self, query: Query) -> Sequence[Candidate]:
+    async def candidates(self, query: Query, reader: Reader) -> Sequence[Candidate]:
         """Return the sources of the relations."""
-        return await query.reader.related(query) if query.graph else []
+        return await reader.related(query) if query.graph else []
 
 
 class ConversationRetriever:
@@ -41,6 +42,6 @@ class ConversationRetriever:
     They carry no score of their own; fusion gives them what their neighbors in the session are worth.
     """
 
-    async def candidates(self, query: Query) -> Sequence[Candidate]:
+    async def candidates(self, query: Query, reader: Reader) -> Sequence[Candidate]:
         """Return the turns around the found ones."""
-        return await query.reader.around(query)
+        return await reader.around(query)

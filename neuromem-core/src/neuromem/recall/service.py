@@ -174,7 +174,7 @@ class RecallService:
         Whom a question may name is known from the last answer; where that was no longer true, it is asked anew.
         """
         query = replace(query, spans=parser.read(query.text, query.now))
-        known = (await self._search.before(query.user_id)).speakers
+        known = (await self._search.known_snapshot(query.user_id)).speakers
         named, topic = resolve.read(query.text, known)
         while True:
             query = replace(query, named=named, topic=topic)
@@ -187,10 +187,11 @@ class RecallService:
     async def _once(
         self, query: Query, min_relevance: float | None, neighbors: int, *, skip_errors: bool
     ) -> tuple[Outcome, UserSnapshot]:
-        by_meaning = "vector" in self.pipeline.retrievers
-        async with self._search.open(query.user_id, self._vector, by_meaning=by_meaning) as reader:
-            query = replace(query, reader=reader)
-            outcome = await self.pipeline.run(query, min_relevance=min_relevance, skip_errors=skip_errors)
+        with_vectors = "vector" in self.pipeline.retrievers
+        async with self._search.open(query.user_id, self._vector, with_vectors=with_vectors) as reader:
+            outcome = await self.pipeline.run(
+                query, reader, min_relevance=min_relevance, skip_errors=skip_errors
+            )
             relations = await reader.relations(query) if "graph" in outcome.arms else ()
             search = reader.search(query) if "vector" in outcome.arms else None
             said = [found.hit for found in outcome.merged if found.hit.kind == "message"]

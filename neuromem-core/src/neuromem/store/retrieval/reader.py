@@ -54,7 +54,7 @@ class StoreReader:
         embed: Callable[[int, str], Awaitable[Sequence[float]]],
         known: UserSnapshots,
         *,
-        by_meaning: bool,
+        with_vectors: bool,
     ) -> None:
         self._database = database
         self._known = known
@@ -63,7 +63,7 @@ class StoreReader:
         self._changed: EmbeddingSpaceError | None = None
         self._user_id = user_id
         self._embed = embed
-        self._by_meaning = by_meaning
+        self._with_vectors = with_vectors
         self._turn = asyncio.Lock()
         self._stack = AsyncExitStack()
         self._transaction: Transaction | None = None
@@ -76,7 +76,7 @@ class StoreReader:
 
     async def lexical(self, query: Query) -> Sequence[Candidate]:
         """Return the entries that share words with the question, best BM25 score first."""
-        probed = await self._probed(query, by_meaning=self._by_meaning)
+        probed = await self._probed(query, by_meaning=self._with_vectors)
         scored = [(entry, entry.score, relevance) for entry, relevance in probed if entry.score is not None]
         sure = max((entry.share or 0.0 for entry, _, _ in scored), default=0.0) / COVERED
         best = max((score for _, score, _ in scored), default=0.0) or 1.0
@@ -109,7 +109,7 @@ class StoreReader:
 
     async def around(self, query: Query) -> Sequence[Candidate]:
         """Return the turns before and after what words and meaning found, in the order of the conversation."""
-        probed = await self._probed(query, by_meaning=self._by_meaning)
+        probed = await self._probed(query, by_meaning=self._with_vectors)
         return [_candidate(entry, 0.0) for entry, _ in probed if entry.session_id is not None]
 
     async def relations(self, query: Query) -> Sequence[Edge]:
@@ -341,27 +341,33 @@ class Search:
         self._spaces = spaces
         self._known = UserSnapshots(database, settings.vectors.exact_limit)
 
-    async def before(self, user_id: str) -> UserSnapshot:
-        """Return what is known of a user before anything is looked for."""
+    async def known_snapshot(self, user_id: str) -> UserSnapshot:
+        """Return what is known of a user before anything is searched."""
         return await self._known.before(user_id)
 
-    async def hidden(self, query: Query, item: str) -> tuple[str, str] | None:
-        """Return what hides an item from the question; see the port."""
+    async def exclusion_reason(self, query: Query, item: str) -> tuple[str, str] | None:
+        """Return what keeps an item out of the answer; see the port."""
         async with self._database.reader(query.user_id) as transaction:
             return await exclusion_reason(transaction, query, item)
 
-    async def embedded(self, query: Query, item: str) -> bool:
-        """Tell whether an item can be found by meaning; see the port."""
+    async def is_embedded(self, query: Query, item: str) -> bool:
+        """Return whether an item has a vector in the active space; see the port."""
         async with self._database.reader(query.user_id) as transaction:
             return await is_embedded(transaction, query, item)
 
     @asynccontextmanager
     async def open(
-        self, user_id: str, embed: Callable[[int, str], Awaitable[Sequence[float]]], *, by_meaning: bool
+        self, user_id: str, embed: Callable[[int, str], Awaitable[Sequence[float]]], *, with_vectors: bool
     ) -> AsyncIterator[StoreReader]:
         """Open a reader for one question; see the port."""
         reader = StoreReader(
-            self._database, self._settings, self._spaces, user_id, embed, self._known, by_meaning=by_meaning
+            self._database,
+            self._settings,
+            self._spaces,
+            user_id,
+            embed,
+            self._known,
+            with_vectors=with_vectors,
         )
         try:
             yield reader

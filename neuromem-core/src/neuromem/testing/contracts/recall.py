@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from neuromem.domain.messages import Message
     from neuromem.domain.recall_result import Candidate, RecallResult
+    from neuromem.plugin.ports import Reader
     from neuromem.plugin.stages import Retriever
 
 NAME = "under-test"
@@ -33,9 +34,9 @@ class _Watched:
         self.answers: list[tuple[Query, Sequence[Candidate]]] = []
         self.asked = asyncio.Event()
 
-    async def candidates(self, query: Query) -> Sequence[Candidate]:
+    async def candidates(self, query: Query, reader: Reader) -> Sequence[Candidate]:
         self.asked.set()
-        found = await self._retriever.candidates(query)
+        found = await self._retriever.candidates(query, reader)
         self.answers.append((query, found))
         return found
 

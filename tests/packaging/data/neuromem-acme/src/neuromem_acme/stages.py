@@ -10,6 +10,7 @@ if TYPE_CHECKING:
 
     from neuromem.domain.query import Query
     from neuromem.domain.recall_result import Candidate, RetrievedItem
+    from neuromem.plugin import Reader
 
 MEANS = {"nyc": "New York City", "pto": "vacation"}
 
@@ -17,11 +18,11 @@ MEANS = {"nyc": "New York City", "pto": "vacation"}
 class Abbreviations:
     """Asks again with the abbreviations of the question spelled out."""
 
-    async def candidates(self, query: Query) -> Sequence[Candidate]:
+    async def candidates(self, query: Query, reader: Reader) -> Sequence[Candidate]:
         """Return what the spelled-out question finds by words."""
         words = query.text.replace("?", " ").split()
         spelled = [MEANS[word.lower()] for word in words if word.lower() in MEANS]
-        return await query.reader.lexical(replace(query, text=" ".join(spelled))) if spelled else []
+        return await reader.lexical(replace(query, text=" ".join(spelled))) if spelled else []
 
 
 class Statements:
