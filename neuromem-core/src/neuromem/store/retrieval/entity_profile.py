@@ -1,4 +1,4 @@
-"""What is known of a person or thing, by any of its names; one round trip for each kind."""
+"""The profile of an entity: facts, relations and messages about a person or thing, by any of its names."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from neuromem.domain.messages import Message
     from neuromem.store.database.database import Database
 
-LIMIT = 500  # of each kind
+LIMIT = 500  # facts, relations and messages each
 
 NAMES = """
     SELECT a.name, a.key, a.alias, u.language
@@ -32,7 +32,7 @@ NAMES = """
     ORDER BY a.alias, a.created_at, a.key
 """
 
-# Entries with all the words of one of the names; whether they stand together is seen in the text.
+# Entries with all the words of one of the names; whether the words are adjacent is checked in the text.
 NAMED = """
     SELECT e.item FROM unnest(CAST(:place AS int[]), CAST(:term AS text[])) AS n(place, term)
     JOIN {s}.postings p ON p.user_id = :user AND p.kind = CAST(:kind AS text)::"char" AND p.current AND p.term = n.term
@@ -67,7 +67,18 @@ EDGES = """
 
 
 async def read_entity_profile(database: Database, user_id: str, entity: str, language: str) -> dict[str, Any]:
-    """Return what is known of an entity; lists are empty where nothing is."""
+    """Return what is known of an entity, newest first; lists are empty where nothing is known.
+
+    Args:
+        database: The database.
+        user_id: The user.
+        entity: A name or alias of the entity.
+        language: The language of its name when the user's is not known.
+
+    Returns:
+        A dict with ``entity`` (the name), ``aliases``, ``facts``, ``relations``, ``messages`` and ``timeline``, whose
+        items have ``at, kind, id, content``.
+    """
     view = GraphView(ended=True)
     async with database.reader(user_id) as transaction:
         names = await transaction.all(NAMES, {"user": user_id, "key": name_key(entity)})
@@ -109,10 +120,10 @@ def _names(content: str, keys: dict[str, str]) -> bool:
 def _timeline(
     facts: Sequence[Memory], edges: Sequence[Edge], messages: Sequence[Message]
 ) -> list[dict[str, Any]]:
-    told: list[tuple[datetime, str, str, str]] = [
+    dated: list[tuple[datetime, str, str, str]] = [
         *((f.valid_from or f.occurred_at or f.created_at, "fact", f.id, f.content) for f in facts),
         *((e.valid_from or e.created_at, "relation", e.id, str(e)) for e in edges),
         *((m.occurred_at, "message", m.id, m.content) for m in messages),
     ]
-    told.sort(key=lambda entry: (entry[0].astimezone(UTC), *entry[1:3]))
-    return [{"at": at, "kind": kind, "id": id_, "content": content} for at, kind, id_, content in told]
+    dated.sort(key=lambda entry: (entry[0].astimezone(UTC), *entry[1:3]))
+    return [{"at": at, "kind": kind, "id": id_, "content": content} for at, kind, id_, content in dated]

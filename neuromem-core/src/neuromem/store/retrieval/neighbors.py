@@ -1,4 +1,4 @@
-"""What was said around a message."""
+"""Neighbors: the messages before and after others of the same session."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from neuromem.domain.recall_result import RetrievedItem
     from neuromem.store.database.database import Transaction
 
-AROUND = """
+TURNS_AROUND = """
     SELECT n.item, m.message_id::text AS id, m.role, m.name, m.content, m.occurred_at,
            m.position - n.position AS distance
     FROM unnest(CAST(:items AS text[]), CAST(:sessions AS text[]), CAST(:positions AS int[]))
@@ -31,9 +31,17 @@ AROUND = """
 async def turns_around(
     transaction: Transaction, user_id: str, hits: Sequence[RetrievedItem], reach: int, as_of: datetime | None
 ) -> Mapping[str, Sequence[Turn]]:
-    """Return the turns at most ``reach`` away from messages, by their ids, in the order of the conversation."""
+    """Return the turns near messages, by the ids of these, in the order of the conversation.
+
+    Args:
+        transaction: A transaction of the user.
+        user_id: The user.
+        hits: The messages, each with its session and position.
+        reach: How many turns before and after each are returned at the most.
+        as_of: Leaves out what was stored later; None is now.
+    """
     rows = await transaction.all(
-        AROUND,
+        TURNS_AROUND,
         {
             "user": user_id,
             "items": [hit.id for hit in hits],

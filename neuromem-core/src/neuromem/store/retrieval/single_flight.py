@@ -1,4 +1,7 @@
-"""Something that is done once, by whoever comes first; a task for it would cost more than most of what it does."""
+"""Single flight: what several ask for at the same time is made once, and shared.
+
+Not by a task of its own, which would cost more than most of what is made here.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,10 @@ T = TypeVar("T")
 
 
 class SingleFlight(Generic[T]):
-    """What ``make`` returns or raises, for all who ask; when the first is canceled, the next one makes it."""
+    """Calls ``make`` once and gives its result, or its error, to all who ask.
+
+    When the first who asks is canceled, the next one calls it.
+    """
 
     def __init__(self, make: Callable[[], Awaitable[T]]) -> None:
         self._make = make
@@ -21,7 +27,7 @@ class SingleFlight(Generic[T]):
         self._error: Exception | None = None
 
     async def get(self) -> T:
-        """Return what was made, making it if need be."""
+        """Return the result, made by the first call; raises what ``make`` raised."""
         if not self._made:
             async with self._turn:
                 if not self._made and self._error is None:

@@ -1,6 +1,6 @@
-"""What the database itself says about the tables that hold rows of users.
+"""Reads from PostgreSQL's catalog which tables hold rows of users.
 
-Leaving, exporting and importing ask here instead of keeping a list: a table added tomorrow cannot be forgotten.
+Deletion, export, import and rollback ask here instead of keeping a list, so that a new table cannot be forgotten.
 """
 
 from __future__ import annotations
@@ -38,7 +38,15 @@ TABLES = """
 
 @dataclass(frozen=True, slots=True)
 class UserTable:
-    """A table with rows of users: its columns and their types, its primary key, and the tables it refers to."""
+    """A table with rows of users.
+
+    Attributes:
+        name: Its name, without the schema.
+        columns: The types of its columns, by name, in their order.
+        made: The columns that the database fills by itself.
+        key: The columns of its primary key.
+        parents: The tables that its foreign keys refer to.
+    """
 
     name: str
     columns: Mapping[str, str]
@@ -48,7 +56,7 @@ class UserTable:
 
     @property
     def portable(self) -> dict[str, str]:
-        """The columns that make sense elsewhere, with their types: neither the user nor what the database makes."""
+        """The columns that an export takes along, with their types: not the user, not what the database fills."""
         return {c: t for c, t in self.columns.items() if c != "user_id" and c not in self.made}
 
 

@@ -1,4 +1,9 @@
-"""Writes the search index: entries, their postings, and the work of embedding them."""
+"""Writes the search index: entries, their postings, and the jobs that embed them.
+
+An entry is one thing that can be found: a message, a version of a memory, or a passage of a document. It has a number of
+its user's own; postings (its words) and vectors refer to it. The functions run in a transaction that began with
+`neuromem.store.database.users.begin_write`.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +27,7 @@ KIND_LETTERS: dict[Kind, str] = {"message": MESSAGE_KIND, "memory": MEMORY_KIND,
 KIND_NAMES: dict[str, Kind] = {letter: name for name, letter in KIND_LETTERS.items()}
 
 
-ADD = """
+ADD_ENTRIES = """
     WITH added AS (
         INSERT INTO {s}.entries (user_id, entry, kind, item, version, memory_type, session_id, position, speaker,
                                  length, tokenizer, created_at, occurred_at)
@@ -50,8 +55,8 @@ ADD = """
     WHERE s.wanted AND CAST(:embed AS boolean)
 """
 
-# Takes entries out of the present: the past still finds them.
-CLOSE = """
+# Ends entries now; a question about the past still finds them.
+CLOSE_ENTRIES = """
     WITH closed AS (
         UPDATE {s}.entries SET superseded_at = :now
         WHERE user_id = :user AND entry = ANY(CAST(:entry AS int[])) AND superseded_at IS NULL
@@ -69,8 +74,8 @@ CLOSE = """
 """
 
 
-# Makes entries current again that were taken out of the present.
-REOPEN = """
+# Makes entries that had ended current again.
+REOPEN_ENTRIES = """
     WITH opened AS (
         UPDATE {s}.entries SET superseded_at = NULL
         WHERE user_id = :user AND entry = ANY(CAST(:entry AS int[])) AND superseded_at IS NOT NULL
@@ -87,8 +92,8 @@ REOPEN = """
     WHERE c.user_id = :user AND c.kind = back.kind
 """
 
-# Leaves nothing of entries behind, in the past neither; their vectors go with them.
-ERASE = """
+# Deletes entries from the past too; their vectors go with them, by the foreign key.
+ERASE_ENTRIES = """
     WITH gone AS (
         DELETE FROM {s}.entries WHERE user_id = :user AND entry = ANY(CAST(:entry AS int[]))
         RETURNING kind, length, superseded_at
@@ -104,9 +109,9 @@ ERASE = """
 """
 
 
-# What an entry is found by, once more for the memory's next version: neither words nor vectors are made anew. Where
-# the old one has no vector yet, the new one waits for its own.
-COPY = """
+# The postings and vectors of an entry once more, for the memory's next version, so that neither is computed again. Where
+# the old entry has no vector yet, a job embeds the new one.
+COPY_ENTRIES = """
     WITH n AS MATERIALIZED (
         SELECT n.old, n.new, m.memory_type, m.version, m.occurred_at
         FROM unnest(CAST(:old AS int[]), CAST(:new AS int[]), CAST(:item AS uuid[]), CAST(:version AS int[]))
@@ -144,7 +149,19 @@ COPY = """
 
 @dataclass(frozen=True, slots=True)
 class IndexEntry:
-    """One thing to be found, with the tokens it is found by."""
+    """One thing that can be found.
+
+    Attributes:
+        entry: Its number, from the user's own sequence.
+        item: The id of the message, memory or passage.
+        tokens: The tokens by which BM25 finds it, each as often as it occurs.
+        memory_type: The type of a memory; ``message`` or ``document`` for the others.
+        version: The version of a memory; 1 for the others.
+        session_id: The session of a message, or of the message that a memory was extracted from.
+        position: The place of that message in its session, counted from 0.
+        speaker: The name of who said a message, and whom a memory is about.
+        occurred_at: When it was said or happened; None when that is not known.
+    """
 
     entry: int
     item: str
@@ -159,7 +176,14 @@ class IndexEntry:
 
 @dataclass(frozen=True, slots=True)
 class EntryCopy:
-    """A version of a memory that is found by the same words and vectors as an entry of an earlier one."""
+    """A version of a memory whose text did not change: its entry copies postings and vectors of an earlier entry.
+
+    Attributes:
+        old: The number of the entry that is copied.
+        new: The number of the new entry.
+        item: The id of the memory.
+        version: The memory's new version, stored already.
+    """
 
     old: int
     new: int
@@ -176,14 +200,23 @@ async def add_entries(
     *,
     embed: bool = True,
 ) -> None:
-    """Index entries of one kind and enqueue their embedding, unless the caller has their vectors."""
+    """Index entries of one kind and enqueue their embedding.
+
+    Args:
+        transaction: A writing transaction of the user.
+        user_id: The user.
+        kind: `MESSAGE_KIND`, `MEMORY_KIND` or `DOCUMENT_KIND`.
+        entries: What is indexed.
+        now: The moment of the transaction on the user's clock.
+        embed: False when the caller stores the vectors itself.
+    """
     postings = [
         (entry.entry, len(entry.tokens), min(tf, 32_767), term)
         for entry in entries
         for term, tf in Counter(entry.tokens).items()
     ]
     await transaction.run(
-        ADD,
+        ADD_ENTRIES,
         {
             "user": user_id,
             "kind": kind,
@@ -201,7 +234,7 @@ async def add_entries(
             "speaker": [entry.speaker for entry in entries],
             "length": [len(entry.tokens) for entry in entries],
             "occurred_at": [entry.occurred_at for entry in entries],
-            # As texts: the driver looks at each element of an array several times, and there are many.
+            # As texts: asyncpg visits each element of an array several times, and there are many.
             "p_entry": _array(posting[0] for posting in postings),
             "p_length": _array(posting[1] for posting in postings),
             "p_tf": _array(posting[2] for posting in postings),
@@ -217,9 +250,9 @@ def _array(numbers: Iterable[int]) -> str:
 async def copy_entries(
     transaction: Transaction, user_id: str, copies: Sequence[EntryCopy], now: datetime
 ) -> None:
-    """Index further versions of memories, stored already, as their earlier ones are indexed."""
+    """Index further versions of memories, stored already, with the postings and vectors of earlier ones."""
     await transaction.run(
-        COPY,
+        COPY_ENTRIES,
         {
             "user": user_id,
             "now": now,
@@ -234,17 +267,17 @@ async def copy_entries(
 async def close_entries(
     transaction: Transaction, user_id: str, entries: Sequence[int], now: datetime
 ) -> None:
-    """Take entries out of the present at ``now``; a question about the past still finds them."""
-    await transaction.run(CLOSE, {"user": user_id, "entry": list(entries), "now": now})
+    """End entries at ``now``; a question about the past still finds them."""
+    await transaction.run(CLOSE_ENTRIES, {"user": user_id, "entry": list(entries), "now": now})
 
 
 async def reopen_entries(transaction: Transaction, user_id: str, entries: Sequence[int]) -> None:
-    """Bring entries back into the present, as when what had replaced them is erased."""
-    await transaction.run(REOPEN, {"user": user_id, "entry": list(entries)})
+    """Make entries that had ended current again, as when what replaced them is erased."""
+    await transaction.run(REOPEN_ENTRIES, {"user": user_id, "entry": list(entries)})
 
 
 async def erase_entries(transaction: Transaction, user_id: str, entries: Sequence[int]) -> None:
     """Erase entries with their postings, vectors and waiting work; the centroids are recomputed before the commit."""
-    await transaction.run(ERASE, {"user": user_id, "entry": list(entries)})
+    await transaction.run(ERASE_ENTRIES, {"user": user_id, "entry": list(entries)})
     if entries:
         transaction.before_commit(partial(recompute_centroids, transaction, user_id))
