@@ -1,7 +1,7 @@
 """Writes the search index: entries, their postings, and the jobs that embed them.
 
-An entry is one thing that can be found: a message, a version of a memory, or a passage of a document. It has a number of
-its user's own; postings (its words) and vectors refer to it. The functions run in a transaction that began with
+An entry is one thing that can be found: a message, a version of a memory, or a passage of a document. It has a number
+of its user's own; postings (its words) and vectors refer to it. The functions run in a transaction that began with
 `neuromem.store.database.users.begin_write`.
 """
 
@@ -109,8 +109,8 @@ ERASE_ENTRIES = """
 """
 
 
-# The postings and vectors of an entry once more, for the memory's next version, so that neither is computed again. Where
-# the old entry has no vector yet, a job embeds the new one.
+# The postings and vectors of an entry once more, for the memory's next version, so that neither is computed again.
+# Where the old entry has no vector yet, a job embeds the new one.
 COPY_ENTRIES = """
     WITH n AS MATERIALIZED (
         SELECT n.old, n.new, m.memory_type, m.version, m.occurred_at
