@@ -3,9 +3,9 @@
 A span only makes recall prefer what happened in it. A wrong one costs more than a missing one, so words such as "may",
 "march" and "spring" count as times only where the words around them say so.
 
-The rules are kept by hand: general date parsers read times in words that name none, and return moments where a question
-means a span ("last winter", "before the trip"). `english` and `chinese` hold a language's patterns, `calendar` makes the
-spans, and this module holds the order of the rules and the words "since", "after", "before" and "until".
+The rules are kept by hand: general date parsers read times in words that name none, and return moments where a
+question means a span ("last winter", "before the trip"). `english` and `chinese` hold a language's patterns, `calendar`
+makes the spans, and this module holds the order of the rules and the words "since", "after", "before" and "until".
 """
 
 from __future__ import annotations
