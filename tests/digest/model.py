@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from neuromem.domain.memories import NewMemory
-from neuromem.domain.text.indexed_text import Words
+from neuromem.domain.text.indexed_text import EntryTokenizer
 from neuromem.ingest.extraction.reconcile import Statement, judge
 from neuromem.store.database.users import begin_write
 from neuromem.store.memories.write import statement_hash, store_learned, version_chains
@@ -81,6 +81,6 @@ async def feel(
         statement = Statement(new, statement_hash(new))
         known = await version_chains(transaction, user, hashes=[statement.digest], unique_keys=[], targets=[])
         learned = judge([statement], known)
-        await store_learned(transaction, user, learned, moment, tokens=Words("en"))
+        await store_learned(transaction, user, learned, moment, tokens=EntryTokenizer("en"))
         known = await version_chains(transaction, user, hashes=[statement.digest], unique_keys=[], targets=[])
     return next(version.memory_id for version in known if version.current)

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from neuromem.domain.memories import NewMemory
-from neuromem.domain.text.indexed_text import Words
+from neuromem.domain.text.indexed_text import EntryTokenizer
 from neuromem.ingest.extraction.reconcile import Statement, judge
 from neuromem.store.database.users import begin_write
 from neuromem.store.memories.write import statement_hash, store_learned, version_chains
@@ -57,4 +57,4 @@ async def supersede(nm: NeuroMemory, user: str, text: str) -> None:
         digest = statement_hash(new)
         known = await version_chains(transaction, user, hashes=[digest], unique_keys=["home"], targets=[])
         learned = judge([Statement(new, digest)], known)
-        await store_learned(transaction, user, learned, moment, tokens=Words("en"))
+        await store_learned(transaction, user, learned, moment, tokens=EntryTokenizer("en"))

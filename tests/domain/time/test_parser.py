@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from neuromem.domain.time.parser import read
+from neuromem.domain.time.parser import read_time_spans
 
 NOW = datetime(2024, 7, 10, 15, tzinfo=UTC)  # a Wednesday
 CHINESE = "一二三四五六七八九十两几半零〇个月年天日周星期前后上下去今明大春夏秋冬的号之以来近过第每份末0129-/"
@@ -98,7 +98,7 @@ MOMENTS = [
     ],
 )
 def test_times_are_read_relative_to_now(text: str, start: str, end: str) -> None:
-    (span,) = read(text, NOW)
+    (span,) = read_time_spans(text, NOW)
     assert (span.start.date().isoformat(), span.end.date().isoformat()) == (start, end)
 
 
@@ -129,44 +129,44 @@ def test_times_are_read_relative_to_now(text: str, start: str, end: str) -> None
     ],
 )
 def test_words_that_only_look_like_times_are_none(text: str) -> None:
-    assert read(text, NOW) == ()
+    assert read_time_spans(text, NOW) == ()
 
 
 @pytest.mark.parametrize("text", ["since 2022", "after 2022", "从2022年开始", "2022年以来", "2022年之后"])
 def test_since_opens_a_span_to_now(text: str) -> None:
-    (span,) = read(text, NOW)
+    (span,) = read_time_spans(text, NOW)
     assert (span.start.year, span.end >= NOW) == (2022, True)
 
 
 @pytest.mark.parametrize("text", ["before May 2023", "until May 2023", "2023年五月之前", "2023年五月以前"])
 def test_before_opens_a_span_into_the_past(text: str) -> None:
-    (span,) = read(text, NOW)
+    (span,) = read_time_spans(text, NOW)
     assert span.start < datetime(2023, 1, 1, tzinfo=UTC)
     assert span.end == datetime(2023, 5, 1, tzinfo=UTC)
 
 
 @pytest.mark.parametrize("text", ["What did I buy before the trip in spring?", "春天的旅行之前我买了什么？"])
 def test_before_something_in_a_season_is_before_its_end(text: str) -> None:
-    (span,) = read(text, NOW)
+    (span,) = read_time_spans(text, NOW)
     winter, april, now = (span.nearness(NOW - timedelta(days=days)) for days in (170, 90, 0))
     assert winter == april == 1 > now
 
 
 def test_after_something_in_a_month_lasts_until_now_but_a_day_stays_a_day() -> None:
-    (span,) = read("after I met Anna in May 2023", NOW)
+    (span,) = read_time_spans("after I met Anna in May 2023", NOW)
     assert (span.start, span.end) == (datetime(2023, 5, 1, tzinfo=UTC), NOW)
-    assert read("before lunch yesterday", NOW) == read("yesterday", NOW)
+    assert read_time_spans("before lunch yesterday", NOW) == read_time_spans("yesterday", NOW)
 
 
 @pytest.mark.parametrize("text", ["yesterday ", "since the spring ", "三年前", "一", "may ", "last the "])
 def test_a_long_text_is_read_without_delay(text: str) -> None:
     """Linear in its length: quadratic reading of 100,000 characters would take minutes."""
-    assert len(read(text * (100_000 // len(text)), NOW)) <= 20
+    assert len(read_time_spans(text * (100_000 // len(text)), NOW)) <= 20
 
 
 def test_a_day_begins_where_now_is() -> None:
     shanghai = timezone(timedelta(hours=8))
-    (span,) = read("昨天", datetime(2024, 7, 10, 2, tzinfo=shanghai))
+    (span,) = read_time_spans("昨天", datetime(2024, 7, 10, 2, tzinfo=shanghai))
     assert span.start == datetime(2024, 7, 8, 16, tzinfo=UTC)
 
 
@@ -176,7 +176,7 @@ def test_a_day_begins_where_now_is() -> None:
     st.datetimes(datetime(1000, 1, 1), datetime(3000, 1, 1), timezones=st.just(UTC)),  # noqa: DTZ001
 )
 def test_no_text_raises_and_spans_are_in_order(text: str, now: datetime) -> None:
-    for span in read(f"last {text} in may 十一月{text}前 99 days ago", now):
+    for span in read_time_spans(f"last {text} in may 十一月{text}前 99 days ago", now):
         assert span.start < span.end
         assert 0 < span.nearness(now) <= 1
 
@@ -187,5 +187,5 @@ def test_no_text_raises_and_spans_are_in_order(text: str, now: datetime) -> None
 )
 @pytest.mark.parametrize("frame", ["{}", "before {}", "十一二月{}", "{}之前", "{}几年前"])
 def test_no_mixture_of_time_words_raises(frame: str, text: str, now: datetime) -> None:
-    for span in read(frame.format(text), now):
+    for span in read_time_spans(frame.format(text), now):
         assert span.start < span.end

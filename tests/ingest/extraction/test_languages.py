@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from neuromem.domain.text.language import detect, named
+from neuromem.domain.text.language import detect_language, language_with_name
 from tests.ingest.extraction.model import answering, asked, completion, echo
 from tests.ingest.extraction.test_new_against_known import facts, say
 
@@ -38,11 +38,15 @@ BEIJING = timezone(timedelta(hours=8))
     ],
 )
 def test_a_language_is_told_where_the_text_decides(text: str, language: str | None) -> None:
-    assert detect(text) == language
+    assert detect_language(text) == language
 
 
 def test_a_tag_gets_its_name() -> None:
-    assert (named("zh-TW"), named("pt-BR"), named("tlh")) == ("Chinese (zh-TW)", "Portuguese (pt-BR)", "tlh")
+    assert (language_with_name("zh-TW"), language_with_name("pt-BR"), language_with_name("tlh")) == (
+        "Chinese (zh-TW)",
+        "Portuguese (pt-BR)",
+        "tlh",
+    )
 
 
 async def told(nm: NeuroMemory, model: HttpServer, text: str, **more: Any) -> str:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from neuromem.digest.reconcile import Finding, resolve
 from neuromem.domain.memories import Learned, NewMemory
 from neuromem.domain.memory_types import INSIGHT
-from neuromem.domain.text.indexed_text import Words
+from neuromem.domain.text.indexed_text import EntryTokenizer
 from neuromem.store.database.users import begin_write
 from neuromem.store.memories.closing import retire_unsupported_later
 from neuromem.store.memories.digest_queue import lock_digest_lease, mark_digested, unchanged_evidence
@@ -82,7 +82,9 @@ class Storing:
             )
             outcome = resolve(findings, versions)
             learned = Learned(outcome.added, outcome.superseded)
-            await store_learned(transaction, user_id, learned, moment, tokens=Words(self._settings.language))
+            await store_learned(
+                transaction, user_id, learned, moment, tokens=EntryTokenizer(self._settings.language)
+            )
             touched = tuple(dict.fromkeys((*outcome.supported, *outcome.doubted)))
             await add_evidence(transaction, user_id, outcome.rows(), moment.now)
             await self._mood(transaction, user_id, batch, answer, moment.now)

@@ -1,4 +1,8 @@
-"""Sentences about nothing in common: how near unrelated texts are to a model, in languages it may meet."""
+"""Sentences that have nothing to do with each other, in English and in Chinese.
+
+The mean cosine between their embeddings is what a model gives to unrelated texts, the baseline of an embedding space
+(``spaces.baseline_cosine``). Changing them changes the baseline of spaces that are made from then on.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What observers and callbacks are told; the keys are the same on every path."""
+"""The events that observers and callbacks receive; an event has all of its keys, whether the call succeeded or not."""
 
 from __future__ import annotations
 
@@ -6,7 +6,11 @@ from typing import TypedDict
 
 
 class LLMCallEvent(TypedDict):
-    """One call of an LLM, successful or not. Token counts are None when the provider does not tell."""
+    """One call of an LLM.
+
+    ``duration_ms`` is in milliseconds. Token counts are None when the provider does not report them. ``error`` is None
+    when ``success`` is true, else what went wrong, without keys or content.
+    """
 
     model: str
     duration_ms: float
@@ -19,7 +23,7 @@ class LLMCallEvent(TypedDict):
 
 
 class EmbeddingCallEvent(TypedDict):
-    """One call of an embedding provider, successful or not."""
+    """One call of an embedding provider for ``text_count`` texts; ``duration_ms`` is in milliseconds."""
 
     model: str
     text_count: int
@@ -29,7 +33,7 @@ class EmbeddingCallEvent(TypedDict):
 
 
 class ExtractionEvent(TypedDict):
-    """One extraction, successful or not; ``duration`` is in seconds."""
+    """One extraction of messages of a session; ``duration`` is in seconds, ``error`` None when it succeeded."""
 
     user_id: str
     session_id: str
@@ -43,7 +47,7 @@ class ExtractionEvent(TypedDict):
 
 
 class DigestEvent(TypedDict):
-    """One digest, successful or not; ``duration`` is in seconds. What was done before an error stays done."""
+    """One digest; ``duration`` is in seconds. After an ``error`` the counts say what was stored before it."""
 
     user_id: str
     duration: float

@@ -8,7 +8,7 @@ from enum import Enum
 from typing import TYPE_CHECKING, Any
 
 from neuromem.domain import validation
-from neuromem.domain.text.indexed_text import Words
+from neuromem.domain.text.indexed_text import EntryTokenizer
 from neuromem.errors import InputError
 from neuromem.facades.life import Operations
 from neuromem.store.database.users import begin_write
@@ -287,7 +287,7 @@ class Memories(Operations):
             expected=version,
             origin=origin,
             why=why,
-            tokens=Words(self._life.settings.language),
+            tokens=EntryTokenizer(self._life.settings.language),
         )
         self._life.wake()
         return changed

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from neuromem.domain import validation
 from neuromem.domain.messages import Message, MessageDict, NewMessage
-from neuromem.domain.text.indexed_text import Words
+from neuromem.domain.text.indexed_text import EntryTokenizer
 from neuromem.errors import InputError
 from neuromem.store.conversations.extraction_queue import release_waiting_extractions, unextracted_messages
 from neuromem.store.conversations.messages import append_messages, message_from_row
@@ -63,7 +63,7 @@ class IngestService:
             user_id,
             session_id,
             new,
-            tokens=Words(self._settings.language),
+            tokens=EntryTokenizer(self._settings.language),
             extraction=self._extraction,
             digest_every=self._reflection_interval(),
         )
@@ -85,7 +85,9 @@ class IngestService:
 
     async def memory(self, user_id: str, new: NewMemory) -> Memory:
         """Store a memory that was checked."""
-        stored = await insert_memory(self._database, user_id, new, tokens=Words(self._settings.language))
+        stored = await insert_memory(
+            self._database, user_id, new, tokens=EntryTokenizer(self._settings.language)
+        )
         self._wake()
         return stored
 

@@ -173,7 +173,7 @@ class RecallService:
 
         Whom a question may name is known from the last answer; where that was no longer true, it is asked anew.
         """
-        query = replace(query, spans=parser.read(query.text, query.now))
+        query = replace(query, spans=parser.read_time_spans(query.text, query.now))
         known = (await self._search.known_snapshot(query.user_id)).speakers
         named, topic = resolve.read(query.text, known)
         while True:

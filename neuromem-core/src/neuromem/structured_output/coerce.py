@@ -223,7 +223,7 @@ def _relative(text: str, now: datetime) -> datetime | None:
     """Read a date that a model left in words, if they name one day, month or year."""
     if len(text) > 40 or _VAGUE.search(text):
         return None
-    spans = parser.read(text, now)
+    spans = parser.read_time_spans(text, now)
     if len(spans) != 1:
         return None
     begins, lasts = spans[0].start, spans[0].end - spans[0].start

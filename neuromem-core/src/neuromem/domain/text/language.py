@@ -1,4 +1,8 @@
-"""Which language a text is in, as far as its letters and its commonest words tell; better none than a wrong one."""
+"""The language of a text, told from its script and its most common words; no answer rather than a wrong one.
+
+It is kept by hand because detectors guess wrong on messages of a few words ("OK", a name, a link), and memories would
+then be extracted in a language that the user does not write.
+"""
 
 from __future__ import annotations
 
@@ -60,7 +64,8 @@ NAMES: Mapping[str, str] = {
     "zh": "Chinese",
 }
 
-# A sign of a dense script says as much as a few letters: "我在 Google 工作" is Chinese.
+# Each script with its letters and the weight of one of them. A Chinese character says as much as three letters:
+# "我在 Google 工作" is Chinese.
 _SCRIPTS: tuple[tuple[str, re.Pattern[str], int], ...] = (
     ("kana", re.compile(f"[{scripts.JAPANESE}]"), 3),
     ("han", re.compile(f"[{scripts.HAN}]"), 3),
@@ -77,27 +82,35 @@ _SCRIPTS: tuple[tuple[str, re.Pattern[str], int], ...] = (
 _ONLY_RUSSIAN, _ONLY_UKRAINIAN = re.compile("[ыэёЫЭЁ]"), re.compile("[іїєґІЇЄҐ]")
 _NOT_ARABIC = re.compile("[پچژگ]")
 _WORD = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)*")
-MOST = 4_000  # characters that are looked at
-_FEWEST = 3  # common words that a text of letters must have for its language to be told from them
+MAX_CHARACTERS = 4_000  # of the beginning of a text; the rest is not examined
+_MIN_COMMON_WORDS = 3  # different ones that a text must have for its language to be told from them
 
 
-def named(code: str) -> str:
-    """Return a language tag with its name in front, where that is known.
+def language_with_name(code: str) -> str:
+    """Return a language tag with the English name of its language in front, where that is known.
 
-    >>> named("zh-TW"), named("tlh")
+    >>> language_with_name("zh-TW"), language_with_name("tlh")
     ('Chinese (zh-TW)', 'tlh')
     """
     name = NAMES.get(code.partition("-")[0].lower())
     return f"{name} ({code})" if name else code
 
 
-def detect(text: str) -> str | None:
-    """Return the language of a text, None where neither its script nor its words decide.
+def detect_language(text: str) -> str | None:
+    """Return the language of a text.
 
-    >>> detect("我在 Google 当工程师"), detect("I work at Google as an engineer"), detect("OK")
-    ('zh', 'en', None)
+    Args:
+        text: Any text; its first `MAX_CHARACTERS` characters are examined.
+
+    Returns:
+        The code of a language, such as "en" or "zh", or None where neither script nor words decide: short texts, and
+        languages that share a script and are not told apart. Languages written in Latin letters are recognized where
+        `STOP_WORDS` has their words.
+
+    >>> [detect_language(text) for text in ("我在 Google 当工程师", "I work at Google as an engineer", "OK")]
+    ['zh', 'en', None]
     """
-    text = text[:MOST]
+    text = text[:MAX_CHARACTERS]
     if text.isascii():
         return _by_words(text)
     text = unicodedata.normalize("NFKC", text)
@@ -123,9 +136,10 @@ def detect(text: str) -> str | None:
 
 
 def _by_words(text: str) -> str | None:
+    """Return the language whose common words a text has at least twice as many of as of any other's."""
     words = set(_WORD.findall(text.casefold().replace("’", "'")))
     counts = sorted(
         ((len(words & common), language) for language, common in STOP_WORDS.items()), reverse=True
     )
     (most, language), (next_most, _) = counts[:2]
-    return language if most >= _FEWEST and most >= 2 * next_most else None
+    return language if most >= _MIN_COMMON_WORDS and most >= 2 * next_most else None

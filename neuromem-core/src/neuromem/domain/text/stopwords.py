@@ -1,4 +1,4 @@
-"""Words that carry no meaning for retrieval, per language."""
+"""Words that say nothing about what a text is about, per language: BM25 ignores them, and they betray a language."""
 
 from __future__ import annotations
 
@@ -83,3 +83,4 @@ STOP_WORDS: dict[str, frozenset[str]] = {
         "nl": _DUTCH,
     }.items()
 }
+"""Stop words in lower case by language code. Changing them changes tokens: raise `tokenizer.TOKENIZER`."""

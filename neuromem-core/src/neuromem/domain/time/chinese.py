@@ -1,4 +1,7 @@
-"""Chinese times: patterns, and the span that each means."""
+"""Chinese times: patterns over simplified characters, each with the function that makes a span of a match.
+
+`RULES` has the same form as the rules of `english`; `simplified` turns a text into what they match.
+"""
 
 from __future__ import annotations
 
@@ -48,7 +51,7 @@ _SIMPLE = str.maketrans("週個禮兩後幾號過這來開從間時陣", "周个
 
 
 def simplified(text: str) -> str:
-    """Return a text with the characters of time words as they are written in simplified Chinese."""
+    """Return a text in which the traditional characters of words for times are replaced by simplified ones."""
     return text.translate(_SIMPLE)
 
 
@@ -74,31 +77,31 @@ def _weekday(text: str) -> int:
 
 def _date(match: re.Match[str], now: datetime) -> Span:
     month = int(_number(match["month"]))
-    year = _year(match["year"], now) if match["year"] else calendar.last_with(month, now)
+    year = _year(match["year"], now) if match["year"] else calendar.latest_year_of(month, now)
     return (
-        calendar.date(year, month, int(_number(match["day"])), now)
+        calendar.date_span(year, month, int(_number(match["day"])), now)
         if match["day"]
-        else calendar.month(year, month, now)
+        else calendar.month_span(year, month, now)
     )
 
 
 def _season(match: re.Match[str], now: datetime) -> Span:
     first = SEASONS[match["season"]]
-    year = _year(match["year"], now) if match["year"] else calendar.last_with(first, now)
-    return calendar.season(first, year, now)
+    year = _year(match["year"], now) if match["year"] else calendar.latest_year_of(first, now)
+    return calendar.season_span(first, year, now)
 
 
 def _unit(match: re.Match[str], now: datetime) -> Span:
     step = {"上上": -2, "上": -1, "下": 1, "下下": 2}.get(match["which"], 0)
     if match["month"]:
-        span = calendar.month_from(step, now)
+        span = calendar.month_span_from(step, now)
         day = match["day"]
-        return calendar.date(span.start.year, span.start.month, int(_number(day)), now) if day else span
+        return calendar.date_span(span.start.year, span.start.month, int(_number(day)), now) if day else span
     if match["unit"] == "周末":
-        return calendar.weekend(step, now)
-    week = calendar.week(step, now)
+        return calendar.weekend_span(step, now)
+    week = calendar.week_span(step, now)
     return (
-        calendar.days(week.start + timedelta(days=_weekday(match["weekday"])), 1)
+        calendar.days_span(week.start + timedelta(days=_weekday(match["weekday"])), 1)
         if match["weekday"]
         else week
     )
@@ -119,11 +122,11 @@ RULES: tuple[Rule, ...] = (
     (rf"(?P<year>{_YEAR})?的?(?P<season>[春夏秋冬])[天季]", _season),
     (
         rf"(?<![第个]){_N}{_SIZE}(?:以|之)?前",
-        lambda m, now: calendar.ago(_count(m), SIZES[m["unit"]], now),
+        lambda m, now: calendar.span_ago(_count(m), SIZES[m["unit"]], now),
     ),
     (
         rf"(?:过去|近){_N}{_SIZE}",
-        lambda m, now: calendar.past(_count(m), SIZES[m["unit"]], now),
+        lambda m, now: calendar.last_units(_count(m), SIZES[m["unit"]], now),
     ),
     (
         r"(?P<which>上上|上|这|本|下下|下)个?(?:(?P<month>月)(?![球台])"
@@ -136,11 +139,11 @@ RULES: tuple[Rule, ...] = (
     ),
     (
         r"大前天|(?<![以之])前天(?!气)|昨[天晚夜日]|今[天晚早日]|明[天日]|大后天|(?<![以之])后天(?!气)",
-        lambda m, now: calendar.day(NAMED[m.group()], now),
+        lambda m, now: calendar.day_span(NAMED[m.group()], now),
     ),
     (
         "最近|近来|近期|[前这]几天|[前这]阵子|[前这]段时间",
-        lambda m, now: calendar.recently(now),
+        lambda m, now: calendar.recent_span(now),
     ),
-    (rf"(?P<year>{_YEAR})", lambda m, now: calendar.year(_year(m["year"], now), now)),
+    (rf"(?P<year>{_YEAR})", lambda m, now: calendar.year_span(_year(m["year"], now), now)),
 )

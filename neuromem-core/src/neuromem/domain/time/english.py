@@ -1,4 +1,9 @@
-"""English times: patterns over folded text, and the span that each means."""
+"""English times: patterns over lower-case text, each with the function that makes a span of a match.
+
+A rule is a pattern and a function of the match and the present moment. It returns the span that the words mean and
+raises `ValueError`, `LookupError` or `OverflowError` when they name no date that exists. `parser` tries `DATES`,
+`UNITS`, `DAYS` and, after the Chinese rules, `YEARS`.
+"""
 
 from __future__ import annotations
 
@@ -62,42 +67,44 @@ def _month(text: str) -> int:
 def _date(match: re.Match[str], now: datetime) -> Span:
     parts = match.groupdict()
     month = int(parts["month"]) if parts["month"].isdigit() else _month(parts["month"])
-    year = int(parts["year"]) if parts.get("year") else calendar.last_with(month, now)
+    year = int(parts["year"]) if parts.get("year") else calendar.latest_year_of(month, now)
     return (
-        calendar.date(year, month, int(parts["day"]), now)
+        calendar.date_span(year, month, int(parts["day"]), now)
         if parts.get("day")
-        else calendar.month(year, month, now)
+        else calendar.month_span(year, month, now)
     )
 
 
 def _which_month(match: re.Match[str], now: datetime) -> Span:
     month = _month(match["month"])
-    year = calendar.last_with(month, now)
-    return calendar.month(year - (match["which"] == "last" and month == now.month), month, now)
+    year = calendar.latest_year_of(month, now)
+    return calendar.month_span(year - (match["which"] == "last" and month == now.month), month, now)
 
 
 def _which_season(match: re.Match[str], now: datetime) -> Span:
     first = SEASONS[match["season"]]
     if match["year"]:
-        return calendar.season(first, int(match["year"]), now)
+        return calendar.season_span(first, int(match["year"]), now)
     which = match.groupdict().get("which")
-    begun = calendar.season(first, calendar.last_with(first, now), now)
+    begun = calendar.season_span(first, calendar.latest_year_of(first, now), now)
     if which in ("next", "coming"):
-        return calendar.season(first, begun.start.year + 1, now)
+        return calendar.season_span(first, begun.start.year + 1, now)
     if which == "this" and now >= begun.end:  # the one of this year, though it is still to come
-        return calendar.season(first, now.year, now)
+        return calendar.season_span(first, now.year, now)
     if which == "last" and now < begun.end:
-        return calendar.season(first, begun.start.year - 1, now)
+        return calendar.season_span(first, begun.start.year - 1, now)
     return begun
 
 
 def _which_unit(match: re.Match[str], now: datetime) -> Span:
     step, unit = STEPS[match["which"]], match["unit"]
     if unit == "week":
-        return calendar.week(step, now)
+        return calendar.week_span(step, now)
     if unit == "weekend":
-        return calendar.weekend(step, now)
-    return calendar.month_from(step, now) if unit == "month" else calendar.year(now.year + step, now)
+        return calendar.weekend_span(step, now)
+    return (
+        calendar.month_span_from(step, now) if unit == "month" else calendar.year_span(now.year + step, now)
+    )
 
 
 _N = r"(?P<n>\d{1,3}|an?|one|two|three|four|five|six|seven|eight|nine|ten|a\s+few|few|several|couple)"
@@ -144,11 +151,11 @@ DATES: tuple[Rule, ...] = (
 UNITS: tuple[Rule, ...] = (
     (
         rf"\b(?:in\s+|over\s+)?the\s+(?:last|past)\s+{_N}\s+(?:of\s+)?(?P<unit>day|week|month|year)s?\b",
-        lambda m, now: calendar.past(_number(m["n"]), SIZES[m["unit"]], now),
+        lambda m, now: calendar.last_units(_number(m["n"]), SIZES[m["unit"]], now),
     ),
     (
         rf"\b{_N}\s+(?:of\s+)?(?P<unit>day|week|weekend|month|year)s?\s+ago\b",
-        lambda m, now: calendar.ago(_number(m["n"]), SIZES[m["unit"]], now),
+        lambda m, now: calendar.span_ago(_number(m["n"]), SIZES[m["unit"]], now),
     ),
     (rf"\b(?P<which>{'|'.join(STEPS)})\s+(?P<unit>weekend|week|month|year)\b", _which_unit),
 )
@@ -157,12 +164,12 @@ DAYS: tuple[Rule, ...] = (
         rf"\b(?:last|on|this|past)\s+(?P<weekday>{'|'.join(WEEKDAYS)})\b",
         lambda m, now: calendar.weekday_before(WEEKDAYS.index(m["weekday"]), now),
     ),
-    (rf"\b(?:{'|'.join(NAMED)})\b", lambda m, now: calendar.day(NAMED[m.group()], now)),
-    (r"\brecently\b|\blately\b", lambda m, now: calendar.recently(now)),
+    (rf"\b(?:{'|'.join(NAMED)})\b", lambda m, now: calendar.day_span(NAMED[m.group()], now)),
+    (r"\brecently\b|\blately\b", lambda m, now: calendar.recent_span(now)),
 )
 YEARS: tuple[Rule, ...] = (
     (
         rf"\b(?:in|of|during|since|before|after|until|by)\s+{_YEAR}\b{_COUNTED}",
-        lambda m, now: calendar.year(int(m["year"]), now),
+        lambda m, now: calendar.year_span(int(m["year"]), now),
     ),
 )

@@ -1,7 +1,11 @@
-"""Reads the time that a question speaks of, in English and Chinese, as spans on the calendar.
+"""Finds the times that a text names, in English and Chinese, as spans on the calendar.
 
-What is read here only ever becomes a soft preference, so it is precise about form and careful about meaning: "may",
+A span only makes recall prefer what happened in it. A wrong one costs more than a missing one, so words such as "may",
 "march" and "spring" count as times only where the words around them say so.
+
+The rules are kept by hand: general date parsers read times in words that name none, and return moments where a
+question means a span ("last winter", "before the trip"). `english` and `chinese` hold a language's patterns, `calendar`
+makes the spans, and this module holds the order of the rules and the words "since", "after", "before" and "until".
 """
 
 from __future__ import annotations
@@ -18,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from datetime import datetime
 
-# More telling forms come first; what one has taken, the next ones leave alone.
+# More specific forms come first. Characters that one rule has matched are not matched by those after it.
 RULES = tuple(
     (re.compile(pattern), handler)
     for pattern, handler in (
@@ -33,17 +37,23 @@ RULES = tuple(
 YEAR = timedelta(days=365)
 # "before lunch yesterday" is yesterday; "before the trip in spring" may be long before.
 LONG = timedelta(days=27)
-MOST = 20  # times that one text may name
-NEAR = 80  # characters in which a "before" belongs to a time
+MAX_SPANS = 20  # times that are read in one text
+MAX_DISTANCE = 80  # characters between a time and a "before" or "after" that belongs to it
 
 
-def read(text: str, now: datetime) -> tuple[Span, ...]:
-    """Return the spans that a text names, relative to ``now`` where it does not say the year or the day.
+def read_time_spans(text: str, now: datetime) -> tuple[Span, ...]:
+    """Return the spans of time that a text names.
 
-    Days begin where they begin in the time zone of ``now``.
+    Args:
+        text: A question or a statement, in English or Chinese. Case, width and traditional characters do not matter.
+        now: The moment that "yesterday" is relative to, with a time zone; days begin at midnight of that zone.
+
+    Returns:
+        One span for each time, at most `MAX_SPANS`, ordered by the rules that found them; none when the text names no
+        time. A date that does not exist, such as 31 June, is left out.
 
     >>> from datetime import UTC, datetime
-    >>> read("in May 2023", datetime(2024, 1, 1, tzinfo=UTC))[0].start.isoformat()
+    >>> read_time_spans("in May 2023", datetime(2024, 1, 1, tzinfo=UTC))[0].start.isoformat()
     '2023-05-01T00:00:00+00:00'
     """
     return tuple(_spans(chinese.simplified(unicodedata.normalize("NFKC", text).casefold()), now))
@@ -62,17 +72,28 @@ def _spans(text: str, now: datetime) -> Iterator[Span]:
                 continue
             taken.append(match.span())
             yield bounded
-            if len(taken) == MOST:
+            if len(taken) == MAX_SPANS:
                 return
 
 
 def _bounded(text: str, match: re.Match[str], span: Span, now: datetime) -> Span:
-    """Widen a span that stands with "since", "after", "before" or "until".
+    """Return the span that is meant when "since", "after", "before" or "until" belongs to a time.
 
-    Of "before the trip in spring" only the season is known, so the trip may have been at its end.
+    "Before May" is the year before it. Of "before the trip in spring" only the season is known, and the trip may have
+    been at its end, so the season is part of the span.
+
+    Args:
+        text: The whole text, normalized.
+        match: Where the time stands in it.
+        span: What the time alone means.
+        now: The moment at which "since" ends.
     """
     start, end = match.span()
-    before, words, after = text[max(0, start - NEAR) : start], match.group(), text[end : end + NEAR]
+    before, words, after = (
+        text[max(0, start - MAX_DISTANCE) : start],
+        match.group(),
+        text[end : end + MAX_DISTANCE],
+    )
     if _SINCE.search(before) or _SINCE_HERE.match(words) or _SINCE_THEN.match(after):
         return Span(span.start, max(now, span.end))
     if _UNTIL.search(before) or _UNTIL_HERE.match(words) or _UNTIL_THEN.match(after):

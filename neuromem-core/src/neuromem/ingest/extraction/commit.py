@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from neuromem.domain.memory_types import EPISODIC, FACT
-from neuromem.domain.text.indexed_text import Words
+from neuromem.domain.text.indexed_text import EntryTokenizer
 from neuromem.ingest.extraction.reconcile import judge
 from neuromem.ingest.extraction.validate import admit, merged
 from neuromem.store.conversations.extraction_queue import OPERATION, ExtractionOutcome, acknowledge_extraction
@@ -90,7 +90,7 @@ class Storing:
                         claim.user_id,
                         judge(statements, versions),
                         moment,
-                        tokens=Words(self._settings.language),
+                        tokens=EntryTokenizer(self._settings.language),
                     )
                 origin = self.origin(found)
                 if admitted.edges:

@@ -91,8 +91,8 @@ def spoken(window: Window) -> str:
     """
     said = next((message.language for message in window.messages if message.language), None)
     code = said or _detect(window.messages) or window.language or _detect([*window.context, *window.messages])
-    return language.named(code) if code else NOT_TOLD
+    return language.language_with_name(code) if code else NOT_TOLD
 
 
 def _detect(turns: Iterable[Message]) -> str | None:
-    return language.detect("\n".join(turn.content for turn in turns if turn.role != "system"))
+    return language.detect_language("\n".join(turn.content for turn in turns if turn.role != "system"))

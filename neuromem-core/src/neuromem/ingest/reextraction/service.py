@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from neuromem.domain.text.indexed_text import Words
+from neuromem.domain.text.indexed_text import EntryTokenizer
 from neuromem.ingest.reextraction.profile_diff import Reprofile
 from neuromem.ingest.reextraction.replay import Replay, compare, is_replaceable
 from neuromem.store.conversations.reextraction import (
@@ -143,7 +143,11 @@ class ReextractionService:
         moment = await begin_write(transaction, user_id, len(derived))
         found = compare(derived, await derived_memories(transaction, user_id), scope, language)
         await store_learned(
-            transaction, user_id, found.learned(moment.now), moment, tokens=Words(self._settings.language)
+            transaction,
+            user_id,
+            found.learned(moment.now),
+            moment,
+            tokens=EntryTokenizer(self._settings.language),
         )
         relations = await self._relations(transaction, user_id, scope, read, moment.now)
         reprofile = await Reprofile.of(transaction, user_id, scope)
