@@ -31,7 +31,7 @@ from benchmarks.support.synthetic import DIMS
 from benchmarks.support.tables import table
 from neuromem import NeuroMemory, OpenAILLM
 from neuromem.plugin.providers import ChatReply, LLMProvider
-from neuromem.store.queue.jobs import claim_jobs
+from neuromem.store.queue.claim import claim_jobs
 from neuromem.testing import HashEmbedding
 
 if TYPE_CHECKING:
@@ -195,7 +195,7 @@ class Run:
         claim = await claim_jobs(rooms.database, [capability], after="", most={kind: most}, seconds=60)
         if claim is None:
             return False
-        failed = await rooms.worker._handlers[capability](claim)
+        failed = await rooms.worker.handlers[capability].handle(claim)
         assert not failed, failed
         return True
 

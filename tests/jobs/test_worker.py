@@ -301,7 +301,7 @@ async def test_the_jobs_of_a_worker_that_was_killed_are_taken_over_at_once(
     await fill(queue, 3)
     child = Child(hang, database_url)
     assert await asyncio.to_thread(child.next) == "working"
-    assert await WorkerLiveness(database).take_over() == 0  # it lives
+    assert await WorkerLiveness(database).expire_orphans() == 0  # it lives
 
     async def present() -> int:
         async with database.worker() as transaction:
@@ -328,7 +328,7 @@ async def test_behind_a_pooler_of_transactions_only_the_lease_counts(
     provider.gate.clear()
     async with opened(database_url, embedding=provider, pooler="transaction", settings=QUICK) as nm:
         await provider.entered.wait()
-        assert await WorkerLiveness(database).take_over() == 0
+        assert await WorkerLiveness(database).expire_orphans() == 0
         provider.gate.set()
         assert await nm.drain() == 0
 

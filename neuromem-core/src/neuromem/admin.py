@@ -98,7 +98,7 @@ class Admin:
             self._database,
             Observers(),
             work,
-            employ=lambda handlers: Worker(self._database, work, handlers),
+            make_worker=lambda handlers: Worker(self._database, work, handlers),
             exact_limit=self._settings.vectors.exact_limit,
         )
 

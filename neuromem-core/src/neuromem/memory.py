@@ -28,9 +28,10 @@ from neuromem.recall.explain_missing import explain
 from neuromem.recall.prompt_block import block
 from neuromem.registry import PluginRegistry
 from neuromem.runtime import Components, Runtime
-from neuromem.store.conversations.extraction_queue import EXTRACTION_KIND, release_waiting_extractions
+from neuromem.store.conversations.extraction_queue import release_waiting_extractions
 from neuromem.store.database.database import Database
 from neuromem.store.database.dsn import parse_dsn
+from neuromem.store.queue.job_kinds import EXTRACT
 from neuromem.store.queue.jobs import retry_jobs
 from neuromem.store.queue.token_usage import total_token_usage
 from neuromem.store.schema.migrate import prepare_schema
@@ -190,7 +191,7 @@ class NeuroMemory(Memories, History, Insights, UserData, ExportImport, Embedding
             space = await open_space(database, self._embedding)
             rooms = Runtime(self._parts, database, space)
             if self._works:
-                await rooms.indexer.look()
+                await rooms.indexer.enqueue_missing()
         except BaseException:
             await database.close()
             raise
@@ -451,7 +452,7 @@ class NeuroMemory(Memories, History, Insights, UserData, ExportImport, Embedding
 
         A message that was brought back ``max_retries`` times already is left alone.
         """
-        return (await self.retry_failed_jobs(user_id, EXTRACTION_KIND, max_retries)).get(EXTRACTION_KIND, 0)
+        return (await self.retry_failed_jobs(user_id, EXTRACT.name, max_retries)).get(EXTRACT.name, 0)
 
     async def retry_failed_jobs(
         self, user_id: str | None = None, kind: str | None = None, max_retries: int = 3

@@ -15,20 +15,18 @@ from neuromem.facades.kv import KeyValue
 from neuromem.facades.life import Life
 from neuromem.ingest.documents.object_store import Objects
 from neuromem.ingest.documents.upload import DocumentService
-from neuromem.ingest.embedding.handler import Embedder
-from neuromem.ingest.embedding.index_build import Indexer
+from neuromem.ingest.embedding.handler import EmbeddingHandler
+from neuromem.ingest.embedding.index_build import IndexHandler
 from neuromem.ingest.embedding.space_migration import SpaceMigration
-from neuromem.ingest.extraction.handler import ExtractionHandler, capability
+from neuromem.ingest.extraction.handler import ExtractionHandler
 from neuromem.ingest.reextraction.service import ReextractionService
 from neuromem.ingest.service import IngestService
 from neuromem.jobs.worker import Worker
 from neuromem.recall.service import QueryEmbeddings, RecallService
 from neuromem.store.conversations.extraction_queue import ExtractionRequest
 from neuromem.store.memories.access_counts import AccessCounts
-from neuromem.store.memories.digest_queue import DIGEST_CAPABILITY
 from neuromem.store.queue.worker_liveness import WorkerLiveness
 from neuromem.store.retrieval.reader import Search
-from neuromem.store.search_index.hnsw import INDEX_CAPABILITY
 from neuromem.store.search_index.vectors import ActiveSpaces
 
 if TYPE_CHECKING:
@@ -72,8 +70,8 @@ class Runtime:
         self._spaces = ActiveSpaces(space)
         self._models = {space.space: parts.embedding}
         self._observers = observers
-        extractors = {
-            capability(name): ExtractionHandler(
+        extractors = [
+            ExtractionHandler(
                 database,
                 name,
                 extractor,
@@ -84,7 +82,7 @@ class Runtime:
                 graph=parts.graph_enabled,
             )
             for name, extractor in parts.extractors.items()
-        }
+        ]
         objects = Objects(database, parts.storage, settings.work.lease) if parts.storage else None
         self.search = Search(database, settings, self._spaces)
         self.recall = RecallService(
@@ -95,7 +93,7 @@ class Runtime:
             parts.clock,
             settings.extraction.zone,
         )
-        presence = WorkerLiveness(database)
+        liveness = WorkerLiveness(database)
         thinking = DigestService(
             database,
             settings,
@@ -104,25 +102,28 @@ class Runtime:
             observers=observers,
             clock=parts.clock,
             wake=lambda: self.worker.wake(),
-            presence=presence,
+            liveness=liveness,
         )
-        self.indexer = Indexer(database, settings.vectors)
+        self.indexer = IndexHandler(database, settings.vectors)
         self.worker = Worker(
             database,
             settings.work,
-            {
-                space.capability: Embedder(
+            [
+                EmbeddingHandler(
                     database, parts.embedding, space, observers, exact_limit=settings.vectors.exact_limit
                 ),
-                INDEX_CAPABILITY: self.indexer,
-                **extractors,
-                **({objects.capability: objects} if objects else {}),
-                **({DIGEST_CAPABILITY: DigestHandler(database, thinking)} if parts.llm else {}),
-            },
-            presence,
+                self.indexer,
+                *extractors,
+                *([objects] if objects else []),
+                *([DigestHandler(database, thinking)] if parts.llm else []),
+            ],
+            liveness,
         )
         wanted = ExtractionRequest(
-            list(extractors), strategy.message_interval, strategy.idle_timeout, strategy.on_session_close
+            [handler.capability for handler in extractors],
+            strategy.message_interval,
+            strategy.idle_timeout,
+            strategy.on_session_close,
         )
         self.ingest = IngestService(
             database,
@@ -145,12 +146,10 @@ class Runtime:
             observers,
             settings.work,
             switched=self._switched,
-            employ=lambda handlers: Worker(database, settings.work, handlers),
+            make_worker=lambda handlers: Worker(database, settings.work, handlers),
             exact_limit=settings.vectors.exact_limit,
         )
-        again = ReextractionService(
-            database, settings, list(extractors.values()), parts.clock, self.worker.wake
-        )
+        again = ReextractionService(database, settings, extractors, parts.clock, self.worker.wake)
         self.life = Life(
             database,
             settings,
@@ -167,9 +166,9 @@ class Runtime:
         model = self._models[space]
         return await self._observers.embedding(model.model, 1, lambda: model.embed_query(text))
 
-    def _switched(self, space: EmbeddingSpace, model: EmbeddingProvider, embedder: Embedder) -> None:
+    def _switched(self, space: EmbeddingSpace, model: EmbeddingProvider, handler: EmbeddingHandler) -> None:
         """Search, and embed what comes, with another model from now on."""
         self._models[space.space] = model
         self._spaces.switch(space)
-        self.worker.serve(space.capability, embedder)
+        self.worker.add_handler(handler)
         self.worker.wake()

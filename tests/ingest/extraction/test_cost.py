@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.support.statements import Statements
-from neuromem.store.queue.jobs import claim_jobs
+from neuromem.store.queue.claim import claim_jobs
 from tests.conftest import opened
 from tests.ingest.extraction.model import answering, llm
 
@@ -43,14 +43,14 @@ async def test_an_extraction_takes_at_most_twelve_statements(database_url: str, 
             await nm.ingest("alice", "user", text)
         rooms = nm._open_rooms
         sent = Statements(nm)
-        handler = rooms.worker._handlers["extract:llm"]
+        handler = rooms.worker.handlers["extract:llm"]
         for _ in range(2):
             sent.reset()
             claim = await claim_jobs(
                 rooms.database, ["extract:llm"], after="", most={"extract": 1}, seconds=60
             )
             assert claim is not None
-            assert await handler(claim) == {}
+            assert await handler.handle(claim) == {}
             assert 0 < sent.statements <= 12
         async with rooms.database.user("alice") as transaction:
             counts = await transaction.first(

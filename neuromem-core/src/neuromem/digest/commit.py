@@ -14,10 +14,11 @@ from neuromem.domain.memory_types import INSIGHT
 from neuromem.domain.text.indexed_text import EntryTokenizer
 from neuromem.store.database.users import begin_write
 from neuromem.store.memories.closing import retire_unsupported_later
-from neuromem.store.memories.digest_queue import lock_digest_lease, mark_digested, unchanged_evidence
+from neuromem.store.memories.digest_queue import mark_digested, unchanged_evidence
 from neuromem.store.memories.emotions import MOOD_WINDOW, set_mood
 from neuromem.store.memories.evidence import add_evidence
 from neuromem.store.memories.write import statement_hash, store_learned, version_chains
+from neuromem.store.queue.lease import renew_lease
 from neuromem.store.queue.token_usage import add_token_usage
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from neuromem.observe import Call
     from neuromem.store.database.database import Database, Transaction
     from neuromem.store.memories.digest_queue import Evidence
+    from neuromem.store.queue.lease import Lease
 
 logger = logging.getLogger("neuromem")
 
@@ -59,7 +61,7 @@ class Storing:
     async def store(
         self,
         user_id: str,
-        lease: str,
+        lease: Lease,
         batch: Sequence[Memory],
         shown: Shown,
         answer: Answer,
@@ -69,7 +71,7 @@ class Storing:
         items = answer.reply.insights
         async with self._database.user(user_id) as transaction:
             moment = await begin_write(transaction, user_id, len(items))
-            if not await lock_digest_lease(transaction, user_id, lease, self._settings.work.lease):
+            if not await renew_lease(transaction, lease, self._settings.work.lease):
                 raise TakenOverError
             holding = await unchanged_evidence(transaction, user_id, list(shown.memories.values()))
             findings, rejected = self._findings(items, shown, holding, answer)

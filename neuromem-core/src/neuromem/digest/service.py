@@ -2,26 +2,21 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import inspect
 import logging
 import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
-from uuid import uuid4
 
 from neuromem.digest import emotion_profile, prompt_input
 from neuromem.digest.commit import OPERATION, Storing, TakenOverError
+from neuromem.digest.user_lease import user_lease
 from neuromem.domain.events import DigestEvent
 from neuromem.domain.insights import DigestProgress, DigestResult, EmotionProfile, Insight, stage
-from neuromem.errors import BudgetError, DatabaseError
+from neuromem.errors import BudgetError
 from neuromem.store.memories.digest_queue import (
     count_undigested,
     enqueue_digest,
-    extend_digest_lease,
-    release_digest_lease,
-    take_digest_lease,
     undigested_batch,
 )
 from neuromem.store.memories.emotions import emotion_sums, recent_mood
@@ -29,7 +24,7 @@ from neuromem.store.memories.insights import insights_by_id, strongest_insights
 from neuromem.store.queue.token_usage import add_token_usage, total_token_usage
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Sequence
+    from collections.abc import Callable, Sequence
     from datetime import datetime
 
     from neuromem.config import Settings
@@ -40,6 +35,7 @@ if TYPE_CHECKING:
     from neuromem.plugin.context import Clock
     from neuromem.store.database.database import Database
     from neuromem.store.memories.insights import StoredInsight
+    from neuromem.store.queue.lease import Lease
     from neuromem.store.queue.worker_liveness import WorkerLiveness
 
 logger = logging.getLogger("neuromem")
@@ -72,10 +68,10 @@ class DigestService:
         observers: Observers,
         clock: Clock,
         wake: Callable[[], None],
-        presence: WorkerLiveness,
+        liveness: WorkerLiveness,
     ) -> None:
         self._database = database
-        self._presence = presence
+        self._liveness = liveness
         self._settings = settings
         self._llm = llm
         self._related = related
@@ -154,7 +150,7 @@ class DigestService:
         llm: MeteredLLM,
         progress: Callable[[DigestProgress], object] | None,
     ) -> None:
-        async with self._alone(user_id) as lease:
+        async with user_lease(self._database, self._settings.work, self._liveness, user_id) as lease:
             while lease is not None:
                 async with self._database.reader(user_id) as transaction:
                     batch = _fitting(await undigested_batch(transaction, user_id, batch_size))
@@ -176,7 +172,7 @@ class DigestService:
                     if inspect.isawaitable(told):
                         await told
 
-    async def _batch(self, user_id: str, lease: str, batch: Sequence[Memory], llm: MeteredLLM) -> Done:
+    async def _batch(self, user_id: str, lease: Lease, batch: Sequence[Memory], llm: MeteredLLM) -> Done:
         """Ask about a batch and store what came of it; no transaction is open meanwhile."""
         await self._afford(user_id)
         related, known = await self._related.to(user_id, batch)
@@ -213,41 +209,6 @@ class DigestService:
                 f"User {user_id!r} has spent {spent:,} of {limit:,} tokens today (settings.extraction.daily_tokens); "
                 "the digest goes on tomorrow (UTC)."
             )
-
-    @contextlib.asynccontextmanager
-    async def _alone(self, user_id: str) -> AsyncIterator[str | None]:
-        """Be the only one who digests for a user; None when nothing is left to digest. Waits for others."""
-        lease, seconds = str(uuid4()), self._settings.work.lease
-        owner = await self._presence.owner()
-        while True:  # another process may be at it
-            standing = await take_digest_lease(self._database, user_id, lease, seconds, owner)
-            if standing != "busy":
-                break
-            await asyncio.sleep(self._settings.work.poll)
-        if standing == "nothing":
-            yield None
-            return
-        beat = asyncio.create_task(self._keep(user_id, lease))
-        try:
-            yield lease
-        finally:
-            beat.cancel()
-            await asyncio.shield(self._release(user_id, lease))
-
-    async def _keep(self, user_id: str, lease: str) -> None:
-        seconds = self._settings.work.lease
-        while True:
-            await asyncio.sleep(seconds / 3)
-            try:
-                await extend_digest_lease(self._database, user_id, lease, seconds)
-            except DatabaseError:
-                logger.warning("The lease of a digest could not be renewed.", exc_info=True)
-
-    async def _release(self, user_id: str, lease: str) -> None:
-        try:
-            await release_digest_lease(self._database, user_id, lease)
-        except DatabaseError:
-            logger.warning("A digest could not be given back; its lease will run out.", exc_info=True)
 
 
 def insight_of(known: StoredInsight) -> Insight:

@@ -1,4 +1,4 @@
-"""Objects in the storage: stored under a claim that deletes them if nothing comes of it."""
+"""Objects in a storage: a job to delete an object is held until its document is stored, in case that never happens."""
 
 from __future__ import annotations
 
@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING
 from uuid import uuid4
 
 from neuromem.errors import DatabaseError, NeuroMemError, StorageError
+from neuromem.jobs.heartbeat import heartbeat
 from neuromem.store.documents.documents import announce_object
-from neuromem.store.queue.jobs import Claim, acknowledge_jobs, extend_lease, release_jobs
+from neuromem.store.queue.job_kinds import OBJECT
+from neuromem.store.queue.jobs import Claim, acknowledge_jobs, release_jobs
 from neuromem.store.user_data.delete import object_prefix
 
 if TYPE_CHECKING:
@@ -23,7 +25,13 @@ logger = logging.getLogger("neuromem")
 
 
 class Objects:
-    """The objects of documents in one storage; also serves the jobs that delete them."""
+    """The objects of documents in one storage, and the handler of the ``object`` jobs, which delete them.
+
+    Args:
+        database: Where the jobs are.
+        storage: Where the objects are.
+        lease: Seconds for which a job is held without being renewed.
+    """
 
     def __init__(self, database: Database, storage: ObjectStorage, lease: float) -> None:
         self._database = database
@@ -32,31 +40,32 @@ class Objects:
 
     @property
     def capability(self) -> str:
-        """What a worker must have to delete them, as jobs name it."""
-        return f"storage:{self._storage.provider}"
+        """What the jobs that delete its objects need; documents name their storage by it."""
+        return OBJECT.capability_for(self._storage.provider)
 
     @asynccontextmanager
     async def stored(
         self, user_id: str, data: bytes | AsyncIterable[bytes], content_type: str
     ) -> AsyncIterator[Claim]:
-        """Store an object and give the claim that keeps it; it is deleted unless somebody acknowledges the claim."""
+        """Upload an object and yield the claim of the job that would delete it.
+
+        Whoever stores the document acknowledges the claim in the same transaction; otherwise the object is deleted.
+        """
         claim = await announce_object(self._database, user_id, self.capability, _key(user_id), self._lease)
-        renewal = asyncio.create_task(self._renew(claim))
-        try:
-            await self._storage.upload(claim.jobs[0].payload["key"], data, content_type)
-            yield claim
-        except BaseException:
-            # Told to stop, there is no time left to delete: a worker does.
-            await asyncio.shield(self._release(claim))
-            raise
-        finally:
-            renewal.cancel()
+        with heartbeat(self._database, claim.lease, self._lease):
+            try:
+                await self._storage.upload(claim.jobs[0].payload["key"], data, content_type)
+                yield claim
+            except BaseException:
+                # After a cancellation there is no time left to delete the object: a worker does it.
+                await asyncio.shield(self._release(claim))
+                raise
 
     async def remove(self, claim: Claim) -> None:
-        """Delete the object of a claim; where that fails, a worker tries again until it is gone."""
+        """Delete the object of a claim; if that fails, a worker tries again until it is gone."""
         try:
             if claim.capability == self.capability:
-                await self(claim)
+                await self.handle(claim)
                 return
         except NeuroMemError:
             logger.warning(
@@ -70,16 +79,17 @@ class Objects:
         await self._release(claim)
 
     async def discard(self, claim: Claim) -> None:
-        """Have an object deleted whose claim was lost to a worker, which may have been faster than the upload."""
+        """Have an object deleted whose claim was lost to a worker, which may have deleted before the upload ended."""
         key = claim.jobs[0].payload["key"]
         await self._release(
             await announce_object(self._database, claim.user_id, self.capability, key, self._lease)
         )
 
-    async def __call__(self, claim: Claim) -> Mapping[int, Exception]:
+    async def handle(self, claim: Claim) -> Mapping[int, Exception]:
         """Delete the objects of a claim.
 
-        Whatever a storage raises says nothing about the job, which is tried for as long as it takes.
+        Raises:
+            StorageError: The storage raised an error, whatever it was: the job is tried for as long as it takes.
         """
         for job in claim.jobs:
             try:
@@ -101,19 +111,11 @@ class Objects:
         """Return a URL that fetches an object without credentials."""
         return await self._storage.presigned_url(key, expires_in)
 
-    async def _renew(self, claim: Claim) -> None:
-        while True:
-            await asyncio.sleep(self._lease / 3)
-            try:
-                await extend_lease(self._database, claim, self._lease)
-            except DatabaseError:
-                logger.warning("The claim of an upload could not be renewed.", exc_info=True)
-
     async def _release(self, claim: Claim) -> None:
         try:
             await release_jobs(self._database, claim)
         except DatabaseError:
-            logger.warning("An object is not deleted before its claim runs out.", exc_info=True)
+            logger.warning("An object is not deleted before its lease runs out.", exc_info=True)
 
 
 def _key(user_id: str) -> str:

@@ -1,4 +1,4 @@
-"""Serves the ``embed`` jobs: fetches texts, embeds them outside any transaction, stores the vectors."""
+"""The handler of the ``embed`` jobs: reads texts, embeds them outside any transaction, stores the vectors."""
 
 from __future__ import annotations
 
@@ -31,8 +31,16 @@ if TYPE_CHECKING:
 TEXTS = " UNION ALL ".join((MESSAGE_BY_ENTRY, MEMORY_BY_ENTRY, PASSAGE_BY_ENTRY))
 
 
-class Embedder:
-    """Embeds the entries of a claim."""
+class EmbeddingHandler:
+    """Embeds index entries in one embedding space.
+
+    Args:
+        database: Where the texts are.
+        embedding: The model of the space.
+        space: Where the vectors go.
+        observers: Are told of the calls.
+        exact_limit: Number of entries of a user beyond which the user gets an index.
+    """
 
     def __init__(
         self,
@@ -48,15 +56,21 @@ class Embedder:
         self._space = space
         self._observers = observers
         self._exact_limit = exact_limit
-        self._measured = space.baseline_cosine is not None
+        self._has_baseline = space.baseline_cosine is not None
 
-    async def __call__(self, claim: Claim) -> Mapping[int, Exception]:
-        """Embed what the claim's jobs name; vectors and acknowledgement commit together.
+    @property
+    def capability(self) -> str:
+        """What the jobs of the space need."""
+        return self._space.capability
 
-        Returns the jobs whose texts the provider could not embed, each with the reason.
+    async def handle(self, claim: Claim) -> Mapping[int, Exception]:
+        """Embed the entries of a claim; vectors and acknowledgement commit together.
+
+        Returns:
+            The jobs whose texts the provider could not embed, each with the reason.
         """
         job_of = {job.entry: job.job for job in claim.jobs if job.entry is not None}
-        found, refused = await self.embedded(claim.user_id, list(job_of))
+        vectors, refused = await self.embed_entries(claim.user_id, list(job_of))
         failed = {job_of[entry]: reason for entry, reason in refused.items()}
         async with self._database.user(claim.user_id) as transaction:
             await lock_user(transaction, claim.user_id)
@@ -64,35 +78,37 @@ class Embedder:
                 transaction, claim.only({job.job for job in claim.jobs} - failed.keys())
             )
             await insert_vectors(
-                transaction, claim.user_id, self._space, [(e, v) for e, v in found if job_of[e] in held]
+                transaction, claim.user_id, self._space, [(e, v) for e, v in vectors if job_of[e] in held]
             )
-            newest = max((entry for entry, _ in found), default=0)
+            newest = max((entry for entry, _ in vectors), default=0)
             if newest > self._exact_limit:
                 await enqueue_index_build(transaction, claim.user_id, self._exact_limit)
         return failed
 
-    async def embedded(
+    async def embed_entries(
         self, user_id: str, entries: Sequence[int]
     ) -> tuple[list[tuple[int, str]], dict[int, ProviderResponseError]]:
-        """Return the vectors of a user's entries as literals, and what was refused with the reason.
+        """Embed a user's entries.
 
-        Neither has entries that are gone, nor those whose text has no direction.
+        Returns:
+            The vectors by entry, as SQL literals, and the errors of the entries that the provider refused. Neither has
+            entries that are gone, nor those whose vector is zero.
         """
-        await self._measure_background()
-        outcome = await self._embed(await self._texts(user_id, entries))
-        refused = {entry: o for entry, o in outcome.items() if isinstance(o, ProviderResponseError)}
-        return [(entry, o) for entry, o in outcome.items() if isinstance(o, str)], refused
+        await self._record_baseline()
+        outcomes = await self._embed_texts(await self._texts(user_id, entries))
+        refused = {entry: o for entry, o in outcomes.items() if isinstance(o, ProviderResponseError)}
+        return [(entry, o) for entry, o in outcomes.items() if isinstance(o, str)], refused
 
-    async def _measure_background(self) -> None:
-        """Record once per space how near unrelated texts are: relevance is what goes beyond that."""
-        if self._measured:
+    async def _record_baseline(self) -> None:
+        """Record once per space the mean cosine of unrelated texts: relevance is what goes beyond it."""
+        if self._has_baseline:
             return
         baseline_cosine = self._embedding.baseline_cosine
         if baseline_cosine is None:
             embedded = await self._call([*ENGLISH, *CHINESE])
             baseline_cosine = mean_cosine(embedded[: len(ENGLISH)], embedded[len(ENGLISH) :])
         await record_baseline_cosine(self._database, self._space, baseline_cosine)
-        self._measured = True
+        self._has_baseline = True
 
     async def _texts(self, user_id: str, entries: Sequence[int]) -> list[tuple[int, str]]:
         wanted = {"user": user_id, "entry": list(entries)}
@@ -100,8 +116,10 @@ class Embedder:
             rows = await transaction.all(TEXTS, wanted)
         return [(row.entry, row.content) for row in rows]
 
-    async def _embed(self, texts: Sequence[tuple[int, str]]) -> dict[int, str | ProviderResponseError | None]:
-        """Return for each entry its vector as a literal, None when it has no direction, or what went wrong.
+    async def _embed_texts(
+        self, texts: Sequence[tuple[int, str]]
+    ) -> dict[int, str | ProviderResponseError | None]:
+        """Return for each entry its vector as an SQL literal, None for a vector of zero, or the provider's error.
 
         A batch that the provider refuses is halved until the texts that it cannot take are alone.
         """
@@ -112,8 +130,8 @@ class Embedder:
         except ProviderResponseError as error:
             if len(texts) == 1:
                 return {texts[0][0]: error}
-            middle = len(texts) // 2
-            return await self._embed(texts[:middle]) | await self._embed(texts[middle:])
+            half = len(texts) // 2
+            return await self._embed_texts(texts[:half]) | await self._embed_texts(texts[half:])
         return {entry: self._literal(vector) for (entry, _), vector in zip(texts, embedded, strict=True)}
 
     def _literal(self, vector: Sequence[float]) -> str | ProviderResponseError | None:

@@ -1,4 +1,4 @@
-"""Serves the ``index`` jobs: a user of very many vectors gets an index of their own."""
+"""The handler of the ``index`` jobs: a user of very many vectors gets an HNSW index of their own."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from neuromem.errors import DatabaseError
+from neuromem.store.queue.job_kinds import INDEX
 from neuromem.store.queue.jobs import Claim, acknowledge_jobs, postpone_jobs
 from neuromem.store.search_index.hnsw import (
     build_index,
@@ -28,32 +29,38 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("neuromem")
 
-AGAIN = timedelta(seconds=10)  # until another look at an index that somebody else is building
+RECHECK_AFTER = timedelta(seconds=10)  # for an index that PostgreSQL is still building for another process
 
 
-class Indexer:
-    """Builds the index of the user of a claim, if it is wanted and not there."""
+class IndexHandler:
+    """Builds the index of a user, if the user needs one and has none."""
+
+    capability = INDEX.capability
 
     def __init__(self, database: Database, settings: VectorSettings) -> None:
         self._database = database
         self._settings = settings
 
-    async def look(self) -> None:
-        """Ask for the indexes that are wanted and not there; drop those that nobody wants any more."""
+    async def enqueue_missing(self) -> None:
+        """Enqueue the building of the indexes that are missing, and drop those of users who are gone."""
         try:
             await drop_orphaned_indexes(self._database)
         except DatabaseError:
             logger.warning("Indexes of users who are gone could not be dropped.", exc_info=True)
         await enqueue_index_builds(self._database, self._settings.exact_limit)
 
-    async def __call__(self, claim: Claim) -> Mapping[int, Exception]:
-        """Build the index; what was cut off before is built anew."""
+    async def handle(self, claim: Claim) -> Mapping[int, Exception]:
+        """Build the index; one whose building was cut off is dropped and built again."""
         user_id, space = claim.user_id, await active_space(self._database)
         state = await index_state(self._database, space.space, user_id)
-        if state == "building":  # the process that had this job is gone, and PostgreSQL still works for it
-            await postpone_jobs(self._database, claim, "It is being built.", datetime.now(UTC) + AGAIN)
+        if (
+            state == "building"
+        ):  # the process that had this job is gone, and PostgreSQL goes on building for it
+            await postpone_jobs(
+                self._database, claim, "It is being built.", datetime.now(UTC) + RECHECK_AFTER
+            )
             return {}
-        if state != "ready" and await self._wanted(user_id, space):
+        if state != "ready" and await self._needs_index(user_id, space):
             if state == "invalid":
                 await drop_index(self._database, space.space, user_id)
             await build_index(self._database, space, user_id)
@@ -62,7 +69,7 @@ class Indexer:
             await acknowledge_jobs(transaction, claim)
         return {}
 
-    async def _wanted(self, user_id: str, space: EmbeddingSpace) -> bool:
+    async def _needs_index(self, user_id: str, space: EmbeddingSpace) -> bool:
         limit = self._settings.exact_limit
         if not await has_more_vectors_than(self._database, user_id, space, limit):
             return False

@@ -1,11 +1,11 @@
-"""Serves the ``extract`` jobs: a window is read, extracted outside any transaction, judged, stored with its state."""
+"""The handler of the ``extract`` jobs: reads a window, extracts outside any transaction, stores what came of it."""
 
 from __future__ import annotations
 
 import logging
 import time
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta, timezone, tzinfo
+from datetime import UTC, timedelta, timezone, tzinfo
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -22,7 +22,9 @@ from neuromem.store.conversations.extraction_queue import (
     nearest_memories,
 )
 from neuromem.store.conversations.messages import message_from_row
+from neuromem.store.queue.job_kinds import EXTRACT
 from neuromem.store.queue.jobs import Claim, postpone_jobs
+from neuromem.store.queue.token_usage import next_budget_day
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -40,11 +42,6 @@ if TYPE_CHECKING:
 logger = logging.getLogger("neuromem")
 
 
-def capability(extractor: str) -> str:
-    """Return what a worker must have to serve an extractor's jobs, as jobs name it."""
-    return f"extract:{extractor}"
-
-
 @dataclass(frozen=True, slots=True)
 class Reread:
     """What an extractor makes of messages that it is shown again; nothing of it is stored."""
@@ -56,7 +53,7 @@ class Reread:
 
 
 class ExtractionHandler:
-    """Serves the jobs of one extractor; ``graph`` tells whether relations are wanted."""
+    """Does the jobs of one extractor; ``graph`` returns whether relations are wanted."""
 
     def __init__(
         self,
@@ -78,8 +75,9 @@ class ExtractionHandler:
         self._observers = observers
         self._llm = llm
         self._graph = graph
+        self.capability = EXTRACT.capability_for(name)
 
-    async def __call__(self, claim: Claim) -> Mapping[int, Exception]:
+    async def handle(self, claim: Claim) -> Mapping[int, Exception]:
         """Extract the claim's messages; what came of each call commits together with the end of its jobs."""
         loaded, window, jobs_of = await self._load(claim)
         limit = self._settings.extraction.daily_tokens
@@ -227,10 +225,9 @@ class ExtractionHandler:
         return replace(message, content=content, occurred_at=message.occurred_at.astimezone(zone))
 
     async def _pause(self, claim: Claim, limit: int, spent: int) -> None:
-        tomorrow = (datetime.now(UTC) + timedelta(days=1)).replace(hour=0, minute=0, second=0, microsecond=0)
         why = f"BudgetError: {_spent(claim.user_id, spent, limit)}"
         logger.warning("%s", why)
-        await postpone_jobs(self._database, claim, why, tomorrow)
+        await postpone_jobs(self._database, claim, why, next_budget_day())
 
 
 def _spent(user_id: str, spent: int, limit: int) -> str:

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
+from neuromem.domain.backoff import backoff_delay
+
 
 @dataclass(frozen=True, slots=True)
 class Retry:
@@ -29,7 +31,7 @@ class Retry:
             return None
         if asked is not None:  # a little more by chance, so that a crowd does not come back all at once
             return asked + random.uniform(0.0, self.backoff)
-        return min(self.max_backoff, self.backoff * 2.0 ** (attempt - 1)) * random.uniform(0.5, 1.0)
+        return backoff_delay(self.backoff, attempt, most=self.max_backoff, jitter=0.5)
 
 
 def parse_retry_after(value: str | None) -> float | None:

@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from neuromem.store.database.rows import Row
     from neuromem.store.queue.jobs import Claim
 
-EXTRACTION_KIND = "extract"
 OPERATION = "extraction"
 
 ENQUEUE = """
@@ -281,9 +280,7 @@ async def acknowledge_extraction(
     found = await transaction.first(
         ACKNOWLEDGE,
         {
-            "user": claim.user_id,
-            "jobs": claim.ids,
-            "lease": claim.lease,
+            **claim.lease.parameters,
             "extractor": ended.extractor,
             "messages": list(ended.states),
             "states": [state for state, _ in ended.states.values()],

@@ -13,7 +13,8 @@ from uuid import uuid4
 
 from neuromem.domain.documents import Document
 from neuromem.store.database.users import WriteStamp, begin_write
-from neuromem.store.queue.jobs import Claim, Job, acknowledge_jobs, lock_held
+from neuromem.store.queue.job_kinds import OBJECT
+from neuromem.store.queue.jobs import Claim, acknowledge_jobs, add_held_job, lock_held
 from neuromem.store.search_index.entries import (
     DOCUMENT_KIND,
     IndexEntry,
@@ -30,14 +31,6 @@ if TYPE_CHECKING:
     from neuromem.domain.query import DocumentFilter
     from neuromem.store.database.database import Database, Transaction
     from neuromem.store.database.rows import Row
-
-OBJECT = "object"  # the kind of the jobs that delete objects
-
-ANNOUNCE = """
-    INSERT INTO {s}.jobs (user_id, kind, capability, payload, attempts, lease, lease_until)
-    VALUES (:user, 'object', :capability, CAST(:payload AS jsonb), 1, :lease, now() + make_interval(secs => :seconds))
-    RETURNING job
-"""
 
 INSERT = """
     INSERT INTO {s}.documents (user_id, document_id, filename, file_type, content_type, size, category, tags, metadata,
@@ -144,26 +137,12 @@ class StoredDocument:
 async def announce_object(
     database: Database, user_id: str, capability: str, key: str, seconds: float
 ) -> Claim:
-    """Write down that an object may come to be; unless its claim is acknowledged, it is deleted."""
+    """Enqueue the deletion of an object that may come to be, held by the caller for ``seconds``.
+
+    Unless the claim is acknowledged in that time, or renewed, a worker deletes the object.
+    """
     async with database.user(user_id) as transaction:
-        return await _announce(transaction, user_id, capability, key, seconds)
-
-
-async def _announce(
-    transaction: Transaction, user_id: str, capability: str, key: str, seconds: float
-) -> Claim:
-    lease, payload = str(uuid4()), {"key": key}
-    job = await transaction.value(
-        ANNOUNCE,
-        {
-            "user": user_id,
-            "capability": capability,
-            "payload": json.dumps(payload),
-            "lease": lease,
-            "seconds": seconds,
-        },
-    )
-    return Claim(user_id, OBJECT, capability, lease, (Job(job, None, payload, 1),))
+        return await add_held_job(transaction, user_id, OBJECT, capability, {"key": key}, seconds)
 
 
 async def insert_document(
@@ -327,7 +306,8 @@ async def delete_document(
             await close_entries(transaction, user_id, entries, now)
         if gone.object_key is None:
             return True, None
-        return True, await _announce(transaction, user_id, gone.storage, gone.object_key, seconds)
+        deletion = {"key": gone.object_key}
+        return True, await add_held_job(transaction, user_id, OBJECT, gone.storage, deletion, seconds)
 
 
 def _document(row: Row) -> Document:

@@ -1,16 +1,20 @@
-"""The work of digest: when it is due, who does it, what is not digested yet, and how a batch ends."""
+"""What digest has to do: when a digest is due, the lease of who digests for a user, and the undigested memories."""
 
 from __future__ import annotations
 
 import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
+from uuid import uuid4
 
+from neuromem.store.database.sql import fill
 from neuromem.store.database.users import lock_user
 from neuromem.store.memories.derived_types import NOT_DERIVED
 from neuromem.store.memories.write import MEMORY_COLUMNS, memory_from_row
-from neuromem.store.queue.worker_liveness import LIVE_WORKERS, lock_namespace
-from neuromem.store.search_index.filters import memory_visibility
+from neuromem.store.queue.job_kinds import DIGEST
+from neuromem.store.queue.lease import LEASE_COLUMNS, NEW_LEASE, Lease, LeaseTable, has_no_lease
+from neuromem.store.queue.worker_liveness import lock_namespace, owner_is_gone
+from neuromem.store.search_index.filters import memory_holds
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,73 +23,91 @@ if TYPE_CHECKING:
     from neuromem.domain.memories import Memory
     from neuromem.store.database.database import Database, Transaction
 
-KIND = "digest"
-DIGEST_CAPABILITY = "digest"
-"""What a worker must have: an LLM."""
+DIGESTS = LeaseTable("digests")
 
-# At most one waits; one that runs already has taken its memories, and those to come need another.
-WAITS = """
-    SELECT FROM {s}.jobs WHERE user_id = :user AND kind = 'digest' AND NOT dead
-    AND (lease IS NULL OR lease_until < now())
-"""
+# At most one digest of a user waits. One that is being done does not count: it may have read its memories already,
+# and those to come need another.
+WAITING_DIGEST = fill(
+    "SELECT FROM {s}.jobs j WHERE j.user_id = :user AND j.kind = '{kind}' AND NOT j.dead AND {free}",
+    kind=DIGEST.name,
+    free=has_no_lease("j"),
+)
 
-# Counted in the transaction that stores the messages: every so many of them a digest is asked for.
-COUNT = f"""
-    WITH said AS (
-        SELECT coalesce((SELECT messages FROM {{s}}.digests WHERE user_id = :user), 0) + CAST(:messages AS int) AS n
-    ), counted AS (
-        INSERT INTO {{s}}.digests AS d (user_id, messages) SELECT :user, n % CAST(:interval AS int) FROM said
+# Counted in the transaction that stores the messages.
+COUNT_MESSAGES = fill(
+    """
+    WITH counted AS (
+        SELECT coalesce((SELECT messages FROM {s}.digests WHERE user_id = :user), 0) + CAST(:messages AS int) AS n
+    ), kept AS (
+        INSERT INTO {s}.digests AS d (user_id, messages) SELECT :user, n % CAST(:interval AS int) FROM counted
         ON CONFLICT (user_id) DO UPDATE SET messages = excluded.messages
     )
-    INSERT INTO {{s}}.jobs (user_id, kind, capability)
-    SELECT :user, 'digest', :capability FROM said WHERE n >= CAST(:interval AS int) AND NOT EXISTS ({WAITS})
-"""
+    INSERT INTO {s}.jobs (user_id, kind, capability)
+    SELECT :user, '{kind}', '{capability}' FROM counted
+    WHERE n >= CAST(:interval AS int) AND NOT EXISTS ({waiting_digest})
+    """,
+    kind=DIGEST.name,
+    capability=DIGEST.capability,
+    waiting_digest=WAITING_DIGEST,
+)
 
-ENQUEUE = f"""
-    INSERT INTO {{s}}.jobs (user_id, kind, capability, payload)
-    SELECT :user, 'digest', :capability, CAST(:payload AS jsonb) WHERE NOT EXISTS ({WAITS})
-"""
+ENQUEUE = fill(
+    """
+    INSERT INTO {s}.jobs (user_id, kind, capability, payload)
+    SELECT :user, '{kind}', '{capability}', CAST(:payload AS jsonb) WHERE NOT EXISTS ({waiting_digest})
+    """,
+    kind=DIGEST.name,
+    capability=DIGEST.capability,
+    waiting_digest=WAITING_DIGEST,
+)
 
-UNDIGESTED = f"""
-    m.user_id = :user AND m.digested_at IS NULL AND m.superseded_at IS NULL AND {NOT_DERIVED}
-    AND {memory_visibility(None)[0]}
-"""
+VISIBLE = memory_holds(None)
+UNDIGESTED = fill(
+    """
+    m.user_id = :user AND m.digested_at IS NULL AND m.superseded_at IS NULL AND {not_derived} AND {visible}
+    """,
+    not_derived=NOT_DERIVED,
+    visible=VISIBLE,
+)
 
-LEFT = f"SELECT count(*) FROM {{s}}.memories m WHERE {UNDIGESTED}"
+COUNT_UNDIGESTED = fill("SELECT count(*) FROM {s}.memories m WHERE {undigested}", undigested=UNDIGESTED)
 
 # One digest of a user at a time: the next batch is judged in the light of what this one finds.
-TAKE = f"""
-    INSERT INTO {{s}}.digests AS d (user_id, lease, lease_until, owner)
-    SELECT :user, CAST(:lease AS uuid), now() + make_interval(secs => :seconds), CAST(:owner AS int)
-    WHERE EXISTS (SELECT FROM {{s}}.memories m WHERE {UNDIGESTED})
-    ON CONFLICT (user_id) DO UPDATE SET lease = excluded.lease, lease_until = excluded.lease_until,
-                                        owner = excluded.owner
-    WHERE d.lease IS NULL OR d.lease_until < now() OR d.lease = excluded.lease
-       OR d.owner IS NOT NULL AND CAST(d.owner AS oid) NOT IN ({LIVE_WORKERS})
+TAKE_LEASE = fill(
+    """
+    INSERT INTO {s}.digests AS d (user_id, {lease_columns}) SELECT :user, {new_lease}
+    WHERE EXISTS (SELECT FROM {s}.memories m WHERE {undigested})
+    ON CONFLICT (user_id) DO UPDATE SET ({lease_columns}) = ROW({new_lease})
+    WHERE {free} OR d.lease = excluded.lease OR {owner_is_gone}
     RETURNING d.lease
-"""
+    """,
+    lease_columns=LEASE_COLUMNS,
+    new_lease=NEW_LEASE,
+    undigested=UNDIGESTED,
+    free=has_no_lease("d"),
+    owner_is_gone=owner_is_gone("d"),
+)
 
-EXTEND = """
-    UPDATE {s}.digests SET lease_until = now() + make_interval(secs => :seconds)
-    WHERE user_id = :user AND lease = CAST(:lease AS uuid)
-"""
+RELEASE_LEASE = DIGESTS.release()
 
-RELEASE = """
-    UPDATE {s}.digests SET lease = NULL, lease_until = NULL WHERE user_id = :user AND lease = CAST(:lease AS uuid)
-"""
+BATCH = fill(
+    "SELECT {columns} FROM {s}.memories m WHERE {undigested} ORDER BY m.created_at, m.memory_id LIMIT :most",
+    columns=MEMORY_COLUMNS,
+    undigested=UNDIGESTED,
+)
 
-BATCH = f"""
-    SELECT {MEMORY_COLUMNS} FROM {{s}}.memories m WHERE {UNDIGESTED} ORDER BY m.created_at, m.memory_id LIMIT :most
-"""
-
-NAMED = f"""
-    SELECT {MEMORY_COLUMNS} FROM {{s}}.memories m
-    WHERE m.user_id = :user AND m.memory_id = ANY(CAST(:ids AS uuid[])) AND {memory_visibility(None)[0]}
+BY_ID = fill(
+    """
+    SELECT {columns} FROM {s}.memories m
+    WHERE m.user_id = :user AND m.memory_id = ANY(CAST(:ids AS uuid[])) AND {visible}
     ORDER BY array_position(CAST(:ids AS uuid[]), m.memory_id)
-"""
+    """,
+    columns=MEMORY_COLUMNS,
+    visible=VISIBLE,
+)
 
-# What is still as it was read; where it was said: in a conversation, or by itself.
-STILL = """
+# Memories that have no newer version than was read. Their source is a conversation, or the memory itself.
+UNCHANGED = """
     SELECT m.memory_id, m.version, m.confidence,
            coalesce((SELECT min(g.session_id) FROM {s}.memory_sources s
                      JOIN {s}.messages g ON g.user_id = :user AND g.message_id = s.message_id
@@ -107,7 +129,15 @@ MARK = """
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """A memory that still says what it said when it was shown: its version, its confidence, where it was said."""
+    """A memory that has not changed since it was read for a digest.
+
+    Attributes:
+        memory_id: The memory.
+        version: The version that was read.
+        confidence: How sure it is that the memory is true, between 0 and 1.
+        source: Where it was said: a session, or the memory itself when it is from no conversation.
+        messages: The messages that it comes from.
+    """
 
     memory_id: str
     version: int
@@ -117,72 +147,75 @@ class Evidence:
 
 
 async def count_user_messages(transaction: Transaction, user_id: str, messages: int, interval: int) -> None:
-    """Count messages of role user; every ``interval`` of them a digest is asked for."""
-    await transaction.run(
-        COUNT, {"user": user_id, "capability": DIGEST_CAPABILITY, "interval": interval, "messages": messages}
-    )
+    """Count further messages of role user, and enqueue a digest after every ``interval`` of them."""
+    await transaction.run(COUNT_MESSAGES, {"user": user_id, "interval": interval, "messages": messages})
 
 
 async def enqueue_digest(database: Database, user_id: str, batch_size: int) -> None:
-    """Ask for a digest, unless one waits already."""
+    """Enqueue a digest, unless one waits already."""
     async with database.user(user_id) as transaction:
         await lock_user(transaction, user_id)
-        payload = json.dumps({"batch_size": batch_size})
-        await transaction.run(ENQUEUE, {"user": user_id, "capability": DIGEST_CAPABILITY, "payload": payload})
+        await transaction.run(ENQUEUE, {"user": user_id, "payload": json.dumps({"batch_size": batch_size})})
+
+
+def new_digest_lease(user_id: str) -> Lease:
+    """Return a lease on the right to digest for a user, which is still to be taken."""
+    return Lease(DIGESTS, user_id, str(uuid4()))
 
 
 async def take_digest_lease(
-    database: Database, user_id: str, lease: str, seconds: float, owner: int | None = None
+    database: Database, lease: Lease, seconds: float, owner: int | None = None
 ) -> Literal["taken", "busy", "nothing"]:
-    """Become the one who digests for a user, if there is anything to digest and nobody else who lives does.
+    """Take the right to digest for a user.
 
-    ``owner`` is the number under which the process is present.
+    Args:
+        database: Where the user is.
+        lease: What `new_digest_lease` returned.
+        seconds: How long the lease lasts.
+        owner: The number of this process among those that are alive (`WorkerLiveness.owner`).
+
+    Returns:
+        "busy" when a process that is alive holds it, "nothing" when no memory is undigested.
     """
-    async with database.user(user_id) as transaction:
-        await lock_user(transaction, user_id)
-        given = {"user": user_id, "lease": lease, "seconds": seconds, "owner": owner}
-        if await transaction.value(TAKE, {**given, "kind": lock_namespace(database)}) is not None:
+    async with database.user(lease.user_id) as transaction:
+        await lock_user(transaction, lease.user_id)
+        given = {
+            **lease.parameters,
+            "seconds": seconds,
+            "owner": owner,
+            "namespace": lock_namespace(database),
+        }
+        if await transaction.value(TAKE_LEASE, given) is not None:
             return "taken"
-        return "busy" if await transaction.value(LEFT, {"user": user_id}) else "nothing"
+        return "busy" if await count_undigested(transaction, lease.user_id) else "nothing"
 
 
-async def extend_digest_lease(database: Database, user_id: str, lease: str, seconds: float) -> None:
-    """Stay the one who digests."""
-    async with database.user(user_id) as transaction:
-        await transaction.run(EXTEND, {"user": user_id, "lease": lease, "seconds": seconds})
-
-
-async def release_digest_lease(database: Database, user_id: str, lease: str) -> None:
-    """Let others digest."""
-    async with database.user(user_id) as transaction:
-        await transaction.run(RELEASE, {"user": user_id, "lease": lease})
+async def release_digest_lease(database: Database, lease: Lease) -> None:
+    """Give the right to digest back."""
+    async with database.user(lease.user_id) as transaction:
+        await transaction.run(RELEASE_LEASE, lease.parameters)
 
 
 async def count_undigested(transaction: Transaction, user_id: str) -> int:
-    """Return how many memories are not digested."""
-    return int(await transaction.value(LEFT, {"user": user_id}))
+    """Return how many memories of a user are not digested."""
+    return int(await transaction.value(COUNT_UNDIGESTED, {"user": user_id}))
 
 
 async def undigested_batch(transaction: Transaction, user_id: str, most: int) -> list[Memory]:
-    """Return memories that are not digested, those learned first."""
+    """Return up to ``most`` memories that are not digested, the oldest first."""
     return [memory_from_row(row) for row in await transaction.all(BATCH, {"user": user_id, "most": most})]
 
 
 async def evidence_by_id(transaction: Transaction, user_id: str, ids: Sequence[str]) -> list[Memory]:
-    """Return memories by their ids, in that order, without those that hold no more."""
-    return [memory_from_row(row) for row in await transaction.all(NAMED, {"user": user_id, "ids": list(ids)})]
-
-
-async def lock_digest_lease(transaction: Transaction, user_id: str, lease: str, seconds: float) -> bool:
-    """Tell whether this is still the one who digests, and stay it."""
-    return await transaction.run(EXTEND, {"user": user_id, "lease": lease, "seconds": seconds}) > 0
+    """Return memories by their ids, in that order, without those that are not current."""
+    return [memory_from_row(row) for row in await transaction.all(BY_ID, {"user": user_id, "ids": list(ids)})]
 
 
 async def unchanged_evidence(
     transaction: Transaction, user_id: str, memories: Sequence[Memory]
 ) -> dict[str, Evidence]:
-    """Return those of memories that hold in the version that was read, by id."""
-    rows = await transaction.all(STILL, {"user": user_id, **_named(memories)})
+    """Return by id those of the memories that are current in the version that was read."""
+    rows = await transaction.all(UNCHANGED, {"user": user_id, **_versions(memories)})
     return {
         str(row.memory_id): Evidence(
             str(row.memory_id), row.version, row.confidence, row.source, tuple(str(m) for m in row.messages)
@@ -194,9 +227,9 @@ async def unchanged_evidence(
 async def mark_digested(
     transaction: Transaction, user_id: str, memories: Sequence[Memory], now: datetime
 ) -> None:
-    """Say that memories are digested."""
-    await transaction.run(MARK, {"user": user_id, "now": now, **_named(memories)})
+    """Mark memories, in the version that was read, as digested."""
+    await transaction.run(MARK, {"user": user_id, "now": now, **_versions(memories)})
 
 
-def _named(memories: Sequence[Memory]) -> dict[str, Any]:
+def _versions(memories: Sequence[Memory]) -> dict[str, Any]:
     return {"memory": [m.id for m in memories], "version": [m.version for m in memories]}

@@ -1,12 +1,14 @@
-"""What calls of LLMs cost, by user, day, operation and model."""
+"""The tokens that calls of LLMs took, by user, day (UTC), operation and model."""
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
+
+from neuromem.store.database.sql import fill
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from datetime import datetime
 
     from neuromem.observe import Call
     from neuromem.store.database.database import Database, Transaction
@@ -24,10 +26,10 @@ INSERT_TOKEN_USAGE = """
         completion_tokens = u.completion_tokens + excluded.completion_tokens
 """
 
-# Nothing is written for a user who has left in the meantime.
-ADD = (
-    "WITH there AS MATERIALIZED (SELECT FROM {s}.users WHERE user_id = :user FOR KEY SHARE)"
-    + INSERT_TOKEN_USAGE.replace("{there}", "CROSS JOIN there")
+# Nothing is written for a user who was deleted in the meantime.
+ADD = fill(
+    "WITH there AS MATERIALIZED (SELECT FROM {s}.users WHERE user_id = :user FOR KEY SHARE) {insert}",
+    insert=fill(INSERT_TOKEN_USAGE, there="CROSS JOIN there"),
 )
 
 SUM = """
@@ -43,12 +45,12 @@ SUM = """
 async def add_token_usage(
     transaction: Transaction, user_id: str, operation: str, calls: Sequence[Call]
 ) -> None:
-    """Add calls to what a user has cost."""
+    """Add calls to the usage of a user, unless the user is gone."""
     await transaction.run(ADD, {"user": user_id, **usage_parameters(operation, calls)})
 
 
 def usage_parameters(operation: str, calls: Sequence[Call]) -> dict[str, Any]:
-    """Return calls as the parameters of `SPENT`."""
+    """Return calls as the parameters of `INSERT_TOKEN_USAGE`."""
     return {
         "operation": operation,
         "model": [call.model for call in calls],
@@ -61,8 +63,19 @@ def usage_parameters(operation: str, calls: Sequence[Call]) -> dict[str, Any]:
 async def total_token_usage(
     database: Database, user_id: str, since: datetime | None
 ) -> dict[str, dict[str, Any]]:
-    """Return by operation the calls and tokens of a user, since the day (UTC) of a moment."""
+    """Return the calls, failures and tokens of a user by operation.
+
+    Args:
+        database: Where the user is.
+        user_id: The user.
+        since: A moment; counted is from the beginning of its day (UTC). None: from the first day.
+    """
     async with database.user(user_id) as transaction:
         rows = await transaction.all(SUM, {"user": user_id, "since": since})
     names = ("calls", "failures", "prompt_tokens", "completion_tokens")
     return {row.operation: {name: int(getattr(row, name)) for name in names} for row in rows}
+
+
+def next_budget_day() -> datetime:
+    """Return when the next day (UTC) begins, and with it a new budget of tokens."""
+    return (datetime.now(UTC) + timedelta(days=1)).replace(hour=0, minute=0, second=0, microsecond=0)

@@ -10,6 +10,7 @@ from neuromem.domain.query import UserSnapshot
 from neuromem.store.database.database import PLANNER_GENERIC
 from neuromem.store.database.sql import Fragment, fill
 from neuromem.store.kv.kv import kv_visible
+from neuromem.store.queue.job_kinds import NOT_PENDING
 from neuromem.store.search_index.hnsw import INDEX_READY
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ SNAPSHOT = """
            ARRAY(SELECT name FROM {s}.speakers WHERE user_id = :user
                  ORDER BY messages DESC, name LIMIT :speakers) AS speakers,
            (SELECT count(*) FROM {s}.jobs
-            WHERE user_id = :user AND NOT dead AND kind NOT IN ('object', 'digest', 'reembed', 'index')
+            WHERE user_id = :user AND NOT dead AND kind <> ALL({not_pending})
               AND capability <> ALL(ARRAY(SELECT 'space:' || space FROM {s}.spaces WHERE NOT active))) AS pending,
            (SELECT json_object_agg(key, value ORDER BY key) FROM {s}.kv
             WHERE user_id = :user AND namespace = :namespace AND {visible}) AS profile,
@@ -44,7 +45,7 @@ def snapshot_query(as_of: datetime | None, exact_limit: int) -> Fragment:
         as_of: The moment at which the profile is read; None is now.
         exact_limit: Entries above which the column ``indexed`` tells whether the user has an HNSW index.
     """
-    statement = fill(SNAPSHOT, visible=kv_visible(as_of), indexed=INDEX_READY)
+    statement = fill(SNAPSHOT, visible=kv_visible(as_of), indexed=INDEX_READY, not_pending=NOT_PENDING)
     own = {"speakers": SPEAKERS, "namespace": PROFILE, "exact_limit": exact_limit}
     return Fragment(statement.sql, {**statement.parameters, **own})
 

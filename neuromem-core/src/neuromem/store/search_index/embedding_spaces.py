@@ -5,11 +5,11 @@ Spaces and jobs belong to the whole schema and are reached in the queue's scope;
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from neuromem.errors import EmbeddingSpaceError, NotFoundError
+from neuromem.store.queue.job_kinds import REEMBED
 from neuromem.store.search_index.hnsw import drop_orphaned_indexes
 from neuromem.store.search_index.vectors import space_of
 
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from neuromem.plugin.providers import EmbeddingProvider
     from neuromem.store.database.database import Database, Transaction
     from neuromem.store.database.rows import Row
-    from neuromem.store.queue.jobs import Claim
     from neuromem.store.search_index.vectors import EmbeddingSpace
 
 # Only one may change the spaces at a time; who reads them or refers to them goes on.
@@ -98,16 +97,6 @@ MISSING = """
     ORDER BY e.entry LIMIT :most
 """
 
-# The rest of the work stands behind what came meanwhile: what is said now does not wait for what was said before.
-AGAIN = """
-    WITH done AS (
-        DELETE FROM {s}.jobs WHERE user_id = :user AND job = ANY(CAST(:jobs AS bigint[])) AND lease = :lease
-        RETURNING user_id, kind, capability
-    )
-    INSERT INTO {s}.jobs (user_id, kind, capability, payload)
-    SELECT user_id, kind, capability, CAST(:payload AS jsonb) FROM done
-"""
-
 # A text that the provider refuses holds nobody up: it is tried by itself, like one that was just stored.
 APART = """
     INSERT INTO {s}.jobs (user_id, kind, capability, entry)
@@ -162,7 +151,7 @@ class FillProgress:
 
 def fill_capability(space: EmbeddingSpace) -> str:
     """Return what a worker must have to fill a space, as jobs name it."""
-    return f"fill:{space.space}"
+    return REEMBED.capability_for(space.space)
 
 
 async def list_spaces(database: Database) -> list[SpaceStatus]:
@@ -274,14 +263,6 @@ async def entries_without_vector(
         MISSING, {"user": user_id, "space": space.space, "next": first, "last": last, "most": most}
     )
     return [row.entry for row in rows]
-
-
-async def requeue_remainder(transaction: Transaction, claim: Claim, payload: dict[str, int]) -> None:
-    """Acknowledge a claim and enqueue what is left of its work."""
-    await transaction.run(
-        AGAIN,
-        {"user": claim.user_id, "jobs": claim.ids, "lease": claim.lease, "payload": json.dumps(payload)},
-    )
 
 
 async def enqueue_single_entries(

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Literal
 
 from neuromem.store.database.database import PLANNER_INDEX_ONLY, quote_literal
 from neuromem.store.database.sql import NOTHING, Fragment, fill
+from neuromem.store.queue.job_kinds import INDEX
 from neuromem.store.search_index.filters import filter_condition, kind_letters
 
 if TYPE_CHECKING:
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
 
 IndexState = Literal["absent", "building", "invalid", "ready"]
 
-INDEX_CAPABILITY = "index"  # what a worker must have to build them
 PREFIX = "vectors_near_"
 WIDTH = 200  # candidates that a search through the index keeps, at least (hnsw.ef_search)
 MEMORY = "256MB"  # that building may take: it is several times slower when the graph does not fit
@@ -67,10 +67,10 @@ STATE = """
 
 ASK = f"""
     INSERT INTO {{s}}.jobs (user_id, kind, capability)
-    SELECT u.user_id, 'index', '{INDEX_CAPABILITY}' FROM {{s}}.users u JOIN {{s}}.spaces s ON s.active
+    SELECT u.user_id, '{INDEX.name}', '{INDEX.capability}' FROM {{s}}.users u JOIN {{s}}.spaces s ON s.active
     WHERE (CAST(:user AS text) IS NULL OR u.user_id = :user) AND u.last_entry > CAST(:most AS bigint)
       AND NOT {INDEX_READY}
-      AND NOT EXISTS (SELECT FROM {{s}}.jobs j WHERE j.user_id = u.user_id AND j.kind = 'index')
+      AND NOT EXISTS (SELECT FROM {{s}}.jobs j WHERE j.user_id = u.user_id AND j.kind = '{INDEX.name}')
 """
 
 # Ours, their users or spaces gone, and nobody at work on them.

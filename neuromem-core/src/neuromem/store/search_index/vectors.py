@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from neuromem.errors import EmbeddingSpaceError, ProviderResponseError
 from neuromem.store.database.sql import Fragment, all_of, fill
+from neuromem.store.queue.job_kinds import EMBED
 from neuromem.store.search_index.centroids import CENTROID_OUTGROWN, store_centroid
 from neuromem.store.search_index.filters import kinds_condition
 
@@ -66,7 +67,7 @@ class EmbeddingSpace:
     @property
     def capability(self) -> str:
         """What a worker must have to embed for this space, as jobs name it."""
-        return f"space:{self.space}"
+        return EMBED.capability_for(self.space)
 
     def __str__(self) -> str:
         revision = f", revision {self.revision!r}" if self.revision else ""

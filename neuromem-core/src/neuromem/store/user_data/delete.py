@@ -10,6 +10,7 @@ from hashlib import blake2b
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
+from neuromem.store.queue.job_kinds import OUTLIVING_USERS
 from neuromem.store.schema.catalog import user_tables
 from neuromem.store.search_index.hnsw import drop_indexes_of_user
 
@@ -90,7 +91,7 @@ async def count_remaining(database: Database, user_id: str) -> tuple[int, int]:
 
 async def _count(transaction: Transaction, user_id: str, table: str) -> int:
     # An upload that lost its user has its own object deleted: that is pending, not left.
-    others = "AND kind <> 'object'" if table == "jobs" else ""
+    others = f"AND kind <> ALL({OUTLIVING_USERS})" if table == "jobs" else ""
     found = await transaction.value(
         f"SELECT count(*) FROM {{s}}.{table} WHERE user_id = :user {others}", {"user": user_id}
     )

@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 from neuromem.store.documents.objects import StoredObject, stored_objects
+from neuromem.store.queue.job_kinds import EXPORTED
 from neuromem.store.schema.catalog import user_tables
 from neuromem.store.search_index.vectors import ACTIVE_SPACE
 
@@ -28,7 +29,10 @@ NOT_EXPORTED = frozenset({"imports", "emotions", "centroids"})
 """Emotions are sums that the database makes of the memories by itself, the middle of vectors is made of these."""
 
 # Of work only what nobody can tell from the data: which messages are still to be extracted.
-ONLY = {"jobs": "kind = 'extract'", "vectors": "space = (SELECT space FROM {s}.spaces WHERE active)"}
+ONLY = {
+    "jobs": f"kind = ANY({EXPORTED})",
+    "vectors": "space = (SELECT space FROM {s}.spaces WHERE active)",
+}
 
 DECLARE = """
     DECLARE exported NO SCROLL CURSOR FOR
