@@ -146,6 +146,30 @@ async def test_two_digests_at_once_analyze_each_memory_once(database_url: str, m
         assert sorted(len(one["source_ids"]) for one in await nm.insights("alice")) == [10, 10, 10]
 
 
+async def test_a_digest_that_was_cut_off_is_asked_for_again_and_its_last_insight_not_believed(
+    nm: NeuroMemory, model: HttpServer
+) -> None:
+    await nm.add_memory("alice", "Runs fast")
+    cut = '{"insights": [{"content": "Runs", "evidence": ["m1"]}, {"evidence": ["m1"], "content": "Hates her'
+    model.script(completion(cut), completion(cut))
+    await nm.digest("alice")
+    assert [one["content"] for one in await nm.insights("alice")] == ["Runs"]
+    assert len(model.requests) == 2
+    assert "cut off" in model.requests[1].json["messages"][-1]["content"]
+
+
+async def test_a_digesting_model_that_reasons_away_all_its_room_gets_more(
+    nm: NeuroMemory, model: HttpServer
+) -> None:
+    await nm.add_memory("alice", "Runs fast")
+    whole = '{"insights": [{"content": "Runs", "evidence": ["m1"]}]}'
+    model.script(completion("", finish="length", reasoning_content="Let me see."), completion(whole))
+    await nm.digest("alice")
+    assert [one["content"] for one in await nm.insights("alice")] == ["Runs"]
+    first, second = (request.json["max_tokens"] for request in model.requests)
+    assert second == 2 * first
+
+
 async def test_a_reply_of_no_use_is_asked_for_again_and_then_said(nm: NeuroMemory, model: HttpServer) -> None:
     await nm.add_memory("alice", "Runs fast")
     model.always = lambda request: completion("I would rather talk about the weather.")

@@ -12,10 +12,10 @@ from pydantic import BaseModel, Field
 
 from neuromem.config import Settings
 from neuromem.errors import ConfigurationError
-from neuromem.ingest.extraction import prompts, reply
+from neuromem.ingest.extraction import prompts
 from neuromem.ingest.extraction.llm_extractor import PROMPT, RELATIONS
+from neuromem.ingest.extraction.reply_models import extraction_schema, validate_reply
 from neuromem.memory import NeuroMemory
-from neuromem.structured_output import schema
 from neuromem.testing import HashEmbedding
 from tests.conftest import opened
 from tests.ingest.extraction.conftest import FAST
@@ -130,6 +130,13 @@ async def test_fields_come_through_servers_that_know_no_schema(database_url: str
     assert "Ticket" in model.requests[-1].json["messages"][0]["content"]
 
 
+def objects(part: Any) -> list[dict[str, Any]]:
+    """The schemas of objects in a schema, at any depth."""
+    inner = part.values() if isinstance(part, dict) else part if isinstance(part, list) else ()
+    found = [one for value in inner for one in objects(value)]
+    return [part, *found] if isinstance(part, dict) and part.get("type") == "object" else found
+
+
 def test_every_object_of_the_schema_is_closed_with_every_property_required() -> None:
     """As strict structured output wants it, whatever the user's model looks like."""
 
@@ -141,12 +148,7 @@ def test_every_object_of_the_schema_is_closed_with_every_property_required() -> 
         lines: list[Line] = []
         first: Line | None = None
 
-    def objects(part: Any) -> list[dict[str, Any]]:
-        inner = part.values() if isinstance(part, dict) else part if isinstance(part, list) else ()
-        found = [one for value in inner for one in objects(value)]
-        return [part, *found] if isinstance(part, dict) and part.get("type") == "object" else found
-
-    whole = schema.reply(graph=True, extra=Order)
+    whole = extraction_schema(graph=True, fields=Order)
     shapes = objects(whole)
     assert len(shapes) >= 8
     assert all(shape["additionalProperties"] is False for shape in shapes)
@@ -220,11 +222,15 @@ def test_the_example_in_the_prompt_is_a_reply_as_it_is_asked_for() -> None:
     system = prompts.read(PROMPT)
     line = next(line for line in system.splitlines() if line.startswith('{"facts"'))
     example = json.loads(line)
-    assert fits(example, schema.reply(graph=False, extra=None))
+    assert fits(example, extraction_schema(graph=False, fields=None))
     related = json.loads(RELATIONS[RELATIONS.index("[{") : RELATIONS.rindex("]") + 1])
-    assert fits({**example, "relations": related}, schema.reply(graph=True, extra=None))
-    assert not fits({**example, "profile": {}}, schema.reply(graph=False, extra=None))
-    read = reply.read({**example, "relations": related}, lambda sources: datetime(2023, 5, 8, tzinfo=UTC))
+    assert fits({**example, "relations": related}, extraction_schema(graph=True, fields=None))
+    assert not fits({**example, "profile": {}}, extraction_schema(graph=False, fields=None))
+    read = validate_reply({**example, "relations": related}, lambda sources: datetime(2023, 5, 8, tzinfo=UTC))
     assert (len(read.facts), len(read.episodes), len(read.relations), read.rejected) == (1, 1, 1, {})
-    for name in (*schema.FACT, *schema.EPISODE, *schema.PROFILE, *schema.RELATION, *schema.WITHDRAWN):
+    names = {
+        name for shape in objects(extraction_schema(graph=True, fields=None)) for name in shape["properties"]
+    }
+    assert len(names) > 30
+    for name in names:
         assert f'"{name}"' in system + RELATIONS, name

@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from neuromem.config import Settings
-    from neuromem.digest.prompt_input import Answer, Shown
-    from neuromem.digest.reply import Item
+    from neuromem.digest.prompt_input import BatchLabels, DigestAnswer
+    from neuromem.digest.reply_models import InsightItem
     from neuromem.domain.memories import Memory
     from neuromem.observe import Call
     from neuromem.store.database.database import Database, Transaction
@@ -63,8 +63,8 @@ class Storing:
         user_id: str,
         lease: Lease,
         batch: Sequence[Memory],
-        shown: Shown,
-        answer: Answer,
+        labels: BatchLabels,
+        answer: DigestAnswer,
         calls: Sequence[Call],
     ) -> Done:
         """Store an answer; raises `TakenOverError`, and stores nothing, when it is not ours to store any more."""
@@ -73,8 +73,8 @@ class Storing:
             moment = await begin_write(transaction, user_id, len(items))
             if not await renew_lease(transaction, lease, self._settings.work.lease):
                 raise TakenOverError
-            holding = await unchanged_evidence(transaction, user_id, list(shown.memories.values()))
-            findings, rejected = self._findings(items, shown, holding, answer)
+            holding = await unchanged_evidence(transaction, user_id, labels.memories.values())
+            findings, rejected = self._findings(items, labels, holding, answer)
             versions = await version_chains(
                 transaction,
                 user_id,
@@ -102,15 +102,19 @@ class Storing:
         return Done(new, touched)
 
     def _findings(
-        self, items: Sequence[Item], shown: Shown, holding: Mapping[str, Evidence], answer: Answer
+        self,
+        items: Sequence[InsightItem],
+        labels: BatchLabels,
+        holding: Mapping[str, Evidence],
+        answer: DigestAnswer,
     ) -> tuple[list[Finding], Counter[str]]:
         """Return what rests on something, and count what does not."""
         findings: list[Finding] = []
         rejected: Counter[str] = Counter()
         for item in items:
-            named = shown.evidence(item.evidence)
+            named = labels.evidence(item.evidence)
             witnesses = [holding[memory.id] for memory in named if memory.id in holding]
-            known = shown.insight(item.known.id) if item.known else None
+            known = labels.insights.resolve(item.known.id) if item.known else None
             if not witnesses:
                 rejected["insight without evidence" if not named else "insight whose evidence is gone"] += 1
                 continue
@@ -143,7 +147,12 @@ class Storing:
         return findings, rejected
 
     async def _mood(
-        self, transaction: Transaction, user_id: str, batch: Sequence[Memory], answer: Answer, now: datetime
+        self,
+        transaction: Transaction,
+        user_id: str,
+        batch: Sequence[Memory],
+        answer: DigestAnswer,
+        now: datetime,
     ) -> None:
         """Store the sentence about the last weeks, if the batch has anything to do with them."""
         since = now - timedelta(days=MOOD_WINDOW)

@@ -176,18 +176,18 @@ class DigestService:
         """Ask about a batch and store what came of it; no transaction is open meanwhile."""
         await self._afford(user_id)
         related, known = await self._related.to(user_id, batch)
-        shown = prompt_input.Shown.of(batch, related, known)
+        labels = prompt_input.BatchLabels(batch, related, known)
         stored = False
         with llm.account() as calls:
             try:
-                answer = await prompt_input.ask(
+                answer = await prompt_input.ask_for_insights(
                     llm,
                     user_id,
-                    shown,
+                    labels,
                     today=self._clock.now(),
                     sensitive=self._settings.digest.sensitive_inferences,
                 )
-                done = await self._storing.store(user_id, lease, batch, shown, answer, calls)
+                done = await self._storing.store(user_id, lease, batch, labels, answer, calls)
                 stored = True
                 return done
             finally:
@@ -212,7 +212,7 @@ class DigestService:
 
 
 def insight_of(known: StoredInsight) -> Insight:
-    """Return an insight as it is told."""
+    """Return an insight as the public API shows it."""
     return Insight(
         id=known.id,
         content=known.content,
@@ -230,7 +230,7 @@ def _fitting(batch: Sequence[Memory]) -> list[Memory]:
     fitting: list[Memory] = []
     size = 0
     for memory in batch:
-        size += min(len(memory.content), prompt_input.MAX_SHOWN)
+        size += min(len(memory.content), prompt_input.MAX_MEMORY_LENGTH)
         if fitting and size > MAX_TEXT:
             break
         fitting.append(memory)

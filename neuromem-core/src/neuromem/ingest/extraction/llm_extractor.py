@@ -1,4 +1,4 @@
-"""The LLM extractor: one call for a window, checked item by item."""
+"""The LLM extractor: one call for a window, its reply validated item by item."""
 
 from __future__ import annotations
 
@@ -12,19 +12,26 @@ from pydantic import PydanticUserError, ValidationError
 
 from neuromem.domain.extraction import ExtractedMemory, ExtractedRelation, Extraction
 from neuromem.domain.memory_types import EPISODIC, FACT
-from neuromem.errors import ConfigurationError, ProviderResponseError
-from neuromem.ingest.extraction import prompts, reply
-from neuromem.ingest.extraction.prompt_input import Names, named, shown
-from neuromem.structured_output import schema
+from neuromem.errors import ConfigurationError
+from neuromem.ingest.extraction import prompts
+from neuromem.ingest.extraction.prompt_input import WindowLabels, prompt_data
+from neuromem.ingest.extraction.reply_models import (
+    SHAPE,
+    Episode,
+    Fact,
+    extraction_schema,
+    validate_reply,
+)
+from neuromem.structured_output.ask import JsonQuestion, ask_for_json
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
     from pydantic import BaseModel
 
     from neuromem.domain.extraction import Window
-    from neuromem.ingest.extraction.reply import Item, Reply
-    from neuromem.plugin.providers import ChatMessage, LLMProvider
+    from neuromem.ingest.extraction.reply_models import Item, Reply
+    from neuromem.plugin.providers import LLMProvider
 
 PROMPT = "extraction-3"
 RELATIONS = (
@@ -36,8 +43,9 @@ RELATIONS = (
     '"relations": [{"subject": "Ann", "subject_type": "PERSON", "relation": "LIVES_IN", "object": "Rome", '
     '"object_type": "LOCATION", "sources": ["m7"], "confidence": 0.95, "valid_from": null, "valid_until": null}].\n\n'
 )
-TAKEN = frozenset({"people", "place"})  # of the metadata of episodes
-# What sounds like a rule for the assistant is kept as something that was said, whatever the model made of it.
+EPISODE_METADATA = frozenset({"people", "place"})
+# A text that reads like a rule for the assistant is kept as a quotation, whatever category the model gave it: no
+# message can plant an instruction in the memory.
 RULE = re.compile(
     r"(?:(?:please|kindly)\s+|请你?\s*)?"
     r"(?:you (?:must|should|shall|have to|are to)\b|always\b|never\b|ignore (?:all|any|every|the|your|previous|prior)\b"
@@ -51,9 +59,16 @@ RULE = re.compile(
 class LLMExtractor:
     """Extracts with a chat model.
 
-    ``prompt`` replaces the built-in one (``{relations}`` and ``{instructions}`` stand for what is put in),
-    ``instructions`` are added to it, ``fields`` is a pydantic model of further fields that facts and episodes get, kept
-    in their metadata. Raises `ConfigurationError` for what cannot be asked of a model.
+    Args:
+        llm: The model.
+        prompt: Replaces the built-in prompt; ``{relations}`` and ``{instructions}`` in it are filled in.
+        instructions: Are added to the prompt.
+        fields: A pydantic model of further fields of facts and episodes, kept in their metadata.
+        max_tokens: Tokens that a reply may have; twice as many when it is asked for again.
+        temperature: Sampling temperature.
+
+    Raises:
+        ConfigurationError: There is no model, or the prompt or the fields cannot be used.
     """
 
     def __init__(
@@ -69,7 +84,7 @@ class LLMExtractor:
         if llm is None:
             raise ConfigurationError("The extractor 'llm' needs an LLM, and none was chosen: pass llm=...")
         self._llm = llm
-        own = _own(instructions, fields)
+        own = _own_instructions(instructions, fields)
         text = prompts.read(PROMPT) if prompt is None else prompt
         if own and "{instructions}" not in text:
             raise ConfigurationError(
@@ -81,70 +96,44 @@ class LLMExtractor:
             graph: text.replace("{relations}", RELATIONS if graph else "").replace("{instructions}", own)
             for graph in (False, True)
         }
-        self._shapes = {graph: _shape(fields, graph=graph) for graph in (False, True)}
-        self._version = _version(prompt, own)
+        self._schemas = {graph: _schema(fields, graph=graph) for graph in (False, True)}
+        self._version = _prompt_version(prompt, own)
         self._max_tokens = max_tokens
         self._temperature = temperature
 
     async def extract(self, window: Window) -> Extraction:
-        """Ask once, and once more when the reply is of no use; `ProviderResponseError` when that does not help."""
-        names = Names(window)
-        asked: list[ChatMessage] = [
-            {"role": "system", "content": self._systems[window.graph]},
-            {"role": "user", "content": json.dumps(shown(window, names), ensure_ascii=False)},
-        ]
-        shape = self._shapes[window.graph]
-        said, read, fault = await self._call(asked, shape, self._max_tokens, names)
-        if fault is not None:
-            again = list(asked)
-            if said:
-                again.append({"role": "assistant", "content": str(said)[:4_000]})
-            again.append(
-                {
-                    "role": "user",
-                    "content": f"{fault} Reply again, with the whole JSON object and nothing else.",
-                }
-            )
-            said, second, fault = await self._call(again, shape, 2 * self._max_tokens, names)
-            read = second if read is None or (second is not None and second.items >= read.items) else read
-        if read is None or (fault is not None and (len(window.messages) > 1 or not read.items)):
-            raise ProviderResponseError(
-                f"{self._llm.model!r} of {self._llm.provider} was asked twice to extract "
-                f"{len(window.messages)} messages of user {window.user_id!r}, in vain. {fault} "
-                f"It replied: {str(said)[:200]!r}",
-                provider=self._llm.provider,
-            )
-        return self._extraction(window, names, read, getattr(said, "model", None) or self._llm.model)
+        """Ask the model what a window says, and once more when its reply cannot be used.
 
-    async def _call(
-        self, asked: Sequence[ChatMessage], shape: Mapping[str, Any], max_tokens: int, names: Names
-    ) -> tuple[str, Reply | None, str | None]:
-        """Return the reply, what could be read of it, and what was wrong with it as a whole."""
-        try:
-            said = await self._llm.chat(
-                asked, temperature=self._temperature, max_tokens=max_tokens, json_schema=shape
-            )
-        except ProviderResponseError as error:
-            if getattr(error.reply, "finish_reason", None) != "length":
-                raise
-            return "", None, "All the room went into reasoning. Think less."  # with more room it may do
-        found = reply.parse(said)
-        if found is None:
-            return said, None, "That was no JSON object with the lists that were asked for."
-        cut = reply.is_cut(said)
-        read = reply.read(reply.without_last(found) if cut else found, names.said_at)
-        if cut or getattr(said, "finish_reason", None) == "length":
-            return said, read, "That was cut off before its end."
-        if read.rejected and not read.items:
-            return said, read, f"No item of that could be used ({', '.join(read.rejected)})."
-        return said, read, None
+        A faulty second reply to a single message is used as far as it could be read; the messages of a larger window
+        are tried again later.
 
-    def _extraction(self, window: Window, names: Names, read: Reply, model: str) -> Extraction:
-        rejected = Counter(read.rejected)
+        Raises:
+            ProviderResponseError: Both replies were unusable.
+        """
+        labels = WindowLabels(window)
+        data = json.dumps(prompt_data(window, labels), ensure_ascii=False)
+        question = JsonQuestion(
+            messages=[
+                {"role": "system", "content": self._systems[window.graph]},
+                {"role": "user", "content": data},
+            ],
+            schema=self._schemas[window.graph],
+            shape=SHAPE,
+            validate=lambda value: validate_reply(value, labels.spoken_at),
+            purpose=f"to extract {len(window.messages)} messages of user {window.user_id!r}",
+            max_tokens=self._max_tokens,
+            temperature=self._temperature,
+            accept_faulty=lambda reply: len(window.messages) == 1 and reply.item_count > 0,
+        )
+        answer = await ask_for_json(self._llm, question)
+        return self._extraction(labels, answer.reply, answer.model)
+
+    def _extraction(self, labels: WindowLabels, reply: Reply, model: str) -> Extraction:
+        rejected = Counter(reply.rejected)
         memories = []
-        for item in (*read.facts, *read.episodes):
+        for item in (*reply.facts, *reply.episodes):
             extra = self._extra(item, rejected)
-            memories.append(_memory(item, names, extra))
+            memories.append(_memory(item, labels, extra))
         relations = [
             ExtractedRelation(
                 item.subject,
@@ -152,21 +141,21 @@ class LLMExtractor:
                 item.relation,
                 item.object,
                 item.object_type or "ENTITY",
-                names.sources(item.sources),
+                labels.source_ids(item.sources),
                 item.confidence,
                 item.valid_from,
                 item.valid_until,
             )
-            for item in read.relations
+            for item in reply.relations
         ]
         return Extraction(
             memories=memories,
             relations=relations,
-            withdrawn=_withdrawn(read),
+            withdrawn=_withdrawn(reply),
             rejected=rejected,
-            profile={key: _quoted(said) for key, said in read.profile.items()},
+            profile={key: _quoted(value) for key, value in reply.profile.items()},
             origin={"model": model, "prompt": self._version},
-            why=read.nothing,
+            why=reply.nothing,
             complete=True,
         )
 
@@ -174,7 +163,7 @@ class LLMExtractor:
         if self._fields is None or item.extra is None:
             return {}
         try:
-            # Where there is a default, null means that nothing was said.
+            # Where a field has a default, the model writes null when nothing was said of it.
             given = {
                 name: value
                 for name, value in dict(item.extra).items()
@@ -188,11 +177,11 @@ class LLMExtractor:
             return {}
 
 
-def _own(instructions: str, fields: type[BaseModel] | None) -> str:
-    """Return what the user's own instructions and fields add to the prompt."""
+def _own_instructions(instructions: str, fields: type[BaseModel] | None) -> str:
+    """Return what a user's instructions and fields add to the prompt."""
     parts = [f"More instructions:\n{instructions.strip()}"] if instructions.strip() else []
     if fields is not None:
-        taken = sorted(TAKEN & fields.model_fields.keys())
+        taken = sorted(EPISODE_METADATA & fields.model_fields.keys())
         if taken:
             raise ConfigurationError(
                 f"settings.extraction.fields cannot have {taken}: episodes have these in their metadata already."
@@ -205,9 +194,9 @@ def _own(instructions: str, fields: type[BaseModel] | None) -> str:
     return "".join(f"\n{part}\n" for part in parts)
 
 
-def _shape(fields: type[BaseModel] | None, *, graph: bool) -> dict[str, Any]:
+def _schema(fields: type[BaseModel] | None, *, graph: bool) -> dict[str, Any]:
     try:
-        return schema.reply(graph=graph, extra=fields)
+        return extraction_schema(graph=graph, fields=fields)
     except PydanticUserError as error:
         raise ConfigurationError(
             f"settings.extraction.fields: {error.message} Use fields that JSON has: texts, numbers, booleans, dates, "
@@ -215,29 +204,26 @@ def _shape(fields: type[BaseModel] | None, *, graph: bool) -> dict[str, Any]:
         ) from error
 
 
-def _version(prompt: str | None, own: str) -> str:
-    """Return what is kept with each memory as its prompt: whoever changes a word gets another version."""
+def _prompt_version(prompt: str | None, own: str) -> str:
+    """Return the version of the prompt that is kept with each memory; every other wording has another one."""
     if prompt is None and not own:
         return PROMPT
     digest = blake2b(f"{prompt or ''}\0{own}".encode(), digest_size=4).hexdigest()
     return f"own-{digest}" if prompt is not None else f"{PROMPT}+{digest}"
 
 
-def _memory(item: Item, names: Names, extra: Mapping[str, Any]) -> ExtractedMemory:
-    sources = names.sources(item.sources)
-    target = names.known.get(named(item.known.id, "k")) if item.known else None
+def _memory(item: Item, labels: WindowLabels, extra: Mapping[str, Any]) -> ExtractedMemory:
+    sources = labels.source_ids(item.sources)
+    target = labels.known.resolve(item.known.id) if item.known else None
     content, category, metadata = item.content, getattr(item, "category", None), dict(extra)
     if RULE.match(content) and category != "quotation":
-        content, category = f"{names.speaker(sources)} said: “{content}”", "quotation"
-    fact = item if isinstance(item, reply.Fact) else None
-    episode = item if isinstance(item, reply.Episode) else None
+        content, category = f"{labels.speaker(sources)} said: “{content}”", "quotation"
+    fact = item if isinstance(item, Fact) else None
+    episode = item if isinstance(item, Episode) else None
+    entities = list(item.entities)
     if episode is not None:
         metadata |= {k: v for k, v in (("people", list(episode.people)), ("place", episode.place)) if v}
-    told = (
-        *item.entities,
-        *(episode.people if episode else ()),
-        *((episode.place or "",) if episode else ()),
-    )
+        entities += [*episode.people, episode.place or ""]
     return ExtractedMemory(
         content=content,
         memory_type=FACT.name if fact else EPISODIC.name,
@@ -249,7 +235,7 @@ def _memory(item: Item, names: Names, extra: Mapping[str, Any]) -> ExtractedMemo
         valence=item.valence,
         arousal=item.arousal,
         emotion=item.emotion,
-        entities=tuple(e for e in dict.fromkeys(told) if e),
+        entities=tuple(name for name in dict.fromkeys(entities) if name),
         occurred_at=episode.date if episode else None,
         valid_from=fact.valid_from if fact else None,
         valid_until=fact.valid_until if fact else None,
@@ -261,15 +247,16 @@ def _memory(item: Item, names: Names, extra: Mapping[str, Any]) -> ExtractedMemo
     )
 
 
-def _quoted(said: Any) -> Any:
-    """Return what is to stand in a profile, a rule as what somebody said: whoever reads it must not follow it."""
-    if isinstance(said, list):
-        return [_quoted(part) for part in said]
-    return f"said: “{said.strip()}”" if isinstance(said, str) and RULE.match(said.strip()) else said
+def _quoted(value: Any) -> Any:
+    """Return a value of the profile, with rules for the assistant marked as quotations."""
+    if isinstance(value, list):
+        return [_quoted(part) for part in value]
+    is_rule = isinstance(value, str) and RULE.match(value.strip())
+    return f"said: “{value.strip()}”" if is_rule else value
 
 
-def _withdrawn(read: Reply) -> dict[str, list[str]]:
+def _withdrawn(reply: Reply) -> dict[str, list[str]]:
     withdrawn: dict[str, list[str]] = {}
-    for item in read.withdrawn:
+    for item in reply.withdrawn:
         withdrawn.setdefault(item.key, []).append(item.entry)
     return withdrawn

@@ -14,9 +14,9 @@ from neuromem.domain.memory_types import MEMORY_TYPE_SPECS
 from neuromem.domain.names import name_key
 from neuromem.errors import InputError
 from neuromem.ingest.extraction.reconcile import Statement
-from neuromem.ingest.extraction.reply import MAX_REASON
 from neuromem.store.memories.write import statement_hash
-from neuromem.structured_output.coerce import NOTHING, clean
+from neuromem.structured_output.coerce import NO_VALUE, clean_text
+from neuromem.structured_output.items import MAX_REASON
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -86,7 +86,7 @@ def admit(window: Window, extraction: Extraction, extractor: str, most: int) -> 
         stored = _new(memory, sources, max(said_at[s] for s in said), place, unique_key, origin, window)
         target = memory.target if memory.target in shown else None
         standing = memory.relation if target and memory.relation in STANDINGS else "new"
-        reason = clean(memory.reason, MAX_REASON)
+        reason = clean_text(memory.reason, MAX_REASON)
         admitted.statements.append(Statement(stored, statement_hash(stored), standing, target, reason))
     for related in extraction.relations if window.graph else ():
         try:
@@ -132,7 +132,7 @@ def _fault(memory: ExtractedMemory, roles: Mapping[str, str], new: Sequence[str]
     if spec is None:
         return f"memories: type {str(memory.memory_type)[:20]!r}"
     kind = spec.counted_as
-    if clean(memory.content, min(most, 4_000)) is None:
+    if clean_text(memory.content, min(most, 4_000)) is None:
         return f"{kind}: content empty, too long or no text"
     if not set(memory.sources) & set(new):
         return f"{kind}: no new message as source"
@@ -154,8 +154,8 @@ def _new(
     origin: Mapping[str, Any],
     window: Window,
 ) -> NewMemory:
-    content = clean(memory.content) or ""
-    subject = clean(memory.subject, 200)
+    content = clean_text(memory.content) or ""
+    subject = clean_text(memory.subject, 200)
     moment = memory.occurred_at if _aware(memory.occurred_at) else None
     if moment is None and not EXTRACTED[memory.memory_type].happens:
         moment = said_at
@@ -170,13 +170,13 @@ def _new(
         confidence=_within(memory.confidence, 0, 1),
         valence=_within(memory.valence, -1, 1),
         arousal=_within(memory.arousal, 0, 1),
-        emotion=clean(memory.emotion, 100),
-        category=clean(memory.category, 100),
+        emotion=clean_text(memory.emotion, 100),
+        category=clean_text(memory.category, 100),
         origin=origin,
         sources=sources,
         language=window.language,
         subject=subject,
-        entities=tuple(e for entity in memory.entities[:50] if (e := clean(entity, 200)) is not None),
+        entities=tuple(e for entity in memory.entities[:50] if (e := clean_text(entity, 200)) is not None),
         unique_key=unique_key,
         place=place,
     )
@@ -187,7 +187,7 @@ def _unique_key(memory: ExtractedMemory, said_at: datetime, speaker: str, user_i
 
     Who speaks of themselves is meant by their name: "user" and "Alice" are one, in every language.
     """
-    subject = clean(memory.subject, 200)
+    subject = clean_text(memory.subject, 200)
     states = (memory.states or "").strip().upper()
     if states not in SINGLE_VALUED or subject is None or not EXTRACTED[memory.memory_type].single_valued:
         return None
@@ -217,7 +217,7 @@ def _edge(
     ends = ends if _aware(ends) and (begins is None or (ends is not None and ends > begins)) else None
     return NewEdge(
         source=_node(related.subject_type, related.subject, user_id),
-        relation=relation(clean(related.relation, 100)),
+        relation=relation(clean_text(related.relation, 100)),
         target=_node(related.object_type, related.object, user_id),
         confidence=_within(related.confidence, 0, 1),
         valid_from=begins,
@@ -232,7 +232,7 @@ def _node(node_type: str, text: str, user_id: str) -> Name:
         kind = node_type_of(node_type)
     except InputError:
         kind = NodeType.ENTITY
-    text = clean(text, 200) or ""
+    text = clean_text(text, 200) or ""
     if kind is NodeType.USER or name_key(text) in ME:
         return name(NodeType.USER, user_id)
     return name(NodeType.ENTITY if kind is NodeType.MEMORY else kind, text)
@@ -259,10 +259,10 @@ def _texts(value: object, most: int, rejected: Counter[str]) -> list[str]:
     parts = value if isinstance(value, list | tuple) else [value]
     texts = []
     for part in parts:
-        text = clean(_told(part), most)
+        text = clean_text(_told(part), most)
         if text is None and part:
             rejected["profile: entry of no use"] += 1
-        elif text is not None and text.lower() not in NOTHING:
+        elif text is not None and text.lower() not in NO_VALUE:
             texts.append(text)
     return texts
 
