@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from neuromem.domain.memories import NewMemory
 from neuromem.domain.text.indexed_text import EntryTokenizer
-from neuromem.ingest.extraction.reconcile import Statement, judge
+from neuromem.ingest.extraction.reconcile import Statement, reconcile_statements
 from neuromem.store.database.users import begin_write
 from neuromem.store.memories.write import statement_hash, store_learned, version_chains
 from tests.ingest.extraction.model import answering
@@ -80,7 +80,7 @@ async def feel(
         moment = await begin_write(transaction, user, 1)
         statement = Statement(new, statement_hash(new))
         known = await version_chains(transaction, user, hashes=[statement.digest], unique_keys=[], targets=[])
-        learned = judge([statement], known)
+        learned = reconcile_statements([statement], known)
         await store_learned(transaction, user, learned, moment, tokens=EntryTokenizer("en"))
         known = await version_chains(transaction, user, hashes=[statement.digest], unique_keys=[], targets=[])
     return next(version.memory_id for version in known if version.current)

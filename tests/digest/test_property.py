@@ -8,7 +8,7 @@ from uuid import uuid4
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from neuromem.digest import emotion_profile
+from neuromem.digest.emotion_profile import compute_emotion_profile
 from neuromem.errors import ConflictError
 from neuromem.store.memories.emotions import emotion_sums, recent_mood
 from tests.digest.model import feel, insight
@@ -100,7 +100,7 @@ async def check(nm: NeuroMemory, user: str) -> None:
         anew = await emotion_sums(transaction, user, anew=True)
         recent = await recent_mood(transaction, user)
     assert kept == anew
-    profile = emotion_profile.profile(kept, recent)
+    profile = compute_emotion_profile(kept, recent)
     felt = [m for m in known.values() if m.memory_type != "insight" and m.valence is not None]
     mean = sum(round(m.valence or 0, 6) for m in felt) / len(felt) if felt else None
     if mean is None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from neuromem.domain.memories import NewMemory
 from neuromem.domain.text.indexed_text import EntryTokenizer
-from neuromem.ingest.extraction.reconcile import Statement, judge
+from neuromem.ingest.extraction.reconcile import Statement, reconcile_statements
 from neuromem.store.database.users import begin_write
 from neuromem.store.memories.write import statement_hash, store_learned, version_chains
 
@@ -56,5 +56,5 @@ async def supersede(nm: NeuroMemory, user: str, text: str) -> None:
         moment = await begin_write(transaction, user, 1)
         digest = statement_hash(new)
         known = await version_chains(transaction, user, hashes=[digest], unique_keys=["home"], targets=[])
-        learned = judge([Statement(new, digest)], known)
+        learned = reconcile_statements([Statement(new, digest)], known)
         await store_learned(transaction, user, learned, moment, tokens=EntryTokenizer("en"))

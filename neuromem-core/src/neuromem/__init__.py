@@ -21,7 +21,6 @@ if TYPE_CHECKING:
         ExtractedMemory,
         ExtractedRelation,
         Extraction,
-        ExtractionState,
         ExtractionStrategy,
         Window,
     )
@@ -30,7 +29,7 @@ if TYPE_CHECKING:
     from neuromem.domain.kv import KVItem
     from neuromem.domain.memories import Memory, MemoryVersion
     from neuromem.domain.memory_types import MemoryType
-    from neuromem.domain.messages import Message, MessageDict, Role, Session
+    from neuromem.domain.messages import ExtractionState, Message, MessageDict, Role, Session
     from neuromem.domain.query import DocumentFilter, Filters, Kind, Query
     from neuromem.domain.recall_result import (
         Candidate,

@@ -9,7 +9,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from neuromem.ingest.extraction.validate import merged
+from neuromem.ingest.extraction.profile_changes import merge_profile
 from neuromem.store.kv.profile_sources import ProfileVersion, comparable_items, versions_without
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -28,7 +28,7 @@ def play(key: str, steps: list[tuple[datetime, Any, list[str]]]) -> list[Profile
         there = [] if held is None else held.value if isinstance(held.value, list) else [held.value]
         gone = [word for word in taken if word in there]  # nobody can take back what does not stand there
         told = {key: said} if said else {}
-        changed = merged(old, told, {key: gone} if gone else {})
+        changed = merge_profile(old, told, {key: gone} if gone else {})
         if key in changed:
             if held is not None:
                 held.ends = moment

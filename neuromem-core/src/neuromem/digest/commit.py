@@ -1,4 +1,4 @@
-"""Stores what came of a batch: insights, their evidence, the mood and the marks on the memories, all or nothing."""
+"""Commits the digest of a batch: insights, evidence, mood and the marks on the memories, in one transaction."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from neuromem.digest.reconcile import Finding, resolve
+from neuromem.digest.reconcile import NewInsight, reconcile_insights
 from neuromem.domain.memories import Learned, NewMemory
 from neuromem.domain.memory_types import INSIGHT
 from neuromem.domain.text.indexed_text import EntryTokenizer
@@ -44,15 +44,15 @@ class TakenOverError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Done:
-    """What became of a batch: how many insights are new, and the ids of all that it touched."""
+class DigestedBatch:
+    """How many insights of a batch are new, and the ids of all that are new, changed or have new evidence."""
 
     generated: int = 0
     touched: tuple[str, ...] = ()
 
 
-class Storing:
-    """Stores the answer to a batch."""
+class DigestCommit:
+    """Commits the answer to a batch."""
 
     def __init__(self, database: Database, settings: Settings) -> None:
         self._database = database
@@ -66,60 +66,72 @@ class Storing:
         labels: BatchLabels,
         answer: DigestAnswer,
         calls: Sequence[Call],
-    ) -> Done:
-        """Store an answer; raises `TakenOverError`, and stores nothing, when it is not ours to store any more."""
+    ) -> DigestedBatch:
+        """Commit an answer.
+
+        Args:
+            user_id: The user.
+            lease: The lease under which the user is digested.
+            batch: The memories to mark as digested.
+            labels: What the model was shown.
+            answer: What it replied.
+            calls: The calls that it took, which are added to the user's token usage.
+
+        Raises:
+            TakenOverError: Another process has the lease by now, or the user is gone; nothing was stored.
+        """
         items = answer.reply.insights
         async with self._database.user(user_id) as transaction:
-            moment = await begin_write(transaction, user_id, len(items))
+            write = await begin_write(transaction, user_id, len(items))
             if not await renew_lease(transaction, lease, self._settings.work.lease):
                 raise TakenOverError
-            holding = await unchanged_evidence(transaction, user_id, labels.memories.values())
-            findings, rejected = self._findings(items, labels, holding, answer)
+            unchanged = await unchanged_evidence(transaction, user_id, labels.memories.values())
+            insights, rejected = self._new_insights(items, labels, unchanged, answer)
             versions = await version_chains(
                 transaction,
                 user_id,
-                hashes=[finding.digest for finding in findings],
+                hashes=[insight.digest for insight in insights],
                 unique_keys=[],
-                targets=[finding.target for finding in findings if finding.target],
+                targets=[insight.target for insight in insights if insight.target],
             )
-            outcome = resolve(findings, versions)
+            outcome = reconcile_insights(insights, versions)
             learned = Learned(outcome.added, outcome.superseded)
             await store_learned(
-                transaction, user_id, learned, moment, tokens=EntryTokenizer(self._settings.language)
+                transaction, user_id, learned, write, tokens=EntryTokenizer(self._settings.language)
             )
-            touched = tuple(dict.fromkeys((*outcome.supported, *outcome.doubted)))
-            await add_evidence(transaction, user_id, outcome.rows(), moment.now)
-            await self._mood(transaction, user_id, batch, answer, moment.now)
-            await mark_digested(transaction, user_id, batch, moment.now)
+            touched = tuple(dict.fromkeys((*outcome.supported, *outcome.contradicted)))
+            await add_evidence(transaction, user_id, outcome.evidence_rows(), write.now)
+            await self._mood(transaction, user_id, batch, answer, write.now)
+            await mark_digested(transaction, user_id, batch, write.now)
             if calls:
                 await add_token_usage(transaction, user_id, OPERATION, calls)
             retire_unsupported_later(transaction, user_id, (), touched)
         rejected.update(answer.reply.rejected)
         if rejected:
-            told = ", ".join(f"{reason} ({count})" for reason, count in sorted(rejected.items()))
-            logger.info("Not kept of a digest of user %r: %s.", user_id, told)
+            reasons = ", ".join(f"{reason} ({count})" for reason, count in sorted(rejected.items()))
+            logger.info("Not kept of a digest of user %r: %s.", user_id, reasons)
         new = sum(1 for added in outcome.added if added.version == 1)
-        return Done(new, touched)
+        return DigestedBatch(new, touched)
 
-    def _findings(
+    def _new_insights(
         self,
         items: Sequence[InsightItem],
         labels: BatchLabels,
-        holding: Mapping[str, Evidence],
+        unchanged: Mapping[str, Evidence],
         answer: DigestAnswer,
-    ) -> tuple[list[Finding], Counter[str]]:
-        """Return what rests on something, and count what does not."""
-        findings: list[Finding] = []
+    ) -> tuple[list[NewInsight], Counter[str]]:
+        """Return the insights whose evidence is still as it was shown, and count the others by reason."""
+        insights: list[NewInsight] = []
         rejected: Counter[str] = Counter()
         for item in items:
-            named = labels.evidence(item.evidence)
-            witnesses = [holding[memory.id] for memory in named if memory.id in holding]
+            shown = labels.evidence(item.evidence)
+            evidence = [unchanged[memory.id] for memory in shown if memory.id in unchanged]
             known = labels.insights.resolve(item.known.id) if item.known else None
-            if not witnesses:
-                rejected["insight without evidence" if not named else "insight whose evidence is gone"] += 1
+            if not evidence:
+                rejected["insight without evidence" if not shown else "insight whose evidence is gone"] += 1
                 continue
-            if len(set(item.evidence)) > len(named):
-                rejected["evidence that nobody was shown"] += len(set(item.evidence)) - len(named)
+            if len(set(item.evidence)) > len(shown):
+                rejected["evidence that nobody was shown"] += len(set(item.evidence)) - len(shown)
             if not item.content and known is None:
                 rejected["insight without content"] += 1
                 continue
@@ -130,21 +142,21 @@ class Storing:
                     category=item.category,
                     importance=item.importance,
                     origin=answer.origin,
-                    sources=tuple(dict.fromkeys(m for w in witnesses for m in w.messages)),
+                    sources=tuple(dict.fromkeys(m for one in evidence for m in one.messages)),
                 )
                 if item.content
                 else None
             )
-            findings.append(
-                Finding(
+            insights.append(
+                NewInsight(
                     new,
                     statement_hash(new) if new else b"",
-                    witnesses,
+                    evidence,
                     item.known.standing if item.known and known else None,
                     known.id if known else None,
                 )
             )
-        return findings, rejected
+        return insights, rejected
 
     async def _mood(
         self,
@@ -154,8 +166,8 @@ class Storing:
         answer: DigestAnswer,
         now: datetime,
     ) -> None:
-        """Store the sentence about the last weeks, if the batch has anything to do with them."""
+        """Store the sentence about the last weeks, if the batch has memories of them."""
         since = now - timedelta(days=MOOD_WINDOW)
-        late = [m.id for m in batch if min(m.occurred_at or m.created_at, m.created_at) > since]
-        if answer.reply.state and late:
-            await set_mood(transaction, user_id, answer.reply.state, late, answer.origin, now)
+        recent = [m.id for m in batch if min(m.occurred_at or m.created_at, m.created_at) > since]
+        if answer.reply.state and recent:
+            await set_mood(transaction, user_id, answer.reply.state, recent, answer.origin, now)

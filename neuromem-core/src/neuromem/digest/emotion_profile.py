@@ -1,4 +1,4 @@
-"""The arithmetic of the emotion profile."""
+"""Computes the emotion profile from sums over memories."""
 
 from __future__ import annotations
 
@@ -12,12 +12,17 @@ if TYPE_CHECKING:
 
     from neuromem.store.memories.emotions import EmotionSums, RecentMood
 
-DOMINANT = 10
+MAX_DOMINANT_EMOTIONS = 10
 
 
-def profile(sums: Sequence[EmotionSums], recent: RecentMood) -> EmotionProfile:
-    """Return the profile; ``sums`` hold all memories under the topic '', and those of topics under their names."""
-    overall = _felt(row for row in sums if row.topic == "")
+def compute_emotion_profile(sums: Sequence[EmotionSums], recent: RecentMood) -> EmotionProfile:
+    """Return the profile.
+
+    Args:
+        sums: Sums by topic and emotion; the topic '' is over all memories.
+        recent: The mood of the last weeks.
+    """
+    overall = _trigger(row for row in sums if row.topic == "")
     named = Counter({row.emotion: row.memories for row in sums if row.topic == "" and row.emotion})
     total = named.total()
     topics = list(dict.fromkeys(row.topic for row in sums if row.topic))
@@ -26,12 +31,12 @@ def profile(sums: Sequence[EmotionSums], recent: RecentMood) -> EmotionProfile:
         latest_state_valence=recent.valence,
         valence_avg=overall["valence"],
         arousal_avg=overall["arousal"],
-        dominant_emotions={emotion: n / total for emotion, n in named.most_common(DOMINANT)},
-        emotion_triggers={topic: _felt(row for row in sums if row.topic == topic) for topic in topics},
+        dominant_emotions={emotion: n / total for emotion, n in named.most_common(MAX_DOMINANT_EMOTIONS)},
+        emotion_triggers={topic: _trigger(row for row in sums if row.topic == topic) for topic in topics},
     )
 
 
-def _felt(sums: Iterable[EmotionSums]) -> Trigger:
+def _trigger(sums: Iterable[EmotionSums]) -> Trigger:
     rows = list(sums)
     named = [row for row in rows if row.emotion]
     return Trigger(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from neuromem.errors import BudgetError
 from neuromem.store.queue.job_kinds import DIGEST
 from neuromem.store.queue.jobs import Claim, acknowledge_jobs, postpone_jobs
-from neuromem.store.queue.token_usage import next_budget_day
+from neuromem.store.queue.token_budget import next_budget_day
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""``digest()``: batch by batch, what memories show together; a batch's result commits with the marks on it."""
+"""Digests a user's memories batch by batch; the insights of a batch commit together with the marks on its memories."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from neuromem.digest import emotion_profile, prompt_input
-from neuromem.digest.commit import OPERATION, Storing, TakenOverError
+from neuromem.digest.commit import OPERATION, DigestCommit, TakenOverError
+from neuromem.digest.emotion_profile import compute_emotion_profile
+from neuromem.digest.prompt_input import MAX_MEMORY_LENGTH, BatchLabels, ask_for_insights
 from neuromem.digest.user_lease import user_lease
 from neuromem.domain.events import DigestEvent
 from neuromem.domain.insights import DigestProgress, DigestResult, EmotionProfile, Insight, stage
-from neuromem.errors import BudgetError
 from neuromem.store.memories.digest_queue import (
     count_undigested,
     enqueue_digest,
@@ -21,14 +21,15 @@ from neuromem.store.memories.digest_queue import (
 )
 from neuromem.store.memories.emotions import emotion_sums, recent_mood
 from neuromem.store.memories.insights import insights_by_id, strongest_insights
-from neuromem.store.queue.token_usage import add_token_usage, total_token_usage
+from neuromem.store.queue.token_budget import check_budget, tokens_used_today
+from neuromem.store.queue.token_usage import add_token_usage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from datetime import datetime
 
     from neuromem.config import Settings
-    from neuromem.digest.commit import Done
+    from neuromem.digest.commit import DigestedBatch
     from neuromem.digest.related_memories import RelatedMemories
     from neuromem.domain.memories import Memory
     from neuromem.observe import Call, MeteredLLM, Observers
@@ -40,15 +41,15 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("neuromem")
 
-MAX_TEXT = 60_000
-"""Characters of new memories in one call: a batch of long ones is smaller."""
+MAX_BATCH_LENGTH = 60_000
+"""Characters of new memories in one call; a batch of long memories has fewer of them."""
 MAX_DETAILS = 1_000
-"""Insights whose details a result holds; ``insights_generated`` counts all."""
+"""So many insights are in a result; ``insights_generated`` counts all."""
 
 
 @dataclass(slots=True)
 class _Run:
-    """How far one call of digest has come."""
+    """The progress of one call of ``digest()``."""
 
     analyzed: int = 0
     generated: int = 0
@@ -56,7 +57,7 @@ class _Run:
 
 
 class DigestService:
-    """Digests for users; without an LLM only the numbers of the emotion profile are kept."""
+    """Digests the memories of users; without an LLM there is only the arithmetic of the emotion profile."""
 
     def __init__(
         self,
@@ -75,7 +76,7 @@ class DigestService:
         self._settings = settings
         self._llm = llm
         self._related = related
-        self._storing = Storing(database, settings)
+        self._commit = DigestCommit(database, settings)
         self._observers = observers
         self._clock = clock
         self._wake = wake
@@ -83,7 +84,17 @@ class DigestService:
     async def digest(
         self, user_id: str, batch_size: int, progress: Callable[[DigestProgress], object] | None = None
     ) -> DigestResult:
-        """Digest all that is not digested yet; what was done before an error stays done."""
+        """Digest all memories that are not digested yet.
+
+        Args:
+            user_id: The user.
+            batch_size: Memories in one call of the model.
+            progress: Is called (and awaited) after each batch.
+
+        Raises:
+            BudgetError: The user's budget of tokens is used up.
+            ProviderError: The model failed. Batches that were committed before stay.
+        """
         run, start, error = _Run(), time.perf_counter(), None
         try:
             if self._llm is None:
@@ -96,7 +107,7 @@ class DigestService:
                     try:
                         await self._all(user_id, batch_size, run, self._llm, progress)
                         break
-                    except TakenOverError:  # what the other leaves is still to be done
+                    except TakenOverError:  # the other may leave some undone: look again
                         logger.info("The digest of user %r was taken over, or the user is gone.", user_id)
         except BaseException as failure:
             error = f"{type(failure).__name__}: {failure}"
@@ -115,16 +126,16 @@ class DigestService:
             )
             await self._observers.tell("on_digest", event)
         async with self._database.reader(user_id) as transaction:
-            told = await insights_by_id(transaction, user_id, list(run.touched)[-MAX_DETAILS:])
+            insights = await insights_by_id(transaction, user_id, list(run.touched)[-MAX_DETAILS:])
         return DigestResult(
             memories_analyzed=run.analyzed,
             insights_generated=run.generated,
-            insights=[insight_of(one) for one in told],
+            insights=[insight_of(one) for one in insights],
             emotion_profile=await self.profile(user_id),
         )
 
     async def later(self, user_id: str, batch_size: int) -> None:
-        """Have it done in the background."""
+        """Enqueue a digest as a job."""
         if self._llm is None:
             logger.info("There is no LLM: nothing is digested in the background for user %r.", user_id)
             return
@@ -132,13 +143,13 @@ class DigestService:
         self._wake()
 
     async def profile(self, user_id: str, as_of: datetime | None = None) -> EmotionProfile:
-        """Return how the user feels, or felt as far as was known then."""
+        """Return the emotion profile, now or as it was known at ``as_of``."""
         async with self._database.reader(user_id, as_of=as_of) as transaction:
             sums = await emotion_sums(transaction, user_id, as_of)
-            return emotion_profile.profile(sums, await recent_mood(transaction, user_id, as_of))
+            return compute_emotion_profile(sums, await recent_mood(transaction, user_id, as_of))
 
     async def insights(self, user_id: str, limit: int, as_of: datetime | None) -> list[Insight]:
-        """Return the insights that hold, or held then."""
+        """Return the strongest insights, now or as they were known at ``as_of``."""
         async with self._database.reader(user_id, as_of=as_of) as transaction:
             return [insight_of(one) for one in await strongest_insights(transaction, user_id, limit, as_of)]
 
@@ -162,53 +173,49 @@ class DigestService:
                 run.generated += done.generated
                 run.touched |= dict.fromkeys(done.touched)
                 if progress is not None:
-                    told = progress(
+                    awaitable = progress(
                         DigestProgress(
                             memories_analyzed=run.analyzed,
                             memories_left=max(0, left - len(batch)),
                             insights_generated=run.generated,
                         )
                     )
-                    if inspect.isawaitable(told):
-                        await told
+                    if inspect.isawaitable(awaitable):
+                        await awaitable
 
-    async def _batch(self, user_id: str, lease: Lease, batch: Sequence[Memory], llm: MeteredLLM) -> Done:
-        """Ask about a batch and store what came of it; no transaction is open meanwhile."""
-        await self._afford(user_id)
-        related, known = await self._related.to(user_id, batch)
-        labels = prompt_input.BatchLabels(batch, related, known)
+    async def _batch(
+        self, user_id: str, lease: Lease, batch: Sequence[Memory], llm: MeteredLLM
+    ) -> DigestedBatch:
+        """Ask the model about a batch and commit its answer; no transaction is open while it replies."""
+        await self._check_budget(user_id)
+        related, known = await self._related.find(user_id, batch)
+        labels = BatchLabels(batch, related, known)
         stored = False
         with llm.account() as calls:
             try:
-                answer = await prompt_input.ask_for_insights(
+                answer = await ask_for_insights(
                     llm,
                     user_id,
                     labels,
                     today=self._clock.now(),
                     sensitive=self._settings.digest.sensitive_inferences,
                 )
-                done = await self._storing.store(user_id, lease, batch, labels, answer, calls)
+                done = await self._commit.store(user_id, lease, batch, labels, answer, calls)
                 stored = True
                 return done
             finally:
                 if calls and not stored:
-                    await self._spend(user_id, calls)
+                    await self._record_usage(user_id, calls)
 
-    async def _spend(self, user_id: str, calls: Sequence[Call]) -> None:
+    async def _record_usage(self, user_id: str, calls: Sequence[Call]) -> None:
         async with self._database.user(user_id) as transaction:
             await add_token_usage(transaction, user_id, OPERATION, calls)
 
-    async def _afford(self, user_id: str) -> None:
+    async def _check_budget(self, user_id: str) -> None:
         limit = self._settings.extraction.daily_tokens
-        if limit is None:
-            return
-        costs = await total_token_usage(self._database, user_id, self._clock.now())
-        spent = sum(cost["prompt_tokens"] + cost["completion_tokens"] for cost in costs.values())
-        if spent >= limit:
-            raise BudgetError(
-                f"User {user_id!r} has spent {spent:,} of {limit:,} tokens today (settings.extraction.daily_tokens); "
-                "the digest goes on tomorrow (UTC)."
-            )
+        if limit is not None:
+            used = await tokens_used_today(self._database, user_id, self._clock.now())
+            check_budget(user_id, used, limit, operation="the digest")
 
 
 def insight_of(known: StoredInsight) -> Insight:
@@ -226,12 +233,12 @@ def insight_of(known: StoredInsight) -> Insight:
 
 
 def _fitting(batch: Sequence[Memory]) -> list[Memory]:
-    """Return as many as fit into one question, at least one."""
+    """Return the first memories that fit into one call, at least one."""
     fitting: list[Memory] = []
     size = 0
     for memory in batch:
-        size += min(len(memory.content), prompt_input.MAX_MEMORY_LENGTH)
-        if fitting and size > MAX_TEXT:
+        size += min(len(memory.content), MAX_MEMORY_LENGTH)
+        if fitting and size > MAX_BATCH_LENGTH:
             break
         fitting.append(memory)
     return fitting

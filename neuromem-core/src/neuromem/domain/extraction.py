@@ -1,4 +1,4 @@
-"""What an extractor is given and what it returns, when it is asked, and what became of a message."""
+"""What an extractor is given, what it returns, and when it is asked."""
 
 from __future__ import annotations
 
@@ -15,16 +15,23 @@ if TYPE_CHECKING:
     from neuromem.domain.memory_types import MemoryType
     from neuromem.domain.messages import Message
 
-Standing = Literal["new", "repeats", "refines", "contradicts"]
-STANDINGS: tuple[Standing, ...] = ("new", "repeats", "refines", "contradicts")
+RelationToKnown = Literal["new", "repeats", "refines", "contradicts"]
+"""How a statement relates to a known memory."""
+RELATIONS_TO_KNOWN: tuple[RelationToKnown, ...] = ("new", "repeats", "refines", "contradicts")
 
 
 @dataclass(frozen=True, slots=True)
 class ExtractionStrategy:
     """When messages are extracted.
 
-    A session's messages wait until ``message_interval`` of them are there, or ``idle_timeout`` seconds have passed
-    since the last; ``on_session_close`` and ``on_shutdown`` end the waiting, and so does ``drain()``.
+    Attributes:
+        message_interval: Messages of a session wait until there are so many of them, 1 to 1,000.
+        idle_timeout: Or until so many seconds have passed since the last one, at most 30 days.
+        on_session_close: Whether closing the session ends the waiting.
+        on_shutdown: Whether closing neuromem ends the waiting. ``drain()`` always does.
+
+    Raises:
+        InputError: A value is out of range.
     """
 
     message_interval: int = 1
@@ -33,7 +40,7 @@ class ExtractionStrategy:
     on_shutdown: bool = True
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be kept."""
+        """Check the ranges."""
         if isinstance(self.message_interval, bool) or not 1 <= self.message_interval <= 1_000:
             raise InputError(f"message_interval must be from 1 to 1,000, not {self.message_interval!r}.")
         if not 0 <= self.idle_timeout <= 30 * 86_400:
@@ -42,10 +49,17 @@ class ExtractionStrategy:
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """What an extractor sees: new messages, what was said around them, and what is already known.
+    """What an extractor is given: new messages, those around them, and what is already known.
 
-    Only ``messages`` are to be extracted; ``context`` holds other messages of both roles, oldest first: those before
-    them and those between. What ``recall()`` or ``context()`` had put into a message is not in its content any more.
+    Attributes:
+        user_id: The user.
+        session_id: The session of the new messages.
+        messages: The messages to extract. Text that ``recall()`` or ``context()`` had put into one was removed.
+        context: Other messages of any role before and between them, oldest first: to understand them, not to extract.
+        known: The memories nearest to the new messages.
+        profile: The values of namespace ``profile``.
+        language: The language of the new messages as declared, else the user's; None when neither is known.
+        graph: Whether relations are wanted.
     """
 
     user_id: str
@@ -60,12 +74,29 @@ class Window:
 
 @dataclass(frozen=True, slots=True)
 class ExtractedMemory:
-    """One fact or episode; ``sources`` are ids of messages of the window.
+    """One fact or episode.
 
-    ``relation`` says how it stands to the known memory ``target``: it repeats, refines or contradicts it, and
-    ``reason`` in a sentence why.
-    ``states`` names the relation of which its subject has one at a time and which it tells, such as ``LIVES_IN``: the
-    memory that told the one before is superseded.
+    Attributes:
+        content: The statement, understandable by itself.
+        memory_type: ``fact`` or ``episodic`` (or ``general``).
+        sources: Ids of the window's messages that say it, at least one of them new.
+        subject: Whom or what it is about.
+        category: One word, such as ``work``.
+        confidence: From 0 to 1.
+        importance: From 1 to 10.
+        valence: From -1 (bad) to 1 (good).
+        arousal: From 0 (calm) to 1 (excited).
+        emotion: One word for how the speaker feels about it.
+        entities: Names in it.
+        occurred_at: When an episode happened. For a fact it is set to when it was said.
+        valid_from: When it began to be true in the world.
+        valid_until: When it ended to be true in the world.
+        relation: How it relates to the known memory ``target``: it repeats, refines or contradicts it, or is new.
+        target: Id of one of the window's known memories.
+        metadata: Further fields.
+        states: The single-valued relation that a fact states, such as ``LIVES_IN``: its subject has one at a time, so
+            that the memory that stated the one before is superseded.
+        reason: A sentence that explains ``relation``.
     """
 
     content: str
@@ -82,7 +113,7 @@ class ExtractedMemory:
     occurred_at: datetime | None = None
     valid_from: datetime | None = None
     valid_until: datetime | None = None
-    relation: Standing = "new"
+    relation: RelationToKnown = "new"
     target: str | None = None
     metadata: Mapping[str, Any] = field(default_factory=dict)
     states: str | None = None
@@ -91,7 +122,7 @@ class ExtractedMemory:
 
 @dataclass(frozen=True, slots=True)
 class ExtractedRelation:
-    """One relation between two named things; the type ``USER`` stands for the user, whatever the name."""
+    """One relation between two named things; a thing of type ``USER`` is the user, whatever its name."""
 
     subject: str
     subject_type: str
@@ -106,12 +137,18 @@ class ExtractedRelation:
 
 @dataclass(frozen=True, slots=True)
 class Extraction:
-    """What an extractor made of a window; ``rejected`` counts dropped items by reason.
+    """What an extractor found in a window.
 
-    ``profile`` has the keys of namespace ``profile``: lists add to what is there, strings replace it; ``withdrawn`` are
-    entries, by key, that do not hold any more, as they stand in the window's profile. ``why`` tells
-    what a window without any item was. ``complete`` says that the messages were read by a model, so that recall may
-    leave those that something came of out of ``merged`` from now on.
+    Attributes:
+        memories: Facts and episodes.
+        relations: Relations between named things, for the graph.
+        profile: New values of namespace ``profile``, by key: lists are added to what is there, texts replace it.
+        rejected: How many items the extractor dropped, by reason.
+        origin: By what it was extracted (model, prompt version); kept with every memory.
+        why: Why there is nothing worth keeping, if there is nothing.
+        complete: Whether a model has read the messages: recall may then leave those out of ``merged`` of which
+            memories were made.
+        withdrawn: Entries of the profile that do not hold any more, by key, as the window's profile has them.
     """
 
     memories: Sequence[ExtractedMemory] = ()
@@ -122,18 +159,3 @@ class Extraction:
     why: str | None = None
     complete: bool = False
     withdrawn: Mapping[str, Sequence[str]] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class ExtractionState:
-    """What became of a message's extraction.
-
-    ``waiting``: not tried yet, since ``next_try`` in the future or paused by a budget (``why``); ``failed``: tried
-    again at ``next_try``; ``dead``: given up after ``attempts``; ``done``; ``empty``: nothing to keep, ``why`` says the
-    reason; ``none``: nobody asked for it.
-    """
-
-    state: Literal["none", "waiting", "failed", "dead", "done", "empty"]
-    why: str | None = None
-    attempts: int = 0
-    next_try: datetime | None = None

@@ -15,16 +15,23 @@ ESTABLISHED, CORE = 0.5, 0.85
 
 
 def stage(confidence: float) -> Stage:
-    """Return how far an insight has come."""
+    """Return the stage of an insight with this confidence."""
     return "core" if confidence >= CORE else "established" if confidence >= ESTABLISHED else "tentative"
 
 
 class Insight(TypedDict):
-    """Something that memories show together.
+    """Something that several memories show together.
 
-    ``source_ids`` are the memories that speak for it. ``confidence`` in [0, 1] grows with each conversation that
-    does, falls with each that speaks against it, and fades while nothing new does; it is 1 where a person wrote the
-    insight, or kept it without evidence. ``stage`` follows from it.
+    Attributes:
+        id: Its id, the same through all its versions.
+        content: The insight.
+        category: ``pattern`` or ``summary``.
+        importance: From 1 to 10.
+        confidence: From 0 to 1: grows with each conversation that supports it, falls with each that contradicts it,
+            fades while nothing new supports it; 1 where a person wrote the insight or kept it without evidence.
+        stage: ``tentative``, ``established`` or ``core``, by the confidence.
+        source_ids: The memories that support it.
+        created_at: When this version was stored.
     """
 
     id: str
@@ -38,7 +45,7 @@ class Insight(TypedDict):
 
 
 class Trigger(TypedDict):
-    """How the user feels about a topic: averages, the most frequent emotion, and over how many memories."""
+    """How the user feels about a topic: mean valence and arousal, the most frequent emotion, number of memories."""
 
     valence: float | None
     arousal: float | None
@@ -47,12 +54,15 @@ class Trigger(TypedDict):
 
 
 class EmotionProfile(TypedDict):
-    """How a user feels.
+    """How a user feels. Without ``latest``, values are over all current memories that carry an emotion.
 
-    ``latest_state`` is a sentence about the last two weeks (None: nobody wrote one), ``latest_state_valence`` the
-    valence of what was felt in them, the latest counting most. The others go over all current memories that carry an
-    emotion: ``valence_avg`` in [-1, 1], ``arousal_avg`` in [0, 1], ``dominant_emotions`` by their share of these
-    memories, ``emotion_triggers`` by topic, the most frequent first.
+    Attributes:
+        latest_state: A sentence about the last two weeks; None when no digest wrote one.
+        latest_state_valence: The mean valence of these weeks, from -1 to 1, the latest memories weighing most.
+        valence_avg: Mean valence, from -1 to 1.
+        arousal_avg: Mean arousal, from 0 to 1.
+        dominant_emotions: The share of memories by emotion, the most frequent first.
+        emotion_triggers: Feelings by topic, the most frequent first.
     """
 
     latest_state: str | None
@@ -64,7 +74,7 @@ class EmotionProfile(TypedDict):
 
 
 class DigestResult(TypedDict):
-    """What a digest did: ``insights`` are those that it made, changed or found new evidence for."""
+    """The result of a digest; ``insights`` are those that are new, changed or have new evidence."""
 
     memories_analyzed: int
     insights_generated: int
@@ -73,7 +83,7 @@ class DigestResult(TypedDict):
 
 
 class DigestProgress(TypedDict):
-    """Where a digest stands after a batch."""
+    """The progress of a digest after a batch."""
 
     memories_analyzed: int
     memories_left: int

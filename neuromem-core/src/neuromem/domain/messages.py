@@ -1,4 +1,4 @@
-"""What was said: messages and the sessions they belong to."""
+"""Messages, the sessions they belong to, and the state of their extraction."""
 
 from __future__ import annotations
 
@@ -9,18 +9,46 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
-    from neuromem.domain.extraction import ExtractionState
-
 Role = Literal["user", "assistant", "system", "tool"]
 ROLES: tuple[Role, ...] = ("user", "assistant", "system", "tool")
+
+
+@dataclass(frozen=True, slots=True)
+class ExtractionState:
+    """How far a message's extraction is.
+
+    Attributes:
+        state: ``none``: not asked for; ``waiting``: not tried yet; ``failed``: will be tried again; ``dead``: given up;
+            ``done``: memories were made; ``empty``: nothing to keep.
+        why: The error of the last attempt, the reason for a pause (a budget), or why there was nothing to keep.
+        attempts: How often it was tried.
+        next_try: When it will be tried next.
+    """
+
+    state: Literal["none", "waiting", "failed", "dead", "done", "empty"]
+    why: str | None = None
+    attempts: int = 0
+    next_try: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Message:
     """A stored message.
 
-    ``created_at`` is when neuromem learned it, ``occurred_at`` when it was said; ``position`` counts from 0
-    within the session. ``extraction`` says what became of it where the caller asked for that.
+    Attributes:
+        id: Its id, unique for the user.
+        user_id: The user.
+        session_id: The session it belongs to.
+        position: Its place in the session, from 0.
+        role: ``user``, ``assistant``, ``system`` or ``tool``.
+        content: The text.
+        created_at: When neuromem stored it.
+        occurred_at: When it was said.
+        name: Who spoke, if that was given.
+        metadata: What the caller stored with it.
+        language: The language that was declared for it.
+        idempotency_key: The caller's key by which a second attempt to store it is recognized.
+        extraction: The state of its extraction, where the caller asked for it.
     """
 
     id: str

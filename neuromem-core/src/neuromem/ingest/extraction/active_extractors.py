@@ -1,4 +1,4 @@
-"""Which extractors are in force: the named ones, else the LLM's, else rules that need no model."""
+"""Chooses the active extractors: those named in the settings, else the LLM's, else rules that need no model."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ LLM, RULES = "llm", "rules"
 def choose_extractors(
     registry: PluginRegistry, stages: Stages, disabled: Collection[str], llm: LLMProvider | None, clock: Clock
 ) -> dict[str, Extractor]:
-    """Return the extractors in force by name; none when there is neither an LLM nor a plugin with rules."""
+    """Return the active extractors by name; none when there is neither an LLM nor a plugin with rules."""
     offers = list(stages.extractors)
     if not offers:
         usual = LLM if llm is not None else RULES

@@ -1,4 +1,4 @@
-"""Stores what came of a window, together with the state of its messages and the end of their jobs."""
+"""Commits the extraction of a window: memories, relations, profile, states of messages and jobs in one transaction."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from neuromem.domain.memory_types import EPISODIC, FACT
 from neuromem.domain.text.indexed_text import EntryTokenizer
-from neuromem.ingest.extraction.reconcile import judge
-from neuromem.ingest.extraction.validate import admit, merged
+from neuromem.ingest.extraction.profile_changes import merge_profile
+from neuromem.ingest.extraction.reconcile import reconcile_statements
+from neuromem.ingest.extraction.validate import validate_extraction
 from neuromem.store.conversations.extraction_queue import OPERATION, ExtractionOutcome, acknowledge_extraction
 from neuromem.store.database.users import begin_write
 from neuromem.store.graph.write import store_relations
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
     from neuromem.config import Settings
     from neuromem.domain.extraction import Extraction, Window
-    from neuromem.ingest.extraction.validate import Admitted
+    from neuromem.ingest.extraction.validate import ValidExtraction
     from neuromem.observe import Call
     from neuromem.store.database.database import Database
     from neuromem.store.queue.jobs import Claim
@@ -30,12 +31,12 @@ if TYPE_CHECKING:
 logger = logging.getLogger("neuromem")
 
 NOTHING = "nothing worth keeping"
-ECHO = "only what had been recalled"
+ONLY_RECALLED = "only what had been recalled"
 
 
 @dataclass(frozen=True, slots=True)
-class Result:
-    """What became of a window: how many of each were stored."""
+class StoredCounts:
+    """How many of each were stored."""
 
     facts: int = 0
     episodes: int = 0
@@ -47,36 +48,46 @@ class TakenOverError(Exception):
     """Another worker has the jobs by now: nothing may be stored."""
 
 
-class Storing:
-    """Stores what one extractor found; everything of a window in one transaction."""
+class ExtractionCommit:
+    """Commits what one extractor found."""
 
     def __init__(self, database: Database, settings: Settings, extractor: str) -> None:
         self._database = database
         self._settings = settings
         self._extractor = extractor
 
-    def admit(self, window: Window, found: Extraction | None) -> Admitted | None:
-        """Return what of an extraction may be stored."""
-        return (
-            admit(window, found, self._extractor, self._settings.max_content) if found is not None else None
-        )
+    def validate(self, window: Window, found: Extraction | None) -> ValidExtraction | None:
+        """Return the part of an extraction that may be stored; None when nothing was extracted."""
+        if found is None:
+            return None
+        return validate_extraction(window, found, self._extractor, self._settings.max_content)
 
     async def store(
         self, claim: Claim, window: Window, found: Extraction | None, calls: Sequence[Call]
-    ) -> Result:
-        """Store what was found together with the state of the messages and the end of their jobs."""
-        admitted = self.admit(window, found)
-        statements = admitted.statements if admitted is not None else []
+    ) -> StoredCounts:
+        """Commit what was found in a window, and acknowledge its jobs.
+
+        Args:
+            claim: The jobs of the window's messages.
+            window: The messages.
+            found: What the extractor found; None: there was nothing to extract.
+            calls: The calls of models that it took, which are added to the user's token usage.
+
+        Returns:
+            How many of each were stored: none when another worker has taken over the jobs.
+        """
+        valid = self.validate(window, found)
+        statements = valid.statements if valid is not None else []
         changed: dict[str, Any] = {}
         try:
             async with self._database.user(claim.user_id) as transaction:
-                moment = await begin_write(transaction, claim.user_id, len(statements))
-                ended = self.ended(window, found, admitted)
-                profile = await acknowledge_extraction(transaction, claim, ended, calls, moment.now)
+                write = await begin_write(transaction, claim.user_id, len(statements))
+                outcome = self.outcome(window, found, valid)
+                profile = await acknowledge_extraction(transaction, claim, outcome, calls, write.now)
                 if profile is None:
                     raise TakenOverError
-                if admitted is None:
-                    return Result()
+                if valid is None:
+                    return StoredCounts()
                 if statements:
                     versions = await version_chains(
                         transaction,
@@ -88,49 +99,51 @@ class Storing:
                     await store_learned(
                         transaction,
                         claim.user_id,
-                        judge(statements, versions),
-                        moment,
+                        reconcile_statements(statements, versions),
+                        write,
                         tokens=EntryTokenizer(self._settings.language),
                     )
                 origin = self.origin(found)
-                if admitted.edges:
-                    await store_relations(transaction, claim.user_id, admitted.edges, moment.now, origin)
-                if admitted.profile or admitted.withdrawn:
-                    changed = merged(profile, admitted.profile, admitted.withdrawn)
+                if valid.edges:
+                    await store_relations(transaction, claim.user_id, valid.edges, write.now, origin)
+                if valid.profile or valid.withdrawn:
+                    changed = merge_profile(profile, valid.profile, valid.withdrawn)
                     await change_profile(
                         transaction,
                         claim.user_id,
                         changed,
-                        moment.now,
+                        write.now,
                         origin,
-                        said=admitted.profile,
+                        said=valid.profile,
                         sources=[message.id for message in window.messages],
                     )
         except TakenOverError:
             logger.info("The extraction of user %r was finished by another worker.", claim.user_id)
             if calls:
-                await self.spend(claim.user_id, calls)
-            return Result()
-        return Result(
-            admitted.count(FACT.name), admitted.count(EPISODIC.name), len(admitted.edges), len(changed)
+                await self.record_usage(claim.user_id, calls)
+            return StoredCounts()
+        return StoredCounts(
+            valid.count(FACT.name), valid.count(EPISODIC.name), len(valid.edges), len(changed)
         )
 
-    def ended(self, window: Window, found: Extraction | None, admitted: Admitted | None) -> ExtractionOutcome:
-        """Return how the extraction of the window's messages ended."""
-        cited = admitted.cited if admitted is not None else set()
+    def outcome(
+        self, window: Window, found: Extraction | None, valid: ValidExtraction | None
+    ) -> ExtractionOutcome:
+        """Return the states that the window's messages get, and why those have nothing that have nothing."""
+        cited = valid.cited if valid is not None else set()
         why = (found.why if found is not None else None) or NOTHING
-        rejected = dict(admitted.rejected) if admitted is not None else {}
+        rejected = dict(valid.rejected) if valid is not None else {}
         if rejected and not cited:
             why = "of no use: " + ", ".join(
                 f"{reason} ({count})" for reason, count in sorted(rejected.items())
             )
         states: dict[str, tuple[str, str | None]] = {}
         for message in window.messages:
-            told = admitted is not None and (admitted.profile or admitted.withdrawn)
-            if message.id in cited or (told and message.content and not cited):
+            changes_profile = valid is not None and (valid.profile or valid.withdrawn)
+            if message.id in cited or (changes_profile and message.content and not cited):
                 states[message.id] = ("done", None)
             else:
-                states[message.id] = ("empty", why[:500] if message.content else ECHO)
+                states[message.id] = ("empty", why[:500] if message.content else ONLY_RECALLED)
         origin = {
             **(found.origin if found is not None else {}),
             **({"rejected": rejected} if rejected else {}),
@@ -138,14 +151,14 @@ class Storing:
         return ExtractionOutcome(self._extractor, states, found is not None and found.complete, origin)
 
     def origin(self, found: Extraction | None) -> dict[str, Any]:
-        """Return who is named as the maker of what was found."""
+        """Return the origin that is stored with what was found."""
         return {
             "by": "extractor",
             "extractor": self._extractor,
             **(found.origin if found is not None else {}),
         }
 
-    async def spend(self, user_id: str, calls: Sequence[Call]) -> None:
-        """Note what calls cost of which nothing came."""
+    async def record_usage(self, user_id: str, calls: Sequence[Call]) -> None:
+        """Add calls to the user's token usage of which nothing was committed."""
         async with self._database.user(user_id) as transaction:
             await add_token_usage(transaction, user_id, OPERATION, calls)

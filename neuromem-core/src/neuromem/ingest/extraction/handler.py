@@ -1,4 +1,4 @@
-"""The handler of the ``extract`` jobs: reads a window, extracts outside any transaction, stores what came of it."""
+"""Serves the ``extract`` jobs: loads a window, extracts it outside any transaction, commits what was found."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from neuromem.domain.extraction import ExtractionStrategy, Window
 from neuromem.domain.text.recalled_text import without_recalled
 from neuromem.domain.text.tokenizer import tokenize
 from neuromem.errors import BudgetError
-from neuromem.ingest.extraction.commit import Result, Storing
+from neuromem.ingest.extraction.commit import ExtractionCommit, StoredCounts
 from neuromem.store.conversations.extraction_queue import (
     ExtractionOutcome,
     LoadedWindow,
@@ -24,7 +24,7 @@ from neuromem.store.conversations.extraction_queue import (
 from neuromem.store.conversations.messages import message_from_row
 from neuromem.store.queue.job_kinds import EXTRACT
 from neuromem.store.queue.jobs import Claim, postpone_jobs
-from neuromem.store.queue.token_usage import next_budget_day
+from neuromem.store.queue.token_budget import check_budget, next_budget_day
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from neuromem.domain.extraction import Extraction
     from neuromem.domain.memories import Memory
     from neuromem.domain.messages import Message
-    from neuromem.ingest.extraction.validate import Admitted
+    from neuromem.ingest.extraction.validate import ValidExtraction
     from neuromem.observe import Call, MeteredLLM, Observers
     from neuromem.plugin.stages import Extractor
     from neuromem.store.database.database import Database
@@ -43,17 +43,35 @@ logger = logging.getLogger("neuromem")
 
 
 @dataclass(frozen=True, slots=True)
-class Reread:
-    """What an extractor makes of messages that it is shown again; nothing of it is stored."""
+class UncommittedExtraction:
+    """What an extractor found in a window, not committed.
 
-    admitted: Admitted | None
-    ended: ExtractionOutcome
+    Attributes:
+        valid: What may be stored; None when there was nothing to extract.
+        outcome: The states that the messages would get.
+        origin: The origin that would be stored.
+        graph: Whether relations were wanted.
+    """
+
+    valid: ValidExtraction | None
+    outcome: ExtractionOutcome
     origin: Mapping[str, Any]
     graph: bool
 
 
 class ExtractionHandler:
-    """Does the jobs of one extractor; ``graph`` returns whether relations are wanted."""
+    """Serves the jobs of one extractor.
+
+    Args:
+        database: The database.
+        name: The extractor's name.
+        extractor: The extractor.
+        settings: The settings.
+        strategy: When messages are extracted; its idle time bounds the context before a session.
+        observers: Get an event for each window.
+        llm: The model whose calls are counted; None when the extractor uses none.
+        graph: Returns whether relations are wanted.
+    """
 
     def __init__(
         self,
@@ -68,7 +86,7 @@ class ExtractionHandler:
         graph: Callable[[], bool],
     ) -> None:
         self._database = database
-        self._storing = Storing(database, settings, name)
+        self._commit = ExtractionCommit(database, settings, name)
         self._extractor = extractor
         self._settings = settings
         self._strategy = strategy
@@ -78,34 +96,42 @@ class ExtractionHandler:
         self.capability = EXTRACT.capability_for(name)
 
     async def handle(self, claim: Claim) -> Mapping[int, Exception]:
-        """Extract the claim's messages; what came of each call commits together with the end of its jobs."""
+        """Extract the messages of a claim, window by window; each window commits together with its jobs."""
         loaded, window, jobs_of = await self._load(claim)
-        limit = self._settings.extraction.daily_tokens
-        if limit is not None and loaded.spent >= limit and self._llm is not None:
-            await self._pause(claim, limit, loaded.spent)
+        try:
+            self._check_budget(claim.user_id, loaded.spent)
+        except BudgetError as error:
+            logger.warning("BudgetError: %s", error)
+            await postpone_jobs(self._database, claim, f"BudgetError: {error}", next_budget_day())
             return {}
-        settled = [
-            job.job for job in claim.jobs if job.job not in jobs_of.values()
-        ]  # their messages are gone
-        if settled:
-            await self._storing.store(claim.only(settled), window, None, [])
-        for messages in _portions(window.messages, self._settings.extraction.window_size):
+        without_message = [job.job for job in claim.jobs if job.job not in jobs_of.values()]
+        if without_message:
+            await self._commit.store(claim.only(without_message), window, None, [])
+        for messages in _windows(window.messages, self._settings.extraction.window_size):
             part = claim.only({jobs_of[message.id] for message in messages})
             earlier = [m for m in window.messages if m not in messages and m.position < messages[0].position]
             await self._serve(part, replace(window, messages=messages, context=[*window.context, *earlier]))
         return {}
 
-    async def reread(
+    async def extract_again(
         self,
         user_id: str,
         entries: Sequence[int],
         known: Callable[[str], Sequence[Memory]],
         profile: Mapping[str, Any],
         calls: list[Call],
-    ) -> Reread:
-        """Extract messages anew; ``known`` returns what is known of a text, ``calls`` gets what was asked.
+    ) -> UncommittedExtraction:
+        """Extract messages again, without storing anything.
 
-        Raises `BudgetError` when the user's tokens are spent.
+        Args:
+            user_id: The user.
+            entries: Numbers of the messages' index entries.
+            known: Returns the known memories that are nearest to a text.
+            profile: The profile that the extractor is shown.
+            calls: Gets the calls of models that it took.
+
+        Raises:
+            BudgetError: The user's budget of tokens is used up.
         """
         async with self._database.reader(user_id) as transaction:
             loaded = await load_window(
@@ -115,9 +141,7 @@ class ExtractionHandler:
                 before=self._settings.extraction.context_messages,
                 idle=self._strategy.idle_timeout,
             )
-        limit = self._settings.extraction.daily_tokens
-        if limit is not None and loaded.spent >= limit and self._llm is not None:
-            raise BudgetError(_spent(user_id, loaded.spent, limit))
+        self._check_budget(user_id, loaded.spent)
         new = [self._message(row) for row in loaded.rows if row.entry in entries]
         window = Window(
             user_id=user_id,
@@ -129,28 +153,23 @@ class ExtractionHandler:
             language=next((message.language for message in new if message.language), loaded.language),
             graph=self._graph(),
         )
-        speaking = [message for message in new if message.content]
-        found = await self._extract(replace(window, messages=speaking), calls) if speaking else None
-        admitted = self._storing.admit(window, found)
-        return Reread(
-            admitted, self._storing.ended(window, found, admitted), self._storing.origin(found), window.graph
-        )
+        found = await self._extract(window, calls)
+        valid = self._commit.validate(window, found)
+        outcome = self._commit.outcome(window, found, valid)
+        return UncommittedExtraction(valid, outcome, self._commit.origin(found), window.graph)
 
     async def _serve(self, claim: Claim, window: Window) -> None:
-        """Extract one window and store what came of it; everybody is told, also when it failed."""
+        """Extract one window, commit what was found, and tell the observers, also of a failure."""
         start = time.perf_counter()
-        result, error = Result(), None
+        counts, error = StoredCounts(), None
         calls: list[Call] = []
         try:
-            speaking = [message for message in window.messages if message.content]
-            found: Extraction | None = None
-            if speaking:
-                found = await self._extract(replace(window, messages=speaking), calls)
-            result = await self._storing.store(claim, window, found, calls)
+            found = await self._extract(window, calls)
+            counts = await self._commit.store(claim, window, found, calls)
         except BaseException as failure:
             error = f"{type(failure).__name__}: {failure}"
             if calls:
-                await self._storing.spend(claim.user_id, calls)
+                await self._commit.record_usage(claim.user_id, calls)
             raise
         finally:
             await self._observers.tell(
@@ -160,15 +179,20 @@ class ExtractionHandler:
                     session_id=window.session_id,
                     duration=time.perf_counter() - start,
                     messages_processed=len(window.messages),
-                    facts_extracted=result.facts,
-                    episodes_extracted=result.episodes,
-                    triples_extracted=result.relations,
-                    profile_updates=result.profile,
+                    facts_extracted=counts.facts,
+                    episodes_extracted=counts.episodes,
+                    triples_extracted=counts.relations,
+                    profile_updates=counts.profile,
                     error=error,
                 ),
             )
 
-    async def _extract(self, window: Window, calls: list[Call]) -> Extraction:
+    async def _extract(self, window: Window, calls: list[Call]) -> Extraction | None:
+        """Extract the messages of a window that have text left without what was recalled; None when none has."""
+        with_text = [message for message in window.messages if message.content]
+        if not with_text:
+            return None
+        window = replace(window, messages=with_text)
         if self._llm is None:
             return await self._extractor.extract(window)
         with self._llm.account() as account:
@@ -178,7 +202,7 @@ class ExtractionHandler:
                 calls.extend(account)
 
     async def _load(self, claim: Claim) -> tuple[LoadedWindow, Window, dict[str, int]]:
-        """Return the window of a claim, and its jobs by message."""
+        """Return the window of a claim, and the number of its job by message id."""
         entries = {job.entry: job.job for job in claim.jobs if job.entry is not None}
         options = self._settings.extraction
         async with self._database.reader(claim.user_id) as transaction:
@@ -216,7 +240,7 @@ class ExtractionHandler:
         return loaded, window, jobs_of
 
     def _message(self, row: Row) -> Message:
-        """Return a message as an extractor sees it: in the speaker's time, without what had been recalled."""
+        """Return a message as an extractor is given it: in the speaker's time zone, without recalled text."""
         message = message_from_row(row)
         zone = _zone(row["utc_offset"], message.metadata.get("timezone"), self._settings.extraction.zone)
         content = without_recalled(message.content)
@@ -224,38 +248,30 @@ class ExtractionHandler:
             return message
         return replace(message, content=content, occurred_at=message.occurred_at.astimezone(zone))
 
-    async def _pause(self, claim: Claim, limit: int, spent: int) -> None:
-        why = f"BudgetError: {_spent(claim.user_id, spent, limit)}"
-        logger.warning("%s", why)
-        await postpone_jobs(self._database, claim, why, next_budget_day())
+    def _check_budget(self, user_id: str, used: int) -> None:
+        if self._llm is not None:
+            check_budget(user_id, used, self._settings.extraction.daily_tokens, operation="extraction")
 
 
-def _spent(user_id: str, spent: int, limit: int) -> str:
-    return (
-        f"User {user_id!r} has spent {spent:,} of {limit:,} tokens today (settings.extraction.daily_tokens); "
-        "extraction goes on tomorrow (UTC)."
-    )
-
-
-def _portions(messages: Sequence[Message], size: int) -> Iterator[list[Message]]:
-    """Return windows of at most ``size`` characters, or of one message."""
-    portion: list[Message] = []
+def _windows(messages: Sequence[Message], size: int) -> Iterator[list[Message]]:
+    """Yield neighboring messages of at most ``size`` characters together, or one longer message."""
+    window: list[Message] = []
     for message in messages:
-        if portion and sum(len(m.content) for m in portion) + len(message.content) > size:
-            yield portion
-            portion = []
-        portion.append(message)
-    if portion:
-        yield portion
+        if window and sum(len(m.content) for m in window) + len(message.content) > size:
+            yield window
+            window = []
+        window.append(message)
+    if window:
+        yield window
 
 
 def _zone(offset: int | None, named: object, default: tzinfo) -> tzinfo:
-    """Return where a message's dates are meant: as its moment was given, as its metadata say, as is usual."""
+    """Return the time zone of a message's speaker: of its metadata, of its time, or the configured one."""
     if isinstance(named, str):
         try:
             return ZoneInfo(named)
         except (ZoneInfoNotFoundError, ValueError, OSError):
-            logger.warning("There is no time zone %r; the usual one is used.", named)
+            logger.warning("There is no time zone %r; the configured one is used.", named)
     if offset is not None:
         return timezone(timedelta(minutes=offset)) if offset else UTC
     return default

@@ -1,4 +1,4 @@
-"""What a profile becomes when messages are extracted anew: what they alone had said goes, what they say now comes."""
+"""How a profile changes when messages are extracted again: what only they said is replaced by what they say now."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from neuromem.domain.names import name_key
-from neuromem.ingest.extraction.validate import merged
+from neuromem.ingest.extraction.profile_changes import merge_profile
 from neuromem.store.conversations.reextraction import profile_keys_set_by_hand
 from neuromem.store.kv.kv import read_profile
 from neuromem.store.kv.profile_sources import (
@@ -21,56 +21,68 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
     from datetime import datetime
 
-    from neuromem.ingest.extraction.validate import Admitted
+    from neuromem.ingest.extraction.validate import ValidExtraction
     from neuromem.store.database.database import Transaction
 
 
 @dataclass(slots=True)
-class Reprofile:
-    """A profile as it was, and as it becomes window after window; a person's own values are left alone."""
+class ProfileDiff:
+    """A profile as it is stored, and as it becomes window after window.
+
+    Attributes:
+        before: The stored profile.
+        set_by_hand: Keys whose value a person has set; they do not change.
+        after: The profile as it is by now.
+        windows: What each window says, and the ids of its messages.
+        origin: The origin of the last window.
+    """
 
     before: Mapping[str, Any]
-    own: Collection[str]
-    now: dict[str, Any]
-    told: list[tuple[Mapping[str, Any], Sequence[str]]] = field(default_factory=list)
+    set_by_hand: Collection[str]
+    after: dict[str, Any]
+    windows: list[tuple[Mapping[str, Any], Sequence[str]]] = field(default_factory=list)
     origin: Mapping[str, Any] = field(default_factory=dict)
-    _others: set[str] = field(default_factory=set)
+    _said_elsewhere: set[str] = field(default_factory=set)
+    """Keys of texts that messages outside the scope have said as well."""
 
     @classmethod
-    async def of(cls, transaction: Transaction, user_id: str, scope: Collection[str]) -> Reprofile:
-        """Return the profile without what only messages of the scope have said."""
+    async def load(cls, transaction: Transaction, user_id: str, scope: Collection[str]) -> ProfileDiff:
+        """Load the profile; ``after`` begins without what only messages of the scope have said."""
         before = await read_profile(transaction, user_id)
-        own = await profile_keys_set_by_hand(transaction, user_id)
-        alone = await values_said_only_by(transaction, user_id, scope)
-        now: dict[str, Any] = {}
+        set_by_hand = await profile_keys_set_by_hand(transaction, user_id)
+        only_theirs = await values_said_only_by(transaction, user_id, scope)
+        after: dict[str, Any] = {}
         for key, value in before.items():
-            gone = alone.get(key, set()) if key not in own else set()
+            gone = only_theirs.get(key, set()) if key not in set_by_hand else set()
             if isinstance(value, list):
                 if left := [part for part in value if not gone.issuperset(comparable_items(part))]:
-                    now[key] = left
+                    after[key] = left
             elif not gone.issuperset(comparable_items(value)):
-                now[key] = value
-        return cls(before, own, now, _others={key for key in now if not isinstance(now[key], list)})
+                after[key] = value
+        texts = {key for key, value in after.items() if not isinstance(value, list)}
+        return cls(before, set_by_hand, after, _said_elsewhere=texts)
 
-    def take(self, admitted: Admitted, messages: Sequence[str], origin: Mapping[str, Any]) -> None:
-        """Take what a window says; a text that others have said as well is not overwritten by an old message."""
-        told = {
+    def take(self, valid: ValidExtraction, messages: Sequence[str], origin: Mapping[str, Any]) -> None:
+        """Merge what a window says; a text that other messages have said as well is not replaced by these old ones."""
+        new = {
             key: value
-            for key, value in admitted.profile.items()
-            if key not in self.own and key not in self._others
+            for key, value in valid.profile.items()
+            if key not in self.set_by_hand and key not in self._said_elsewhere
         }
-        withdrawn = {key: said for key, said in admitted.withdrawn.items() if key not in self.own}
-        for key, value in merged(self.now, told, withdrawn).items():
+        withdrawn = {key: entries for key, entries in valid.withdrawn.items() if key not in self.set_by_hand}
+        for key, value in merge_profile(self.after, new, withdrawn).items():
             if value is None:
-                self.now.pop(key, None)
+                self.after.pop(key, None)
             else:
-                self.now[key] = value
-        self.told.append((admitted.profile, messages))
+                self.after[key] = value
+        self.windows.append((valid.profile, messages))
         self.origin = origin
 
     def changed(self) -> dict[str, Any]:
-        """Return what is different now; None: it is gone. What stays keeps its place."""
-        after = {key: _ordered(self.before.get(key), value) for key, value in self.now.items() if value}
+        """Return the values that change, by key; None where nothing is left. Entries of lists keep their order."""
+        after = {
+            key: _in_stored_order(self.before.get(key), value) for key, value in self.after.items() if value
+        }
         return {
             key: after.get(key)
             for key in dict.fromkeys((*self.before, *after))
@@ -80,17 +92,17 @@ class Reprofile:
     async def store(
         self, transaction: Transaction, user_id: str, scope: Collection[str], now: datetime
     ) -> dict[str, dict[str, Any]]:
-        """Store what is different, and which messages say it; returns it before and after, by key."""
+        """Store the values that change, and which messages say them; return both values by key."""
         changed = self.changed()
         await change_profile(transaction, user_id, changed, now, self.origin, said={}, sources=())
         await forget_profile_sources(transaction, user_id, scope)
-        for told, messages in self.told:
-            if told:
-                await record_profile_sources(transaction, user_id, told, messages)
+        for values, messages in self.windows:
+            if values:
+                await record_profile_sources(transaction, user_id, values, messages)
         return {key: {"before": self.before.get(key), "after": value} for key, value in changed.items()}
 
 
-def _ordered(before: Any, after: Any) -> Any:
+def _in_stored_order(before: Any, after: Any) -> Any:
     if not isinstance(before, list) or not isinstance(after, list):
         return after
     places = {name_key(str(part)): place for place, part in enumerate(before)}

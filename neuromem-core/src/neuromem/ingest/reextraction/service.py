@@ -1,4 +1,4 @@
-"""``reextract()``: messages are extracted anew, and what came of it replaces what came of them before."""
+"""Extracts messages again and replaces what was derived from them, or reports what would change."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from neuromem.domain.text.indexed_text import EntryTokenizer
-from neuromem.ingest.reextraction.profile_diff import Reprofile
-from neuromem.ingest.reextraction.replay import Replay, compare, is_replaceable
+from neuromem.ingest.reextraction.diff import diff_memories, is_replaceable
+from neuromem.ingest.reextraction.profile_diff import ProfileDiff
+from neuromem.ingest.reextraction.replay import Replay
 from neuromem.store.conversations.reextraction import (
     ExtractedMessage,
     close_edges,
@@ -27,8 +28,8 @@ if TYPE_CHECKING:
 
     from neuromem.config import Settings
     from neuromem.domain.memories import NewMemory
-    from neuromem.ingest.extraction.handler import ExtractionHandler, Reread
-    from neuromem.ingest.reextraction.replay import Difference
+    from neuromem.ingest.extraction.handler import ExtractionHandler, UncommittedExtraction
+    from neuromem.ingest.reextraction.diff import MemoryDiff
     from neuromem.observe import Call
     from neuromem.plugin.context import Clock
     from neuromem.store.database.database import Database, Transaction
@@ -38,7 +39,7 @@ OPERATION = "re-extraction"
 
 @dataclass(frozen=True, slots=True)
 class Where:
-    """Which messages: of a session, said in a span of time; None leaves open."""
+    """Which messages: of a session, said at or after, said before; None sets no bound."""
 
     session: str | None = None
     after: datetime | None = None
@@ -46,11 +47,11 @@ class Where:
 
 
 class _DryRunError(Exception):
-    """Rolls back what was only tried."""
+    """Rolls back the transaction of a dry run."""
 
 
 class ReextractionService:
-    """Extracts anew with the extractors in force; no call is made inside a transaction."""
+    """Extracts again with the active extractors; no call of a model is made inside a transaction."""
 
     def __init__(
         self,
@@ -67,57 +68,66 @@ class ReextractionService:
         self._wake = wake
 
     async def run(self, user_id: str, where: Where, *, dry_run: bool) -> dict[str, Any]:
-        """Return what changes, which has happened unless this is a dry run."""
+        """Extract again and replace what was derived.
+
+        Args:
+            user_id: The user.
+            where: Which messages.
+            dry_run: Whether to report only; the calls of models are made and paid for all the same.
+
+        Returns:
+            What changes: memories and relations added, changed and lost, memories kept, the profile's values.
+        """
         async with self._database.reader(user_id) as transaction:
-            said = await messages_to_reextract(
+            messages = await messages_to_reextract(
                 transaction, user_id, session=where.session, after=where.after, before=where.before
             )
-            held = await derived_memories(transaction, user_id)
-            scope = frozenset(message.id for message in said)
-            reprofile = await Reprofile.of(transaction, user_id, scope)
-        kept = [one for one in held if not is_replaceable(one, scope)]
+            stored = await derived_memories(transaction, user_id)
+            scope = frozenset(message.id for message in messages)
+            profile_diff = await ProfileDiff.load(transaction, user_id, scope)
+        kept = [one for one in stored if not is_replaceable(one, scope)]
         language = await user_language(self._database, user_id) or self._settings.language
         replay = Replay(user_id, kept, self._clock.now(), language)
-        read = await self._read(user_id, said, replay, reprofile) if self._handlers else []
+        extractions = await self._extract(user_id, messages, replay, profile_diff) if self._handlers else []
         report: dict[str, Any] = {}
         try:
             async with self._database.user(user_id) as transaction:
-                report = await self._replace(transaction, user_id, scope, replay, read, language)
+                report = await self._replace(transaction, user_id, scope, replay, extractions, language)
                 if dry_run:
                     raise _DryRunError
         except _DryRunError:
             pass
         if not dry_run:
             self._wake()
-        return {"messages": len(said), **report, "applied": not dry_run}
+        return {"messages": len(messages), **report, "applied": not dry_run}
 
-    async def _read(
-        self, user_id: str, said: Sequence[ExtractedMessage], replay: Replay, profile: Reprofile
-    ) -> list[Reread]:
-        """Extract window after window; each sees what the ones before it told."""
-        read = []
-        most = self._settings.extraction.known_memories
-        for entries in self._windows(said):
+    async def _extract(
+        self, user_id: str, messages: Sequence[ExtractedMessage], replay: Replay, profile: ProfileDiff
+    ) -> list[UncommittedExtraction]:
+        """Extract window after window; each is shown the memories that came of the ones before it."""
+        extractions = []
+        limit = self._settings.extraction.known_memories
+        for entries in self._windows(messages):
             for handler in self._handlers:
                 calls: list[Call] = []
                 try:
-                    one = await handler.reread(
-                        user_id, entries, lambda text: replay.known(text, most), profile.now, calls
+                    extraction = await handler.extract_again(
+                        user_id, entries, lambda text: replay.nearest(text, limit), profile.after, calls
                     )
                 finally:
                     if calls:
                         async with self._database.user(user_id) as transaction:
                             await add_token_usage(transaction, user_id, OPERATION, calls)
-                if one.admitted is not None:
-                    replay.take(one.admitted.statements)
-                    profile.take(one.admitted, list(one.ended.states), one.origin)
-                read.append(one)
-        return read
+                if extraction.valid is not None:
+                    replay.take(extraction.valid.statements)
+                    profile.take(extraction.valid, list(extraction.outcome.states), extraction.origin)
+                extractions.append(extraction)
+        return extractions
 
-    def _windows(self, said: Sequence[ExtractedMessage]) -> Iterator[list[int]]:
-        """Return neighbors of one session, as many as are extracted together."""
+    def _windows(self, messages: Sequence[ExtractedMessage]) -> Iterator[list[int]]:
+        """Yield the entry numbers of neighboring messages of one session, as many as are extracted together."""
         window: list[ExtractedMessage] = []
-        for message in said:
+        for message in messages:
             if window and (
                 message.session_id != window[0].session_id
                 or len(window) == self._settings.work.extract_batch
@@ -135,50 +145,45 @@ class ReextractionService:
         user_id: str,
         scope: frozenset[str],
         replay: Replay,
-        read: Sequence[Reread],
+        extractions: Sequence[UncommittedExtraction],
         language: str,
     ) -> dict[str, Any]:
-        """Compare with what is known now, under the user's lock, and replace it."""
+        """Compare with what is stored by now, under the user's lock, and replace it."""
         derived = replay.derived()
-        moment = await begin_write(transaction, user_id, len(derived))
-        found = compare(derived, await derived_memories(transaction, user_id), scope, language)
-        await store_learned(
-            transaction,
-            user_id,
-            found.learned(moment.now),
-            moment,
-            tokens=EntryTokenizer(self._settings.language),
-        )
-        relations = await self._relations(transaction, user_id, scope, read, moment.now)
-        reprofile = await Reprofile.of(transaction, user_id, scope)
-        for one in read:
-            if one.admitted is not None:
-                reprofile.take(one.admitted, list(one.ended.states), one.origin)
-        profile = await reprofile.store(transaction, user_id, scope, moment.now) if read else {}
-        await record_outcomes(transaction, user_id, [one.ended for one in read], moment.now)
-        return {**_shown(found), "relations": relations, "profile": profile}
+        write = await begin_write(transaction, user_id, len(derived))
+        diff = diff_memories(derived, await derived_memories(transaction, user_id), scope, language)
+        tokens = EntryTokenizer(self._settings.language)
+        await store_learned(transaction, user_id, diff.to_store(), write, tokens=tokens)
+        relations = await self._replace_relations(transaction, user_id, scope, extractions, write.now)
+        profile_diff = await ProfileDiff.load(transaction, user_id, scope)
+        for one in extractions:
+            if one.valid is not None:
+                profile_diff.take(one.valid, list(one.outcome.states), one.origin)
+        profile = await profile_diff.store(transaction, user_id, scope, write.now) if extractions else {}
+        await record_outcomes(transaction, user_id, [one.outcome for one in extractions], write.now)
+        return {**_report(diff), "relations": relations, "profile": profile}
 
-    async def _relations(
+    async def _replace_relations(
         self,
         transaction: Transaction,
         user_id: str,
         scope: frozenset[str],
-        read: Sequence[Reread],
+        extractions: Sequence[UncommittedExtraction],
         now: datetime,
     ) -> dict[str, list[str]]:
         before = await derived_edges(transaction, user_id)
-        again: set[str] = set()
-        for one in read:
-            if one.admitted is not None and one.admitted.edges:
-                put = await store_relations(transaction, user_id, one.admitted.edges, now, one.origin)
-                again.update(related.edge_id for related in put)
-        if any(one.graph for one in read):
-            gone = [
+        derived_again: set[str] = set()
+        for one in extractions:
+            if one.valid is not None and one.valid.edges:
+                stored = await store_relations(transaction, user_id, one.valid.edges, now, one.origin)
+                derived_again.update(edge.edge_id for edge in stored)
+        if any(one.graph for one in extractions):
+            lost = [
                 edge_id
                 for edge_id, edge in before.items()
-                if edge.derived and edge.sources and edge.sources <= scope and edge_id not in again
+                if edge.derived and edge.sources and edge.sources <= scope and edge_id not in derived_again
             ]
-            await close_edges(transaction, user_id, gone, now)
+            await close_edges(transaction, user_id, lost, now)
         after = await derived_edges(transaction, user_id)
         return {
             "added": [edge.text for edge_id, edge in after.items() if edge_id not in before],
@@ -191,33 +196,37 @@ class ReextractionService:
         }
 
 
-def _shown(found: Difference) -> dict[str, Any]:
-    def told(new: NewMemory) -> Mapping[str, Any]:
+def _report(diff: MemoryDiff) -> dict[str, Any]:
+    def shown(new: NewMemory) -> Mapping[str, Any]:
         return {"content": new.content, "memory_type": new.memory_type, "sources": list(new.sources)}
 
     return {
-        "added": [told(one.new) for one in found.added],
+        "added": [shown(one.new) for one in diff.added],
         "changed": [
             {
-                "id": held.memory.id,
-                "before": held.memory.content,
+                "id": stored.memory.id,
+                "before": stored.memory.content,
                 "after": new.new.content,
-                "memory_type": held.memory.memory_type,
+                "memory_type": stored.memory.memory_type,
                 "sources": list(new.new.sources),
             }
-            for held, new in found.changed
+            for stored, new in diff.changed
         ],
         "lost": [
-            {"id": held.memory.id, "content": held.memory.content, "memory_type": held.memory.memory_type}
-            for held in found.lost
+            {
+                "id": stored.memory.id,
+                "content": stored.memory.content,
+                "memory_type": stored.memory.memory_type,
+            }
+            for stored in diff.lost
         ],
         "kept": [
             {
-                "id": held.memory.id,
-                "content": held.memory.content if held.holds else None,
+                "id": stored.memory.id,
+                "content": stored.memory.content if stored.holds else None,
                 "instead_of": new.new.content,
             }
-            for held, new in found.kept
+            for stored, new in diff.kept
         ],
-        "unchanged": len(found.unchanged),
+        "unchanged": len(diff.unchanged),
     }

@@ -7,7 +7,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from neuromem.domain.extraction import ExtractionState
+from neuromem.domain.messages import ExtractionState
 from neuromem.store.memories.write import MEMORY_COLUMNS, memory_from_row
 from neuromem.store.queue.token_usage import INSERT_TOKEN_USAGE, usage_parameters
 from neuromem.store.search_index.bm25 import BM25_NOTHING, BM25_PRESENT

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import unicodedata
 from datetime import UTC
 from hashlib import blake2b
 from typing import TYPE_CHECKING
@@ -11,6 +10,7 @@ from uuid import uuid4
 
 from neuromem.domain.memories import Memory, Version
 from neuromem.domain.memory_types import memory_type_spec
+from neuromem.domain.text.same_statement import statement_key
 from neuromem.store.database.users import WriteStamp, begin_write
 from neuromem.store.memories.closing import close_memories
 from neuromem.store.memories.versions import expire_memories
@@ -132,14 +132,13 @@ LEARN = """
 
 
 def statement_hash(new: NewMemory) -> bytes:
-    """Return what two memories share that say the same: the normalized text and, for what happens, the moment.
+    """Return the hash that two memories share if they state the same: of the text and, for what happens, of the moment.
 
     Where a type's ``occurred_at`` says when the memory was stated, it may be stated more than once.
     """
-    text = " ".join(unicodedata.normalize("NFKC", new.content).casefold().split()).rstrip(".!。！ ")
     happened = new.occurred_at if memory_type_spec(new.memory_type).happens else None
     moment = happened.astimezone(UTC).isoformat() if happened else ""
-    return blake2b(f"{text}\0{moment}".encode(), digest_size=16).digest()
+    return blake2b(f"{statement_key(new.content)}\0{moment}".encode(), digest_size=16).digest()
 
 
 async def insert_memory(

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from neuromem.store.database.sql import fill
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from datetime import datetime
 
     from neuromem.observe import Call
     from neuromem.store.database.database import Database, Transaction
@@ -74,8 +74,3 @@ async def total_token_usage(
         rows = await transaction.all(SUM, {"user": user_id, "since": since})
     names = ("calls", "failures", "prompt_tokens", "completion_tokens")
     return {row.operation: {name: int(getattr(row, name)) for name in names} for row in rows}
-
-
-def next_budget_day() -> datetime:
-    """Return when the next day (UTC) begins, and with it a new budget of tokens."""
-    return (datetime.now(UTC) + timedelta(days=1)).replace(hour=0, minute=0, second=0, microsecond=0)

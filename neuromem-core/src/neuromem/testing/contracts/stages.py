@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from neuromem.domain.extraction import STANDINGS, Extraction
+from neuromem.domain.extraction import RELATIONS_TO_KNOWN, Extraction
 from neuromem.domain.memory_types import MEMORY_TYPES
 from neuromem.domain.recall_result import Candidate
 from neuromem.testing.contracts.base import Contract, missing
@@ -78,7 +78,7 @@ class ExtractorContract(Contract):
         for memory in found.memories:
             assert memory.content.strip()
             assert memory.memory_type in MEMORY_TYPES
-            assert memory.relation in STANDINGS
+            assert memory.relation in RELATIONS_TO_KNOWN
             assert memory.importance is None or 1 <= memory.importance <= 10
             assert memory.valence is None or -1 <= memory.valence <= 1
             assert memory.arousal is None or 0 <= memory.arousal <= 1
