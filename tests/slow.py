@@ -8,9 +8,9 @@ from __future__ import annotations
 
 SLOW = (
     "benchmarks/",
-    "cli/test_demo.py",
+    "cli/commands/test_demo.py",
+    "cli/commands/test_worker.py",
     "cli/test_readme.py",
-    "cli/test_worker.py",
     "digest/test_background.py",
     "digest/test_crashes.py",
     "digest/test_large.py",

@@ -44,7 +44,7 @@ COMBINATIONS: dict[str, tuple[str, ...]] = {
 # of every room that meets a dependency: SQL, HTTP, parsing of files, models, commands
 SLICE = (
     "tests/cli/test_app.py",
-    "tests/cli/test_doctor.py",
+    "tests/cli/commands/test_doctor.py",
     "tests/domain",
     "tests/facades/test_kv.py",
     "tests/facades/test_graph.py",

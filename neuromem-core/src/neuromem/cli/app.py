@@ -1,4 +1,4 @@
-"""The command's root: the built-in subcommands, those that plugins offer, and how errors are shown."""
+"""The command ``neuromem``: its built-in subcommands, those of plugins, and how errors are printed."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from neuromem.cli.commands.reextract import reextract
 from neuromem.cli.commands.sessions import sessions
 from neuromem.cli.commands.spaces import reembed, spaces
 from neuromem.cli.commands.worker import worker
-from neuromem.cli.output import Failure, log_to_screen
+from neuromem.cli.output import Failure, print_log
 from neuromem.errors import NeuroMemError
 
 if TYPE_CHECKING:
@@ -35,28 +35,28 @@ logger = logging.getLogger("neuromem")
 
 
 class Interrupted(Failure):
-    """Ctrl-C."""
+    """The user pressed Ctrl-C."""
 
     exit_code = 130  # as shells report it
 
 
 class Root(click.Group):
-    """The group; plugins are only looked for when somebody asks for what is not built in."""
+    """The group of all commands; plugins are discovered only for a command that is not built in, and for the help."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """Return the names of all commands, the plugins' ones last."""
-        return [*super().list_commands(ctx), *_offers(self.commands)]
+        """Return the names of all commands, those of plugins last."""
+        return [*super().list_commands(ctx), *_plugin_commands(self.commands)]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Return a command; a plugin's is built now."""
+        """Return a command; that of a plugin is built when it is asked for."""
         own = super().get_command(ctx, cmd_name)
         if own is not None:
             return own
-        offer = _offers(self.commands).get(cmd_name)
-        return None if offer is None else _foreign(offer)
+        offer = _plugin_commands(self.commands).get(cmd_name)
+        return None if offer is None else _plugin_command(offer)
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run the command; an error of ours is one sentence, unless ``--debug`` asks for the whole story."""
+        """Run the command; an error of neuromem is printed as one sentence, with ``--debug`` as a traceback."""
         try:
             return super().invoke(ctx)
         except NeuroMemError as error:
@@ -67,7 +67,7 @@ class Root(click.Group):
             raise Interrupted("Interrupted; what was stored is kept.") from error
 
 
-def _offers(own: Mapping[str, click.Command]) -> dict[str, Offer[CommandSpec]]:
+def _plugin_commands(own: Mapping[str, click.Command]) -> dict[str, Offer[CommandSpec]]:
     """Return the commands of plugins; a broken plugin is logged and does not hide the others."""
     from neuromem.registry import PluginRegistry
 
@@ -77,7 +77,7 @@ def _offers(own: Mapping[str, click.Command]) -> dict[str, Offer[CommandSpec]]:
     return found
 
 
-def _foreign(offer: Offer[CommandSpec]) -> click.Command:
+def _plugin_command(offer: Offer[CommandSpec]) -> click.Command:
     """Build a plugin's command; when that fails, return one that says so."""
     try:
         command = offer.spec.factory()
@@ -86,13 +86,13 @@ def _foreign(offer: Offer[CommandSpec]) -> click.Command:
                 f"its factory returned an object of {type(command).__name__}, not a click.Command"
             )
     except Exception as error:  # noqa: BLE001  whatever a stranger's code raises, the other commands stay
-        return _broken(offer, f"The command {offer} cannot be used: {type(error).__name__}: {error}")
+        return _broken_command(offer, f"The command {offer} cannot be used: {type(error).__name__}: {error}")
     if not command.short_help and not command.help:
         command.short_help = offer.spec.summary
     return command
 
 
-def _broken(offer: Offer[CommandSpec], reason: str) -> click.Command:
+def _broken_command(offer: Offer[CommandSpec], reason: str) -> click.Command:
     @click.command(
         offer.spec.name,
         short_help=f"(broken: see `neuromem {offer.spec.name}`)",
@@ -100,11 +100,11 @@ def _broken(offer: Offer[CommandSpec], reason: str) -> click.Command:
         context_settings={"ignore_unknown_options": True},
     )
     @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
-    def explain(arguments: tuple[str, ...]) -> None:
+    def fail(arguments: tuple[str, ...]) -> None:
         del arguments
         raise Failure(reason)
 
-    return explain
+    return fail
 
 
 @click.group(cls=Root, context_settings={"help_option_names": ["-h", "--help"]})
@@ -112,7 +112,7 @@ def _broken(offer: Offer[CommandSpec], reason: str) -> click.Command:
 @click.option("--debug", is_flag=True, help="Show the whole log and the traceback of an error.")
 def neuromem(*, debug: bool) -> None:
     """Memory for AI agents: try it, fill it, ask it, and see how it is."""
-    log_to_screen(debug=debug)
+    print_log(debug=debug)
 
 
 for command in (

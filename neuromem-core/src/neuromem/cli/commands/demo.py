@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from neuromem.cli.commands.recall import show
+from neuromem.cli.commands.recall import print_result
 from neuromem.cli.imports.jsonl import History, batches
-from neuromem.cli.options.database import place_options
-from neuromem.cli.output import err, tell
+from neuromem.cli.options.database import database_options
+from neuromem.cli.output import print_text, stderr
 
 if TYPE_CHECKING:
-    from neuromem.cli.options.database import Place
+    from neuromem.cli.options.database import DatabaseOptions
 
 USER = "demo"
 QUESTIONS = (
@@ -26,24 +26,24 @@ SHOWN = 3
 
 
 @click.command(short_help="Remember a short conversation and ask three questions about it.")
-@place_options(embedding=True)
-def demo(place: Place) -> None:
+@database_options(embedding=True)
+def demo(database: DatabaseOptions) -> None:
     """Remember a short conversation, ask three questions, and show what was recalled and why.
 
     With neuromem-local installed this needs no server, no key and no network: PostgreSQL and the embedding
     model come from wheels, the data lies in NEUROMEM_HOME (default: the system's place for user data). No LLM
     is asked. Running it again stores nothing twice.
     """
-    asyncio.run(_demo(place))
+    asyncio.run(_demo(database))
 
 
-async def _demo(place: Place) -> None:
-    memory = place.memory(llm="none")
+async def _demo(database: DatabaseOptions) -> None:
+    memory = database.memory(llm="none")
     conversation = resources.files("neuromem.cli") / "demo.jsonl"
-    with err().status("Starting PostgreSQL"):
+    with stderr().status("Starting PostgreSQL"):
         await memory.init()
     async with memory:
-        with err().status("Remembering"), conversation.open("rb") as file:
+        with stderr().status("Remembering"), conversation.open("rb") as file:
             history = History(file, USER, name="the demo", session=USER, most=memory.settings.max_content)
             count = history.check()
             for batch in batches(history.lines()):
@@ -51,11 +51,11 @@ async def _demo(place: Place) -> None:
                     messages = [line.message for line in lines]
                     await memory.conversations.add_messages_batch(USER, messages, session)
             await memory.drain(USER)
-        tell(f"{count} messages of two conversations are remembered for user {USER!r}.")
+        print_text(f"{count} messages of two conversations are remembered for user {USER!r}.")
         for question in QUESTIONS:
-            tell(f"\n{question}", "bold")
-            show(await memory.recall(USER, question, limit=SHOWN, explain=True), explain=True)
-    tell(
+            print_text(f"\n{question}", "bold")
+            print_result(await memory.recall(USER, question, limit=SHOWN, explain=True), explain=True)
+    print_text(
         "score orders one answer, relevance can be compared between questions. Each arm shows its rank and "
         "its own score; the signals lie in [0, 1] and weigh in a little. Ask more yourself:\n\n"
         f'  neuromem recall "How did the half marathon go?" --user {USER} --explain'

@@ -1,4 +1,4 @@
-"""``neuromem digest``: look for insights now, and show them with the emotion profile."""
+"""``neuromem digest``: run a digest and print the insights and the emotion profile."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ import click
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
-from neuromem.cli.options.shared import show_json, user_options
-from neuromem.cli.output import note, out, plain, progress, tell
+from neuromem.cli.options.user import user_options
+from neuromem.cli.output import print_json, print_notice, print_text, progress, safe_text, stdout
 
 if TYPE_CHECKING:
-    from neuromem.cli.options.database import Place
+    from neuromem.cli.options.database import DatabaseOptions
     from neuromem.domain.insights import DigestProgress, DigestResult, EmotionProfile, Insight
 
 
@@ -23,57 +23,57 @@ if TYPE_CHECKING:
     "--batch-size", default=50, show_default=True, type=click.IntRange(1, 500), help="Memories per call."
 )
 @user_options
-def digest(place: Place, user: str, *, llm: str | None, batch_size: int, as_json: bool) -> None:
+def digest(database: DatabaseOptions, user: str, *, llm: str | None, batch_size: int, as_json: bool) -> None:
     """Look for insights in the memories that were not digested yet, and show what is known by now.
 
     Interrupted, call it again: it goes on where it was. Without an LLM nothing is looked for.
     """
-    result, known, left = asyncio.run(_digest(place, user, llm, batch_size))
+    result, known, left = asyncio.run(_digest(database, user, llm, batch_size))
     if as_json:
-        show_json({**result, "insights": known})
+        print_json({**result, "insights": known})
         return
     new = result["insights_generated"]
-    tell(f"{result['memories_analyzed']} memories were digested; {new} insights are new.")
+    print_text(f"{result['memories_analyzed']} memories were digested; {new} insights are new.")
     if left:
-        note(f"{left} memories wait for an LLM: choose one with --llm or NEUROMEM_LLM.", "yellow")
+        print_notice(f"{left} memories wait for an LLM: choose one with --llm or NEUROMEM_LLM.", "yellow")
     if known:
-        _show(known)
-    _feelings(result["emotion_profile"])
+        _print_insights(known)
+    _print_emotions(result["emotion_profile"])
 
 
 async def _digest(
-    place: Place, user: str, llm: str | None, batch_size: int
+    database: DatabaseOptions, user: str, llm: str | None, batch_size: int
 ) -> tuple[DigestResult, list[Insight], int]:
-    async with place.memory(llm=llm) as memory:
+    async with database.memory(llm=llm) as memory:
         with progress() as bar:
             task = bar.add_task("Digesting", total=None)
 
-            def step(told: DigestProgress) -> None:
-                done = told["memories_analyzed"]
-                bar.update(task, completed=done, total=done + told["memories_left"])
+            def step(state: DigestProgress) -> None:
+                done = state["memories_analyzed"]
+                bar.update(task, completed=done, total=done + state["memories_left"])
 
             result = await memory.digest(user, batch_size, progress=step)
         assert result is not None  # it did not go into the background
         return result, await memory.insights(user), (await memory.stats(user))["undigested"]
 
 
-def _show(insights: list[Insight]) -> None:
+def _print_insights(insights: list[Insight]) -> None:
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
     for name in ("confidence", "stage", "evidence"):
         table.add_column(name, no_wrap=True)
     table.add_column("insight", overflow="fold")
     for one in insights:
         table.add_row(
-            f"{one['confidence']:.2f}", one["stage"], str(len(one["source_ids"])), plain(one["content"])
+            f"{one['confidence']:.2f}", one["stage"], str(len(one["source_ids"])), safe_text(one["content"])
         )
-    out().print(table)
+    stdout().print(table)
 
 
-def _feelings(profile: EmotionProfile) -> None:
+def _print_emotions(profile: EmotionProfile) -> None:
     if profile["latest_state"]:
-        tell(profile["latest_state"])
+        print_text(profile["latest_state"])
     if profile["valence_avg"] is not None:
         often = ", ".join(f"{name} {share:.0%}" for name, share in profile["dominant_emotions"].items())
-        tell(
+        print_text(
             f"On average {profile['valence_avg']:+.2f} from -1 (bad) to 1 (good){f': {often}' if often else ''}."
         )

@@ -1,4 +1,4 @@
-"""``neuromem files``: upload files, find what they say, get them back."""
+"""``neuromem files``: upload, list, search, download and delete files."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from neuromem.cli.options.shared import count_options, show_json, shown, user_options
-from neuromem.cli.output import Failure, tell
+from neuromem.cli.options.user import count_options, user_options
+from neuromem.cli.output import Failure, print_items, print_json, print_text
 from neuromem.domain.documents import FILE_TYPES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from neuromem.cli.options.database import Place
+    from neuromem.cli.options.database import DatabaseOptions
     from neuromem.domain.documents import Document, FileType, Passage
 
 
@@ -25,7 +25,7 @@ def files() -> None:
 
 
 def storage_option(function: Callable[..., None]) -> Callable[..., None]:
-    """Give a command the storage."""
+    """Add ``--storage``."""
     return click.option(
         "--storage",
         metavar="NAME",
@@ -34,7 +34,7 @@ def storage_option(function: Callable[..., None]) -> Callable[..., None]:
 
 
 def filter_options(function: Callable[..., None]) -> Callable[..., None]:
-    """Give a command what narrows documents."""
+    """Add ``--category``, ``--tag`` and ``--type``, which select documents."""
     function = click.option(
         "--type",
         "file_types",
@@ -57,7 +57,7 @@ def filter_options(function: Callable[..., None]) -> Callable[..., None]:
 @storage_option
 @user_options
 def upload(
-    place: Place,
+    database: DatabaseOptions,
     user: str,
     paths: tuple[Path, ...],
     *,
@@ -70,17 +70,17 @@ def upload(
     stored: list[Document] = []
 
     async def run() -> None:
-        async with place.memory(storage=storage) as memory:
+        async with database.memory(storage=storage) as memory:
             for path in paths:
                 document = await memory.files.upload(user, path.name, path, category, tags)
                 stored.append(document)
                 if not as_json:
                     passages = f"{document.passages} passage{'' if document.passages == 1 else 's'}"
-                    tell(f"{document.filename}: {passages}, {document.id}")
+                    print_text(f"{document.filename}: {passages}, {document.id}")
 
     asyncio.run(run())
     if as_json:
-        show_json(stored)
+        print_json(stored)
 
 
 @files.command("list")
@@ -89,7 +89,7 @@ def upload(
 @storage_option
 @user_options
 def list_files(
-    place: Place,
+    database: DatabaseOptions,
     user: str,
     *,
     category: str | None,
@@ -103,7 +103,7 @@ def list_files(
     """List files, the newest first."""
 
     async def run() -> list[Document]:
-        async with place.memory(storage=storage, worker=False) as memory:
+        async with database.memory(storage=storage, worker=False) as memory:
             return await memory.files.list(user, category, tags or None, file_types or None, limit, offset)
 
     def row(document: Document) -> list[str]:
@@ -120,7 +120,7 @@ def list_files(
             document.filename,
         ]
 
-    shown(
+    print_items(
         asyncio.run(run()),
         as_json,
         ["id", "created", "type", "bytes", "passages", "category", "tags"],
@@ -136,7 +136,7 @@ def list_files(
 @storage_option
 @user_options
 def search(
-    place: Place,
+    database: DatabaseOptions,
     user: str,
     question: str,
     *,
@@ -150,7 +150,7 @@ def search(
     """Show the passages that answer QUESTION best."""
 
     async def run() -> list[Passage]:
-        async with place.memory(storage=storage, worker=False) as memory:
+        async with database.memory(storage=storage, worker=False) as memory:
             return await memory.files.search(
                 user, question, limit, category, tags or None, file_types or None
             )
@@ -161,7 +161,7 @@ def search(
         )
         return [f"{found.score:.3f}", f"{found.relevance:.3f}", f"{where}\n{found.content.strip()}"]
 
-    shown(asyncio.run(run()), as_json, ["score", "relevance"], row, "passage")
+    print_items(asyncio.run(run()), as_json, ["score", "relevance"], row, "passage")
 
 
 @files.command()
@@ -170,18 +170,18 @@ def search(
 @storage_option
 @user_options
 def download(
-    place: Place, user: str, document: str, target: Any, *, storage: str | None, as_json: bool
+    database: DatabaseOptions, user: str, document: str, target: Any, *, storage: str | None, as_json: bool
 ) -> None:
     """Write the file with the id DOCUMENT to TARGET, or to stdout with "-"."""
 
     async def run() -> bytes:
-        async with place.memory(storage=storage, worker=False) as memory:
+        async with database.memory(storage=storage, worker=False) as memory:
             return await memory.files.download(user, document)
 
     content = asyncio.run(run())
     target.write(content)
     if as_json and target.name != "-":
-        show_json({"id": document, "bytes": len(content), "path": target.name})
+        print_json({"id": document, "bytes": len(content), "path": target.name})
 
 
 @files.command()
@@ -190,18 +190,18 @@ def download(
 @storage_option
 @user_options
 def delete(
-    place: Place, user: str, document: str, *, erase: bool, storage: str | None, as_json: bool
+    database: DatabaseOptions, user: str, document: str, *, erase: bool, storage: str | None, as_json: bool
 ) -> None:
     """Delete the file with the id DOCUMENT; without --erase the past still has its text."""
 
     async def run() -> bool:
-        async with place.memory(storage=storage, worker=False) as memory:
+        async with database.memory(storage=storage, worker=False) as memory:
             return await memory.files.delete(user, document, erase)
 
     deleted = asyncio.run(run())
     if as_json:
-        show_json({"deleted": deleted})
+        print_json({"deleted": deleted})
     elif deleted:
-        tell(f"Document {document!r} of user {user!r} is deleted.")
+        print_text(f"Document {document!r} of user {user!r} is deleted.")
     else:
         raise Failure(f"User {user!r} has no document {document!r}.")

@@ -1,4 +1,4 @@
-"""``neuromem graph``: look at the knowledge graph."""
+"""``neuromem graph``: list nodes and relations of the knowledge graph, and find paths in it."""
 
 from __future__ import annotations
 
@@ -8,22 +8,22 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from neuromem.cli.options.shared import as_of_option, count_options, show_json, shown, user_options
-from neuromem.cli.output import note, tell
+from neuromem.cli.options.user import as_of_option, count_options, user_options
+from neuromem.cli.output import print_items, print_json, print_notice, print_text
 from neuromem.domain.graph import NodeType
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
 
-    from neuromem.cli.options.database import Place
+    from neuromem.cli.options.database import DatabaseOptions
     from neuromem.domain.graph import Edge, GraphPath, Neighbor, Node
 
 ME = "me"
 
 
 def read_node(context: click.Context, argument: click.Parameter, text: str | None) -> tuple[str, str] | None:
-    """Read TYPE:ID, such as ``person:Bob``; the user's own node has `ME` for both."""
+    """Return type and id of a node that is written as TYPE:ID; both are `ME` for the user's own node."""
     if text is None:
         return None
     if text == ME:
@@ -37,7 +37,7 @@ def read_node(context: click.Context, argument: click.Parameter, text: str | Non
 
 
 def relation_option(function: Callable[..., None]) -> Callable[..., None]:
-    """Give a command ``--relation``, which may be repeated."""
+    """Add ``--relation``, which may be repeated."""
     return click.option(
         "--relation", "relations", multiple=True, metavar="NAME", help="Only this relation; may be repeated."
     )(function)
@@ -55,14 +55,14 @@ def graph() -> None:
 @as_of_option
 @count_options()
 @user_options
-def nodes(place: Place, user: str, *, as_json: bool, **options: Any) -> None:
+def nodes(database: DatabaseOptions, user: str, *, as_json: bool, **options: Any) -> None:
     """List nodes in the order in which they were made."""
 
     async def run() -> list[Node]:
-        async with place.memory(worker=False) as memory:
+        async with database.memory(worker=False) as memory:
             return await memory.graph.list_nodes(user, **options)
 
-    shown(
+    print_items(
         asyncio.run(run()),
         as_json,
         ["type", "id", "also known as"],
@@ -79,7 +79,7 @@ def nodes(place: Place, user: str, *, as_json: bool, **options: Any) -> None:
 @count_options()
 @user_options
 def edges(
-    place: Place,
+    database: DatabaseOptions,
     user: str,
     *,
     node: tuple[str, str] | None,
@@ -91,10 +91,10 @@ def edges(
     around: tuple[str | None, str | None] = (None, None) if node is None else _node(node, user)
 
     async def run() -> list[Edge]:
-        async with place.memory(worker=False) as memory:
+        async with database.memory(worker=False) as memory:
             return await memory.graph.list_edges(user, *around, edge_types=list(relations) or None, **options)
 
-    shown(asyncio.run(run()), as_json, [], lambda e: [f"{e}{_validity(e)}"], "relation")
+    print_items(asyncio.run(run()), as_json, [], lambda e: [f"{e}{_validity(e)}"], "relation")
 
 
 @graph.command()
@@ -108,7 +108,7 @@ def edges(
 @count_options(offset=False, limit=20)
 @user_options
 def neighbors(
-    place: Place,
+    database: DatabaseOptions,
     user: str,
     *,
     node: tuple[str, str],
@@ -119,12 +119,12 @@ def neighbors(
     """List the nodes around NODE, the nearest first."""
 
     async def run() -> list[Neighbor]:
-        async with place.memory(worker=False) as memory:
+        async with database.memory(worker=False) as memory:
             return await memory.graph.get_neighbors(
                 user, *_node(node, user), list(relations) or None, **options
             )
 
-    shown(
+    print_items(
         asyncio.run(run()),
         as_json,
         ["steps", "type", "id"],
@@ -144,7 +144,7 @@ def neighbors(
 @as_of_option
 @user_options
 def path(
-    place: Place,
+    database: DatabaseOptions,
     user: str,
     *,
     source: tuple[str, str],
@@ -158,7 +158,7 @@ def path(
     """Find the shortest path from SOURCE to TARGET."""
 
     async def run() -> GraphPath | None:
-        async with place.memory(worker=False) as memory:
+        async with database.memory(worker=False) as memory:
             return await memory.graph.find_path(
                 user,
                 *_node(source, user),
@@ -171,11 +171,11 @@ def path(
 
     found = asyncio.run(run())
     if as_json:
-        show_json(found)
+        print_json(found)
     elif found is None:
-        note(f"No path of at most {max_depth} steps was found.")
+        print_notice(f"No path of at most {max_depth} steps was found.")
     else:
-        tell("\n".join(str(edge) for edge in found.edges) or found.nodes[0].id)
+        print_text("\n".join(str(edge) for edge in found.edges) or found.nodes[0].id)
 
 
 def _node(node: tuple[str, str], user: str) -> tuple[str, str]:

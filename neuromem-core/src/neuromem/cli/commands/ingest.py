@@ -1,4 +1,4 @@
-"""``neuromem ingest``: import a history of messages."""
+"""``neuromem ingest``: import messages from a file of JSON Lines."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import IO, TYPE_CHECKING, Any
 import click
 
 from neuromem.cli.imports.jsonl import History, batches, seekable
-from neuromem.cli.options.database import place_options
-from neuromem.cli.output import Failure, err, progress, tell
+from neuromem.cli.options.database import database_options
+from neuromem.cli.output import Failure, print_text, progress, stderr
 from neuromem.domain import validation
 from neuromem.errors import InputError
 
@@ -20,10 +20,10 @@ if TYPE_CHECKING:
     from rich.progress import Progress
 
     from neuromem.cli.imports.jsonl import Line
-    from neuromem.cli.options.database import Place
+    from neuromem.cli.options.database import DatabaseOptions
     from neuromem.memory import NeuroMemory
 
-PATIENCE = 3  # failed calls in a row
+MAX_FAILURES = 3  # calls that fail in a row before the command ends
 
 
 @click.command(short_help="Import a history of messages.")
@@ -34,8 +34,8 @@ PATIENCE = 3  # failed calls in a row
     is_flag=True,
     help="Leave embedding and extraction to the next process that opens this memory.",
 )
-@place_options(embedding=True)
-def ingest(place: Place, file: IO[bytes], *, user: str, no_wait: bool) -> None:
+@database_options(embedding=True)
+def ingest(database: DatabaseOptions, file: IO[bytes], *, user: str, no_wait: bool) -> None:
     """Import FILE, JSON Lines with one message each; "-" reads stdin.
 
     \b
@@ -58,16 +58,18 @@ def ingest(place: Place, file: IO[bytes], *, user: str, no_wait: bool) -> None:
     name = "stdin" if file.name == "<stdin>" or not file.seekable() else file.name
     most = Settings.load().max_content
     history = History(seekable(file), user, name=name, session=Path(name).stem, most=most)
-    with err().status("Checking", spinner_style="dim"):
+    with stderr().status("Checking", spinner_style="dim"):
         count = history.check()
-    asyncio.run(_ingest(place, history, user, count, wait=not no_wait))
+    asyncio.run(_ingest(database, history, user, count, wait=not no_wait))
     waiting = " The rest is left to the next process that opens this memory." if no_wait else ""
-    tell(f"{count} messages are stored for user {user!r}.{waiting}")
+    print_text(f"{count} messages are stored for user {user!r}.{waiting}")
 
 
-async def _ingest(place: Place, history: History, user: str, count: int, *, wait: bool) -> None:
+async def _ingest(database: DatabaseOptions, history: History, user: str, count: int, *, wait: bool) -> None:
     calls = _Calls()
-    async with place.memory(worker=wait, on_embedding_call=calls.note, on_llm_call=calls.note) as memory:
+    async with database.memory(
+        worker=wait, on_embedding_call=calls.record, on_llm_call=calls.record
+    ) as memory:
         with progress() as bars:
             stored = bars.add_task("Storing", total=count)
             for batch in batches(history.lines()):
@@ -102,18 +104,18 @@ async def _wait_for_work(memory: NeuroMemory, user: str, bars: Progress, calls: 
 
 
 class _Calls:
-    """How the calls to the embedding and to the LLM fare."""
+    """Counts failing calls of the embedding and the LLM, to end the command when they keep failing."""
 
     def __init__(self) -> None:
         self.failures = 0
         self.error = ""
 
-    def note(self, event: Mapping[str, Any]) -> None:
-        """Note a call; a good one forgives the bad ones before it."""
+    def record(self, event: Mapping[str, Any]) -> None:
+        """Record a call; one that succeeds resets the count."""
         self.failures = 0 if event["success"] else self.failures + 1
         self.error = event["error"] or self.error
 
     @property
     def hopeless(self) -> bool:
-        """Whether nothing but failures came for a while; background work goes on trying, a human need not wait."""
-        return self.failures >= PATIENCE
+        """Whether the last calls have all failed. A worker goes on trying; a person at a terminal need not wait."""
+        return self.failures >= MAX_FAILURES

@@ -1,4 +1,4 @@
-"""``neuromem jobs``: what background work waits, failed or was given up, and trying it again."""
+"""``neuromem jobs``: list background work that waits, failed or was given up, and retry it."""
 
 from __future__ import annotations
 
@@ -9,12 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from neuromem.cli.options.database import place_options
-from neuromem.cli.options.shared import shown
-from neuromem.cli.output import tell
+from neuromem.cli.options.database import database_options
+from neuromem.cli.output import print_items, print_text
 
 if TYPE_CHECKING:
-    from neuromem.cli.options.database import Place
+    from neuromem.cli.options.database import DatabaseOptions
 
 FIELDS = ["message", "session", "state", "attempts", "next_try", "why"]
 
@@ -28,12 +27,12 @@ def jobs() -> None:
 @click.option("--user", help="Show this user's messages whose extraction is not over, one by one.")
 @click.option("--limit", type=click.IntRange(1, 10_000), default=100, show_default=True)
 @click.option("--json", "as_json", is_flag=True, help="Write JSON.")
-@place_options(embedding=True)
-def list_jobs(place: Place, *, user: str | None, limit: int, as_json: bool) -> None:
+@database_options(embedding=True)
+def list_jobs(database: DatabaseOptions, *, user: str | None, limit: int, as_json: bool) -> None:
     """List the work by kind, or a user's messages that are not extracted, with state and error."""
     if user is None:
-        rows = asyncio.run(_queue(place))
-        shown(
+        rows = asyncio.run(_queue(database))
+        print_items(
             rows,
             as_json,
             ["kind", "capability", "open", "given up"],
@@ -47,34 +46,34 @@ def list_jobs(place: Place, *, user: str | None, limit: int, as_json: bool) -> N
             "last error",
         )
         return
-    rows = asyncio.run(_messages(place, user, limit))
-    shown(rows, as_json, FIELDS[:-1], lambda row: [_cell(row[name]) for name in FIELDS], FIELDS[-1])
+    rows = asyncio.run(_messages(database, user, limit))
+    print_items(rows, as_json, FIELDS[:-1], lambda row: [_cell(row[name]) for name in FIELDS], FIELDS[-1])
 
 
 @jobs.command("retry")
 @click.option("--user", help="Only this user's; default: everybody's.")
 @click.option("--kind", help="Only jobs of this kind, as `neuromem jobs list` names it; default: all.")
 @click.option("--max-retries", type=click.IntRange(1, 1_000), default=3, show_default=True)
-@place_options(embedding=True)
-def retry(place: Place, *, user: str | None, kind: str | None, max_retries: int) -> None:
+@database_options(embedding=True)
+def retry(database: DatabaseOptions, *, user: str | None, kind: str | None, max_retries: int) -> None:
     """Try again what failed or was given up; a worker, or the next process that opens this memory, does it."""
 
     async def run() -> dict[str, int]:
-        async with place.memory(worker=False) as memory:
+        async with database.memory(worker=False) as memory:
             return await memory.retry_failed_jobs(user, kind, max_retries)
 
     retried = asyncio.run(run())
-    told = ", ".join(f"{number} {kind}" for kind, number in retried.items())
-    tell(f"Tried again: {told}." if retried else "There is nothing to try again.")
+    kinds = ", ".join(f"{number} {kind}" for kind, number in retried.items())
+    print_text(f"Tried again: {kinds}." if retried else "There is nothing to try again.")
 
 
-async def _queue(place: Place) -> list[dict[str, Any]]:
-    async with place.admin() as admin:
+async def _queue(database: DatabaseOptions) -> list[dict[str, Any]]:
+    async with database.admin() as admin:
         return [asdict(queue) for queue in await admin.queue()]
 
 
-async def _messages(place: Place, user: str, limit: int) -> list[dict[str, Any]]:
-    async with place.memory(worker=False) as memory:
+async def _messages(database: DatabaseOptions, user: str, limit: int) -> list[dict[str, Any]]:
+    async with database.memory(worker=False) as memory:
         found = await memory.conversations.get_unextracted_messages(user, limit=limit)
     rows = []
     for message in found:

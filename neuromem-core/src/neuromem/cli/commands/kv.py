@@ -1,4 +1,4 @@
-"""``neuromem kv``: look at key-value pairs, and change them."""
+"""``neuromem kv``: list, get, set and delete key-value pairs."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from neuromem.cli.options.shared import as_of_option, count_options, show_json, shown, user_options
-from neuromem.cli.output import Failure, echo_json, tell
+from neuromem.cli.options.user import as_of_option, count_options, user_options
+from neuromem.cli.output import Failure, print_items, print_json, print_text
 from neuromem.domain.kv import PROFILE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
 
-    from neuromem.cli.options.database import Place
+    from neuromem.cli.options.database import DatabaseOptions
 
 ABSENT = object()
 
@@ -27,7 +27,7 @@ def kv() -> None:
 
 
 def namespace_option(function: Callable[..., None]) -> Callable[..., None]:
-    """Give a command the namespace."""
+    """Add ``--namespace``."""
     return click.option("--namespace", default=PROFILE, show_default=True)(function)
 
 
@@ -39,7 +39,7 @@ def namespace_option(function: Callable[..., None]) -> Callable[..., None]:
 @count_options(offset=False)
 @user_options
 def list_pairs(
-    place: Place,
+    database: DatabaseOptions,
     user: str,
     *,
     namespace: str,
@@ -52,11 +52,11 @@ def list_pairs(
     """List pairs in the order of their keys."""
 
     async def run() -> list[Any]:
-        async with place.memory(worker=False) as memory:
+        async with database.memory(worker=False) as memory:
             return list(await memory.kv.list(user, namespace, prefix, limit, after, as_of=as_of))
 
     pairs = asyncio.run(run())
-    shown(
+    print_items(
         pairs,
         as_json,
         ["key"],
@@ -70,18 +70,20 @@ def list_pairs(
 @namespace_option
 @as_of_option
 @user_options
-def get(place: Place, user: str, key: str, *, namespace: str, as_of: datetime | None, as_json: bool) -> None:
+def get(
+    database: DatabaseOptions, user: str, key: str, *, namespace: str, as_of: datetime | None, as_json: bool
+) -> None:
     """Write the value of KEY as JSON."""
 
     async def run() -> Any:
-        async with place.memory(worker=False) as memory:
+        async with database.memory(worker=False) as memory:
             return await memory.kv.get(user, namespace, key, ABSENT, as_of=as_of)
 
     del as_json  # it is JSON in any case
     value = asyncio.run(run())
     if value is ABSENT:
         raise Failure(f"User {user!r} has no {key!r} in namespace {namespace!r}.")
-    echo_json(value)
+    print_json(value)
 
 
 @kv.command("set")
@@ -91,7 +93,14 @@ def get(place: Place, user: str, key: str, *, namespace: str, as_of: datetime | 
 @namespace_option
 @user_options
 def set_value(
-    place: Place, user: str, key: str, value: str, *, ttl: float | None, namespace: str, as_json: bool
+    database: DatabaseOptions,
+    user: str,
+    key: str,
+    value: str,
+    *,
+    ttl: float | None,
+    namespace: str,
+    as_json: bool,
 ) -> None:
     """Store VALUE, JSON or else a plain string, under KEY."""
     try:
@@ -100,31 +109,31 @@ def set_value(
         parsed = value
 
     async def run() -> None:
-        async with place.memory(worker=False) as memory:
+        async with database.memory(worker=False) as memory:
             await memory.kv.set(user, namespace, key, parsed, ttl=ttl)
 
     asyncio.run(run())
     if as_json:
-        show_json({"key": key, "value": parsed})
+        print_json({"key": key, "value": parsed})
     else:
-        tell(f"{key!r} of user {user!r} is set.")
+        print_text(f"{key!r} of user {user!r} is set.")
 
 
 @kv.command()
 @click.argument("key")
 @namespace_option
 @user_options
-def delete(place: Place, user: str, key: str, *, namespace: str, as_json: bool) -> None:
+def delete(database: DatabaseOptions, user: str, key: str, *, namespace: str, as_json: bool) -> None:
     """Delete KEY."""
 
     async def run() -> bool:
-        async with place.memory(worker=False) as memory:
+        async with database.memory(worker=False) as memory:
             return await memory.kv.delete(user, namespace, key)
 
     deleted = asyncio.run(run())
     if as_json:
-        show_json({"deleted": deleted})
+        print_json({"deleted": deleted})
     elif deleted:
-        tell(f"{key!r} of user {user!r} is deleted.")
+        print_text(f"{key!r} of user {user!r} is deleted.")
     else:
         raise Failure(f"User {user!r} has no {key!r} in namespace {namespace!r}.")

@@ -1,4 +1,4 @@
-"""``neuromem plugins``: what is installed, active, broken and blocked; and two commands for authors."""
+"""``neuromem plugins``: which plugins are installed, active, broken and blocked, and the commands for their authors."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from neuromem.cli.commands.authors import check, new
-from neuromem.cli.output import echo_json, note, out, plain, tell
+from neuromem.cli.commands.plugins_check import check_plugin
+from neuromem.cli.commands.plugins_new import new_plugin
+from neuromem.cli.output import print_json, print_notice, print_text, safe_text, stdout
 
 if TYPE_CHECKING:
     from neuromem.registry.report import PluginReport
@@ -28,7 +29,7 @@ def plugins(ctx: click.Context, *, as_json: bool) -> None:
     settings = Settings.load()
     found = PluginRegistry.discover(options=settings.plugins, strict=False).report(settings)
     if as_json:
-        echo_json(found)
+        print_json(found)
     else:
         _show(found)
 
@@ -36,16 +37,16 @@ def plugins(ctx: click.Context, *, as_json: bool) -> None:
 def _show(found: list[PluginReport]) -> None:
     for plugin in found:
         source = f"{plugin['distribution']} {plugin['version']}".strip()
-        title = plain(plugin["name"], "bold").append(f"  {source}  ", "dim")
-        out().print(title.append(plugin["state"], STYLES[plugin["state"]]), soft_wrap=True)
+        title = safe_text(plugin["name"], "bold").append(f"  {source}  ", "dim")
+        stdout().print(title.append(plugin["state"], STYLES[plugin["state"]]), soft_wrap=True)
         if plugin["error"]:
-            tell(f"  {plugin['error']}", "red")
+            print_text(f"  {plugin['error']}", "red")
         for offer in plugin["offers"]:
             kind, mark = offer["hook"].removeprefix("neuromem_"), "active" if offer["active"] else ""
-            line = plain(f"  {kind:<11} {offer['name']:<14} ").append(f"{mark:<6}", "green")
-            out().print(line.append_text(plain(f"  {offer['summary']}")), soft_wrap=True)
-    note("active: takes part as things are set now; the others are chosen or enabled by name.", "dim")
+            line = safe_text(f"  {kind:<11} {offer['name']:<14} ").append(f"{mark:<6}", "green")
+            stdout().print(line.append_text(safe_text(f"  {offer['summary']}")), soft_wrap=True)
+    print_notice("active: takes part as things are set now; the others are chosen or enabled by name.", "dim")
 
 
-plugins.add_command(check)
-plugins.add_command(new)
+plugins.add_command(check_plugin)
+plugins.add_command(new_plugin)

@@ -1,4 +1,4 @@
-"""``neuromem recall``: ask what is remembered."""
+"""``neuromem recall``: ask a question and print the result."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ import click
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
-from neuromem.cli.options.database import place_options
-from neuromem.cli.options.datetimes import FORM, Moment
-from neuromem.cli.output import echo_json, note, out, plain
+from neuromem.cli.options.database import database_options
+from neuromem.cli.options.datetimes import DATETIME_FORMAT, DatetimeType
+from neuromem.cli.output import print_json, print_notice, safe_text, stdout
 from neuromem.domain.memory_types import RECALLED_TYPES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from datetime import datetime
 
-    from neuromem.cli.options.database import Place
+    from neuromem.cli.options.database import DatabaseOptions
     from neuromem.domain.recall_result import RecallItem, RecallResult
 
 
@@ -29,12 +29,12 @@ if TYPE_CHECKING:
     "--limit", default=10, show_default=True, type=click.IntRange(1, 10_000), help="At most so many."
 )
 @click.option("--type", "memory_type", type=click.Choice(RECALLED_TYPES), help="Only this type.")
-@click.option("--as-of", type=Moment(), help=f"Answer from what was known then ({FORM}).")
+@click.option("--as-of", type=DatetimeType(), help=f"Answer from what was known then ({DATETIME_FORMAT}).")
 @click.option("--min-score", type=click.FloatRange(0, 1), help="Leave out what is less relevant than this.")
 @click.option("--explain", is_flag=True, help="Show each one's rank and score in every arm, and the signals.")
 @click.option("--json", "as_json", is_flag=True, help="Write the whole result as JSON.")
-@place_options(embedding=True)
-def recall(place: Place, *, as_json: bool, **arguments: Any) -> None:
+@database_options(embedding=True)
+def recall(database: DatabaseOptions, *, as_json: bool, **arguments: Any) -> None:
     """Ask what is remembered about QUESTION and show the best first.
 
     \b
@@ -42,27 +42,29 @@ def recall(place: Place, *, as_json: bool, **arguments: Any) -> None:
     relevance  can be compared between questions; --min-score looks at it
     """
     question, user = arguments.pop("question"), arguments.pop("user")
-    result = asyncio.run(_recall(place, user, question, arguments))
+    result = asyncio.run(_recall(database, user, question, arguments))
     if as_json:
-        echo_json(result)
+        print_json(result)
     else:
-        show(result, explain=arguments["explain"])
+        print_result(result, explain=arguments["explain"])
 
 
-async def _recall(place: Place, user: str, question: str, arguments: dict[str, Any]) -> RecallResult:
-    async with place.memory(worker=False) as memory:
+async def _recall(
+    database: DatabaseOptions, user: str, question: str, arguments: dict[str, Any]
+) -> RecallResult:
+    async with database.memory(worker=False) as memory:
         return await memory.recall(user, question, **arguments)
 
 
-def show(result: RecallResult, *, explain: bool) -> None:
-    """Print the answer as a table, best first."""
+def print_result(result: RecallResult, *, explain: bool) -> None:
+    """Print a result as a table, the best item first, with ``explain`` also why each was found."""
     items = result["merged"]
     if items:
-        out().print(_explained(items) if explain else _brief(items))
+        stdout().print(_explained(items) if explain else _brief(items))
     else:
-        note("Nothing was found.")
+        print_notice("Nothing was found.")
     if result["pending"]:
-        note(f"{result['pending']} pieces of background work are still pending.")
+        print_notice(f"{result['pending']} pieces of background work are still pending.")
 
 
 def _brief(items: Sequence[RecallItem]) -> Table:
@@ -72,14 +74,14 @@ def _brief(items: Sequence[RecallItem]) -> Table:
             f"{item['score']:.3f}",
             f"{item['relevance']:.3f}",
             _when(item),
-            plain(item["source"]),
-            plain(item["content"]),
+            safe_text(item["source"]),
+            safe_text(item["content"]),
         )
     return table
 
 
 def _explained(items: Sequence[RecallItem]) -> Table:
-    """Under each content stand its rank and own score in every arm, and the signals in [0, 1]."""
+    """Return a table with rank and score of each item in every arm, and its signals, under the content."""
     table = _table("score", "relevance")
     for item in items:
         why = item["explain"]
@@ -89,13 +91,13 @@ def _explained(items: Sequence[RecallItem]) -> Table:
         table.add_row(
             f"{item['score']:.3f}",
             f"{item['relevance']:.3f}",
-            plain(item["content"]).append_text(plain(reasons, "dim")),
+            safe_text(item["content"]).append_text(safe_text(reasons, "dim")),
         )
     return table
 
 
 def _in_arm(name: str, arm: Mapping[str, Any]) -> str:
-    """Return rank and score in an arm; one that only adds neighbors of what others found gives no score."""
+    """Return rank and score in an arm; an arm that only adds neighbors of what others found gives no score."""
     score = f" ({arm['score']:.3g})" if arm["score"] else ""
     return f"{name} #{arm['rank']}{score}"
 

@@ -1,4 +1,4 @@
-"""``neuromem reextract``: look at what another model, prompt or schema would change, and change it."""
+"""``neuromem reextract``: show what another model, prompt or schema would extract, and apply it."""
 
 from __future__ import annotations
 
@@ -7,25 +7,25 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from neuromem.cli.options.datetimes import Moment
-from neuromem.cli.options.shared import show_json, user_options
-from neuromem.cli.output import note, tell
+from neuromem.cli.options.datetimes import DatetimeType
+from neuromem.cli.options.user import user_options
+from neuromem.cli.output import print_json, print_notice, print_text
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from neuromem.cli.options.database import Place
+    from neuromem.cli.options.database import DatabaseOptions
 
 
 @click.command(short_help="Extract messages again, with another model.")
 @click.option("--llm", metavar="NAME[:MODEL]", help="LLM to extract with; default: NEUROMEM_LLM, else none.")
 @click.option("--session", help="Only the messages of this session.")
-@click.option("--after", type=Moment(), help="Only what was said then or later.")
-@click.option("--before", type=Moment(), help="Only what was said before.")
+@click.option("--after", type=DatetimeType(), help="Only what was said then or later.")
+@click.option("--before", type=DatetimeType(), help="Only what was said before.")
 @click.option("--apply", is_flag=True, help="Change it; without, nothing is stored.")
 @user_options
 def reextract(
-    place: Place,
+    database: DatabaseOptions,
     user: str,
     *,
     llm: str | None,
@@ -43,22 +43,24 @@ def reextract(
     where = {"session_id": session, "after": after, "before": before}
 
     async def run() -> dict[str, Any]:
-        async with place.memory(llm=llm) as memory:
+        async with database.memory(llm=llm) as memory:
             return await memory.reextract(user, where, dry_run=not apply)
 
     report = asyncio.run(run())
     if as_json:
-        show_json(report)
+        print_json(report)
         return
     for mark, line, style in _lines(report):
-        tell(f"{mark} {line}", style)
-    tell(f"{report['messages']} messages were read again; {report['unchanged']} memories are as they were.")
+        print_text(f"{mark} {line}", style)
+    print_text(
+        f"{report['messages']} messages were read again; {report['unchanged']} memories are as they were."
+    )
     if not apply:
-        note("Nothing was changed: --apply does.", "yellow")
+        print_notice("Nothing was changed: --apply does.", "yellow")
 
 
 def _lines(report: dict[str, Any]) -> list[tuple[str, str, str]]:
-    """Return what comes (+), goes (-), changes (~) or stays instead (=)."""
+    """Return mark, text and style for what is added (+), lost (-), changed (~) or kept although it differs (=)."""
     lines = [("+", one["content"], "green") for one in report["added"]]
     lines += [("~", f"{one['before']} => {one['after']}", "yellow") for one in report["changed"]]
     lines += [("-", one["content"], "red") for one in report["lost"]]

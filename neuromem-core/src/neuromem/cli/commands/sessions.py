@@ -1,4 +1,4 @@
-"""``neuromem sessions``: look at conversations, search, close, delete and import them."""
+"""``neuromem sessions``: list, show, search, close, delete and import conversations."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import click
 
 from neuromem.cli.imports.chat_exports import import_export, read_export
-from neuromem.cli.options.shared import count_options, show_json, shown, user_options
-from neuromem.cli.output import Failure, tell
+from neuromem.cli.options.user import count_options, user_options
+from neuromem.cli.output import Failure, print_items, print_json, print_text
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from neuromem.cli.options.database import Place
+    from neuromem.cli.options.database import DatabaseOptions
     from neuromem.domain.messages import Message, Session
     from neuromem.domain.recall_result import RecallItem
 
@@ -27,14 +27,14 @@ def sessions() -> None:
 @sessions.command("list")
 @count_options(limit=50)
 @user_options
-def list_sessions(place: Place, user: str, *, limit: int, offset: int, as_json: bool) -> None:
+def list_sessions(database: DatabaseOptions, user: str, *, limit: int, offset: int, as_json: bool) -> None:
     """List sessions, the one that was last spoken in first."""
 
     async def run() -> list[Session]:
-        async with place.memory(worker=False) as memory:
+        async with database.memory(worker=False) as memory:
             return await memory.conversations.list_sessions(user, limit, offset)
 
-    shown(
+    print_items(
         asyncio.run(run()),
         as_json,
         ["last", "messages", "session"],
@@ -47,14 +47,16 @@ def list_sessions(place: Place, user: str, *, limit: int, offset: int, as_json: 
 @click.argument("session")
 @count_options()
 @user_options
-def show(place: Place, user: str, session: str, *, limit: int, offset: int, as_json: bool) -> None:
+def show(
+    database: DatabaseOptions, user: str, session: str, *, limit: int, offset: int, as_json: bool
+) -> None:
     """Show the messages of SESSION in their order."""
 
     async def run() -> list[Message]:
-        async with place.memory(worker=False) as memory:
+        async with database.memory(worker=False) as memory:
             return await memory.conversations.get_session_messages(user, session, limit, offset)
 
-    shown(
+    print_items(
         asyncio.run(run()),
         as_json,
         ["when", "who"],
@@ -68,14 +70,16 @@ def show(place: Place, user: str, session: str, *, limit: int, offset: int, as_j
 @click.option("--session", help="Only in this one.")
 @count_options(offset=False, limit=10)
 @user_options
-def search(place: Place, user: str, question: str, *, session: str | None, limit: int, as_json: bool) -> None:
+def search(
+    database: DatabaseOptions, user: str, question: str, *, session: str | None, limit: int, as_json: bool
+) -> None:
     """Search what was said for QUESTION."""
 
     async def run() -> list[RecallItem]:
-        async with place.memory(worker=False) as memory:
+        async with database.memory(worker=False) as memory:
             return await memory.conversations.search(user, question, session, limit)
 
-    shown(
+    print_items(
         asyncio.run(run()),
         as_json,
         ["score", "when"],
@@ -87,38 +91,40 @@ def search(place: Place, user: str, question: str, *, session: str | None, limit
 @sessions.command()
 @click.argument("session")
 @user_options
-def close(place: Place, user: str, session: str, *, as_json: bool) -> None:
+def close(database: DatabaseOptions, user: str, session: str, *, as_json: bool) -> None:
     """Say that SESSION is over."""
 
     async def run() -> Session:
-        async with place.memory(worker=False) as memory:
+        async with database.memory(worker=False) as memory:
             return await memory.conversations.close_session(user, session)
 
     closed = asyncio.run(run())
     if as_json:
-        show_json(closed)
+        print_json(closed)
     else:
-        tell(f"Session {session!r} of user {user!r} is closed.")
+        print_text(f"Session {session!r} of user {user!r} is closed.")
 
 
 @sessions.command()
 @click.argument("session")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @user_options
-def delete(place: Place, user: str, session: str, *, yes: bool, as_json: bool) -> None:
+def delete(database: DatabaseOptions, user: str, session: str, *, yes: bool, as_json: bool) -> None:
     """Erase SESSION and what was derived from it alone, from the past too."""
     if not yes:
         click.confirm(f"Erase session {session!r} of user {user!r} for good?", abort=True, err=True)
 
     async def run() -> dict[str, int]:
-        async with place.memory(worker=False) as memory:
+        async with database.memory(worker=False) as memory:
             return await memory.conversations.delete_session(user, session)
 
     deleted = asyncio.run(run())
     if as_json:
-        show_json(deleted)
+        print_json(deleted)
     elif deleted["sessions"]:
-        tell("Erased: " + ", ".join(f"{count} {kind}" for kind, count in deleted.items() if count) + ".")
+        print_text(
+            "Erased: " + ", ".join(f"{count} {kind}" for kind, count in deleted.items() if count) + "."
+        )
     else:
         raise Failure(f"User {user!r} has no session {session!r}.")
 
@@ -126,20 +132,22 @@ def delete(place: Place, user: str, session: str, *, yes: bool, as_json: bool) -
 @sessions.command("import")
 @click.argument("file", type=click.File("rb"))
 @user_options
-def import_file(place: Place, user: str, file: BinaryIO, *, as_json: bool) -> None:
+def import_file(database: DatabaseOptions, user: str, file: BinaryIO, *, as_json: bool) -> None:
     """Import FILE, what ChatGPT or Claude hand out: the archive (.zip) or its conversations.json.
 
     Every conversation becomes a session. Running it again, also after it was killed or with a newer export, stores
     nothing twice. Embedding is left to the next process that opens this memory. For JSON Lines see
     `neuromem ingest`.
     """
-    counts: dict[str, Any] = asyncio.run(import_export(place, user, read_export(file)))
+    counts: dict[str, Any] = asyncio.run(import_export(database, user, read_export(file)))
     if as_json:
-        show_json(counts)
+        print_json(counts)
         return
-    tell(f"{counts['messages']} messages in {counts['sessions']} sessions are stored for user {user!r}.")
+    print_text(
+        f"{counts['messages']} messages in {counts['sessions']} sessions are stored for user {user!r}."
+    )
     if counts["too_long"]:
-        tell(f"{counts['too_long']} messages were longer than settings.max_content and were left out.")
+        print_text(f"{counts['too_long']} messages were longer than settings.max_content and were left out.")
 
 
 def _when(moment: datetime) -> str:

@@ -1,4 +1,4 @@
-"""``neuromem spaces`` and ``neuromem reembed``: the embedding models of a schema, and changing to another."""
+"""``neuromem spaces`` and ``neuromem reembed``: list and drop embedding spaces, and change the embedding model."""
 
 from __future__ import annotations
 
@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from neuromem.cli.options.database import place_options
-from neuromem.cli.options.shared import shown
-from neuromem.cli.output import note, progress, tell
+from neuromem.cli.options.database import database_options
+from neuromem.cli.output import print_items, print_notice, print_text, progress
 
 if TYPE_CHECKING:
-    from neuromem.cli.options.database import Place
+    from neuromem.cli.options.database import DatabaseOptions
 
 
 @click.group(short_help="Embedding models of the schema: list, drop.")
@@ -23,15 +22,15 @@ def spaces() -> None:
 
 @spaces.command("list")
 @click.option("--json", "as_json", is_flag=True, help="Write JSON.")
-@place_options(embedding=False)
-def list_spaces(place: Place, *, as_json: bool) -> None:
+@database_options(embedding=False)
+def list_spaces(database: DatabaseOptions, *, as_json: bool) -> None:
     """List the spaces: one is active, one may be filled beside it."""
 
     async def run() -> list[dict[str, Any]]:
-        async with place.admin() as admin:
+        async with database.admin() as admin:
             return await admin.spaces()
 
-    shown(
+    print_items(
         asyncio.run(run()),
         as_json,
         ["space", "state", "dims"],
@@ -42,44 +41,46 @@ def list_spaces(place: Place, *, as_json: bool) -> None:
 
 @spaces.command("drop")
 @click.argument("space", type=click.IntRange(1, 32_767))
-@place_options(embedding=False)
-def drop(place: Place, *, space: int) -> None:
+@database_options(embedding=False)
+def drop(database: DatabaseOptions, *, space: int) -> None:
     """Delete a space that is not active, with all its vectors; interrupted, call it again."""
 
     async def run() -> dict[str, Any]:
-        async with place.admin() as admin:
+        async with database.admin() as admin:
             return await admin.drop_space(space)
 
     done = asyncio.run(run())
-    tell(f"{done['dropped']} is dropped, with {done['vectors']} vectors.")
+    print_text(f"{done['dropped']} is dropped, with {done['vectors']} vectors.")
 
 
 @click.command(short_help="Change the embedding model, without a stop.")
-@place_options(embedding=True)
-def reembed(place: Place) -> None:
+@database_options(embedding=True)
+def reembed(database: DatabaseOptions) -> None:
     """Embed everything with the model of --embedding or the settings, and then switch to it.
 
     Whoever has the memory open goes on with the old model until the switch, and is to be started anew with the new
     one after it. Interrupted, call it again: it goes on where it was. The old model's vectors stay until
     `neuromem spaces drop`.
     """
-    asyncio.run(_reembed(place))
+    asyncio.run(_reembed(database))
 
 
-async def _reembed(place: Place) -> None:
+async def _reembed(database: DatabaseOptions) -> None:
     from neuromem.config import Settings
     from neuromem.registry import PluginRegistry
 
     settings = Settings.load()
     registry = PluginRegistry.discover(options=settings.plugins)
-    embedding = registry.choose_embedding(place.embedding or settings.embedding).value
+    embedding = registry.choose_embedding(database.embedding or settings.embedding).value
     found: dict[str, Any] = {}
-    async with place.admin() as admin:
+    async with database.admin() as admin:
         with progress() as bar:
             task = bar.add_task("Embedding", total=None)
             async with aclosing(admin.reembed(embedding)) as steps:
                 async for found in steps:
                     bar.update(task, completed=found["done"], total=found["entries"])
-    tell(f"{admin.place} is searched by {found['model']} now.")
+    print_text(f"{admin.place} is searched by {found['model']} now.")
     if found["failed"]:
-        note(f"{found['failed']} texts could not be embedded, the last because: {found['error']}", "yellow")
+        print_notice(
+            f"{found['failed']} texts could not be embedded, the last because: {found['error']}", "yellow"
+        )

@@ -1,4 +1,4 @@
-"""``neuromem worker``: background work in a process of its own."""
+"""``neuromem worker``: a process that only does background work."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from neuromem.cli.options.database import place_options
-from neuromem.cli.output import Failure, note
+from neuromem.cli.options.database import database_options
+from neuromem.cli.output import Failure, print_notice
 
 if TYPE_CHECKING:
-    from neuromem.cli.options.database import Place
+    from neuromem.cli.options.database import DatabaseOptions
     from neuromem.memory import NeuroMemory
 
 
@@ -22,19 +22,19 @@ if TYPE_CHECKING:
 @click.argument("factory", required=False, metavar="[PACKAGE.MODULE:FACTORY]")
 @click.option("--llm", metavar="NAME[:MODEL]", help="LLM to extract with; default: NEUROMEM_LLM, else none.")
 @click.option("--until-done", is_flag=True, help="End when nothing is left to do that this process can do.")
-@place_options(embedding=True)
-def worker(place: Place, factory: str | None, *, llm: str | None, until_done: bool) -> None:
+@database_options(embedding=True)
+def worker(database: DatabaseOptions, factory: str | None, *, llm: str | None, until_done: bool) -> None:
     """Embed and extract what applications leave to others (worker=False).
 
     FACTORY is called without arguments and returns the NeuroMemory to work for, not yet open; without it the options
     and NEUROMEM_* say where and with what. Several workers may run side by side; each takes only what it can serve.
     Ends on Ctrl-C or SIGTERM, and gives back what it has not finished.
     """
-    memory = place.memory(llm=llm) if factory is None else _made(factory)
+    memory = database.memory(llm=llm) if factory is None else _memory_of_factory(factory)
     asyncio.run(_work(memory, until_done=until_done))
 
 
-def _made(factory: str) -> NeuroMemory:
+def _memory_of_factory(factory: str) -> NeuroMemory:
     from neuromem.memory import NeuroMemory
 
     module, _, name = factory.partition(":")
@@ -61,6 +61,6 @@ async def _work(memory: NeuroMemory, *, until_done: bool) -> None:
             loop.add_signal_handler(number, stop.set)
         except NotImplementedError:  # Windows: Ctrl-C raises instead
             continue
-    note("Working." if until_done else "Working; Ctrl-C ends it.")
+    print_notice("Working." if until_done else "Working; Ctrl-C ends it.")
     await memory.run_worker(stop, until_done=until_done)
-    note("Ended; what was not finished is given back.")
+    print_notice("Ended; what was not finished is given back.")

@@ -1,4 +1,4 @@
-"""The checks behind ``neuromem doctor``, from the outside in."""
+"""The checks of ``neuromem doctor``: Python, settings and plugins first, then the database from the outside in."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from neuromem.registry import PluginRegistry
 
 if TYPE_CHECKING:
     from neuromem.admin import Admin
-    from neuromem.cli.options.database import Place
+    from neuromem.cli.options.database import DatabaseOptions
     from neuromem.plugin import EmbeddingProvider
     from neuromem.store.user_data.diagnostics import ServerReport
 
@@ -26,7 +26,14 @@ MIN_PYTHON = (3, 11)
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """What one check found, and how to mend it when it is not well."""
+    """The result of one check.
+
+    Attributes:
+        name: What was checked.
+        status: "fail" when something does not work, "warn" when it works but is not as it should be.
+        found: What was found, in a sentence.
+        mend: What to do about it, if anything.
+    """
 
     name: str
     status: Literal["ok", "warn", "fail"]
@@ -35,24 +42,24 @@ class Check:
 
 
 class Checkup:
-    """Runs the checks; each that fails is noted, and what can still be looked at is looked at."""
+    """Runs the checks; after one has failed, all others that are still possible are run."""
 
-    def __init__(self, place: Place) -> None:
-        self._place = place
+    def __init__(self, database: DatabaseOptions) -> None:
+        self._database_options = database
         self._settings = Settings()
         self._embedding: EmbeddingProvider | None = None
         self.checks: list[Check] = []
 
     def ok(self, name: str, found: str) -> None:
-        """Note that all is well."""
+        """Add a check that found nothing wrong."""
         self.checks.append(Check(name, "ok", found))
 
     def warn(self, name: str, found: str, mend: str) -> None:
-        """Note what works but is not as it should be."""
+        """Add a check that found something that works but is not as it should be."""
         self.checks.append(Check(name, "warn", found, mend))
 
     def fail(self, name: str, found: str, mend: str | None = None) -> None:
-        """Note what does not work; the errors of neuromem say themselves how to mend it."""
+        """Add a check that failed; the errors of neuromem themselves say what to do, and need no ``mend``."""
         self.checks.append(Check(name, "fail", found, mend))
 
     async def run(self) -> list[Check]:
@@ -61,7 +68,7 @@ class Checkup:
         self._environment()
         await self._plugins()
         try:
-            async with self._place.admin() as admin:
+            async with self._database_options.admin() as admin:
                 await self._database(admin)
         except NeuroMemError as error:
             self.fail("database", str(error))
@@ -77,7 +84,7 @@ class Checkup:
         self.ok("versions", f"neuromem {version('neuromem')}; {libraries}")
 
     def _environment(self) -> None:
-        """Show which variables are set, never what they say."""
+        """Check the settings; the names of the variables are shown, never their values."""
         names = sorted(name for name in os.environ if name.startswith(PREFIX))
         fields = [f"{PREFIX}{field.upper()}" for field in Settings.model_fields]
         known = [*fields, *PLUGIN_VARIABLES]
@@ -113,7 +120,7 @@ class Checkup:
             elif record.state == "blocked":
                 self.ok("plugins", f"{record.origin} is blocked by NEUROMEM_DISABLE_PLUGINS.")
         try:
-            chosen = registry.choose_embedding(self._place.embedding or self._settings.embedding)
+            chosen = registry.choose_embedding(self._database_options.embedding or self._settings.embedding)
             self._embedding = chosen.value
             model = f"{chosen.value.provider}:{chosen.value.model}, {chosen.value.dims} dimensions"
             self.ok("embedding", model)
@@ -177,7 +184,7 @@ class Checkup:
         )
 
     async def _schema(self, admin: Admin) -> bool:
-        """Check the schema; false when there is nothing in it to look at."""
+        """Check the schema; return whether it has tables that can be checked."""
         try:
             plan = await admin.plan()
         except DatabaseError as error:
@@ -222,11 +229,11 @@ class Checkup:
         if found.leaking or found.writable:
             leaks = [f"could read {', '.join(found.leaking)}"] if found.leaking else []
             leaks += ["could write for somebody else"] if found.writable else []
-            told = f"A user without any rows {' and '.join(leaks)}."
+            seen = f"A user without any rows {' and '.join(leaks)}."
             if server.unbound:
-                self.warn("isolation", told, "See role above.")
+                self.warn("isolation", seen, "See role above.")
             else:
-                self.fail("isolation", told, "Compare the policies of these tables with those of the others.")
+                self.fail("isolation", seen, "Compare the policies of these tables with those of the others.")
         elif not found.unprotected:
             self.ok(
                 "isolation",
@@ -240,17 +247,17 @@ class Checkup:
         if not queues:
             self.ok("work", "nothing is waiting")
         for queue in queues:
-            told = f"{queue.kind} ({queue.capability or 'anyone'}): {queue.open} open"
+            line = f"{queue.kind} ({queue.capability or 'anyone'}): {queue.open} open"
             if queue.oldest is not None:
-                told += f", the oldest of {queue.oldest:%Y-%m-%d %H:%M} UTC"
+                line += f", the oldest of {queue.oldest:%Y-%m-%d %H:%M} UTC"
             error = f"; last error: {queue.error}" if queue.error else ""
             if queue.dead:
                 self.warn(
                     "work",
-                    f"{told}, {queue.dead} given up{error}",
+                    f"{line}, {queue.dead} given up{error}",
                     "Mend what the error says; then bring back what was given up: neuromem jobs retry",
                 )
             elif queue.error:
-                self.warn("work", f"{told}{error}", "Mend what the error says; it is tried again by itself.")
+                self.warn("work", f"{line}{error}", "Mend what the error says; it is tried again by itself.")
             else:
-                self.ok("work", told)
+                self.ok("work", line)

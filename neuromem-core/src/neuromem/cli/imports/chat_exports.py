@@ -1,4 +1,4 @@
-"""Reads the archives that ChatGPT and Claude hand out and stores their conversations."""
+"""Reads exports of ChatGPT and Claude from an archive or a file, and stores their conversations."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from neuromem.ingest.chat_exports import conversations
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from neuromem.cli.options.database import Place
+    from neuromem.cli.options.database import DatabaseOptions
     from neuromem.ingest.chat_exports import Conversation
 
 BATCH = 200  # messages in one transaction
@@ -22,7 +22,7 @@ MEMBER = "conversations"  # ChatGPT cuts large exports into conversations-000.js
 
 
 def read_export(file: BinaryIO) -> list[Conversation]:
-    """Return the conversations of an export; raises `InputError` when it is none."""
+    """Return the conversations of an export, a .zip or conversations.json; raises `InputError` for any other file."""
     try:
         if file.seekable() and zipfile.is_zipfile(file):
             with zipfile.ZipFile(file) as archive:
@@ -46,10 +46,16 @@ def _is_member(name: str) -> bool:
     return base.startswith(MEMBER) and base.endswith(".json")
 
 
-async def import_export(place: Place, user: str, found: Sequence[Conversation]) -> dict[str, int]:
-    """Store conversations, each as a session, what is stored already passed over; returns counts."""
+async def import_export(
+    database: DatabaseOptions, user: str, found: Sequence[Conversation]
+) -> dict[str, int]:
+    """Store each conversation as a session; messages that are stored already are not stored again.
+
+    Returns:
+        The numbers of ``sessions`` and ``messages`` in the export, and of messages that were left out as ``too_long``.
+    """
     counts = {"sessions": 0, "messages": 0, "too_long": 0}
-    async with place.memory(worker=False) as memory:
+    async with database.memory(worker=False) as memory:
         most = memory.settings.max_content
         with progress() as bars:
             task = bars.add_task("Storing", total=sum(len(c.messages) for c in found))

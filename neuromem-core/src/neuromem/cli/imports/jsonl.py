@@ -1,4 +1,4 @@
-"""Reads a history: JSON Lines, one message each, checked and keyed so that it can be imported again."""
+"""Reads a history of messages from JSON Lines, checks it, and gives each message a key that is the same every time."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from hashlib import blake2b
 from typing import IO, TYPE_CHECKING, Any
 
-from neuromem.cli.options.datetimes import read_moment
+from neuromem.cli.options.datetimes import parse_datetime
 from neuromem.domain import validation
 from neuromem.errors import InputError
 
@@ -32,14 +32,14 @@ KEYS = (
     "language",
     "id",
 )
-SHOWN = 10  # bad lines that one notet lists
+MAX_ERRORS = 10  # bad lines that one error lists
 BATCH_LINES = 500
 BATCH_CHARACTERS = 2_000_000
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A line of a history: its number, its session, and its message as `add_messages_batch` takes it."""
+    """One message of a history, as `add_messages_batch` takes it, with the number of its line and its session."""
 
     number: int
     session: str
@@ -47,9 +47,14 @@ class Line:
 
 
 class History:
-    """A file of messages. It is read twice, to check and to store, and never held in memory.
+    """A file of messages. It is read twice, to check and to store, and never held in memory as a whole.
 
-    ``session`` is the session of lines that name none, ``most`` how many characters a message may have.
+    Args:
+        file: The file, seekable.
+        user: The user whose messages they are, named in errors.
+        name: What errors call the file.
+        session: The session of lines that name none.
+        most: How many characters a message may have.
     """
 
     def __init__(self, file: IO[bytes], user: str, *, name: str, session: str, most: int) -> None:
@@ -60,7 +65,7 @@ class History:
         self._most = most
 
     def check(self) -> int:
-        """Read everything and return how many messages there are; `InputError` lists what is bad."""
+        """Check every line and return the number of messages; raises `InputError` that lists the first bad lines."""
         count = 0
         bad: list[str] = []
         for result in self._read():
@@ -68,7 +73,7 @@ class History:
                 count += 1
             else:
                 bad.append(str(result))
-                if len(bad) == SHOWN:
+                if len(bad) == MAX_ERRORS:
                     bad.append("(the rest was not looked at)")
                     break
         if bad:
@@ -78,7 +83,7 @@ class History:
         return count
 
     def lines(self) -> Iterator[Line]:
-        """Read the messages again, in the order of the file."""
+        """Yield the messages in the order of the file; raises `InputError` for a line that is bad."""
         for result in self._read():
             if isinstance(result, InputError):
                 raise result
@@ -103,7 +108,7 @@ class History:
             "role": validation.role(given.get("role")),
             "content": validation.content(given.get("content"), most=self._most, whose=self._user),
             "name": validation.optional_text("speaker", name),
-            "occurred_at": None if moment is None else read_moment(moment),
+            "occurred_at": None if moment is None else parse_datetime(moment),
             "metadata": validation.metadata(given.get("metadata")),
             "language": validation.language(given.get("language")),
         }
@@ -112,7 +117,7 @@ class History:
 
 
 def seekable(file: IO[bytes]) -> IO[bytes]:
-    """Return the file, or for a pipe a temporary copy of it, because a history is read twice."""
+    """Return the file itself, or a temporary copy of a pipe: a history is read twice."""
     if file.seekable():
         return file
     copy = tempfile.TemporaryFile()  # noqa: SIM115  closed with the process, which has nothing else to do
@@ -121,7 +126,7 @@ def seekable(file: IO[bytes]) -> IO[bytes]:
 
 
 def batches(lines: Iterable[Line]) -> Iterator[dict[str, list[Line]]]:
-    """Cut the lines into batches, each grouped by session in the order of the file."""
+    """Yield batches of at most about `BATCH_LINES` lines, each grouped by session in the order of the file."""
     sessions: dict[str, list[Line]] = {}
     count = characters = 0
     for line in lines:

@@ -1,4 +1,4 @@
-"""Where a command works: the options that every command with a database has."""
+"""Options of every command that opens a database."""
 
 from __future__ import annotations
 
@@ -18,8 +18,15 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """A database, a schema in it, and its embedding; None leaves it to the settings."""
+class DatabaseOptions:
+    """What the options say about the database; None leaves a value to the settings.
+
+    Attributes:
+        database_url: The PostgreSQL to use. It may contain a password and is left out of the repr.
+        schema: The schema that holds the memory.
+        pooler: "transaction" when the URL leads to a pooler in transaction mode.
+        embedding: Name of the embedding provider, with a model after a colon.
+    """
 
     database_url: str | None = field(repr=False)
     schema: str
@@ -27,7 +34,7 @@ class Place:
     embedding: str | None = None
 
     def memory(self, **arguments: Any) -> NeuroMemory:
-        """Return a NeuroMemory, not yet open."""
+        """Return a NeuroMemory on this database, not yet open; ``arguments`` go to its constructor."""
         from neuromem.memory import NeuroMemory
 
         return NeuroMemory(
@@ -36,7 +43,7 @@ class Place:
 
     @asynccontextmanager
     async def admin(self) -> AsyncIterator[Admin]:
-        """Open the schema for an administrator's work; a broken plugin does not stand in the way."""
+        """Open the schema for what an administrator does; broken plugins are left out instead of being an error."""
         from neuromem.admin import open_admin
         from neuromem.config import Settings
         from neuromem.registry import PluginRegistry
@@ -50,8 +57,14 @@ class Place:
             yield admin
 
 
-def place_options(*, embedding: bool) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Give a command the options of a place, and the place as its first argument."""
+def database_options(*, embedding: bool) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Return a decorator that adds ``--database-url``, ``--schema`` and ``--pooler``.
+
+    The command gets them as one `DatabaseOptions`, its first argument.
+
+    Args:
+        embedding: Whether to add ``--embedding`` too.
+    """
 
     def decorate(function: Callable[..., None]) -> Callable[..., None]:
         @click.option(
@@ -69,7 +82,7 @@ def place_options(*, embedding: bool) -> Callable[[Callable[..., None]], Callabl
         @functools.wraps(function)
         def command(*args: Any, **options: Any) -> None:
             names = ("database_url", "schema", "pooler", *(["embedding"] if embedding else []))
-            function(Place(**{name: options.pop(name) for name in names}), *args, **options)
+            function(DatabaseOptions(**{name: options.pop(name) for name in names}), *args, **options)
 
         if embedding:
             return click.option(

@@ -1,4 +1,4 @@
-"""What can be said of a plugin's distribution without any code of its author; needs no extra."""
+"""Checks an installed plugin from the outside, without tests of its author; needs no extra."""
 
 from __future__ import annotations
 
@@ -53,14 +53,14 @@ print(*sys.modules)
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that was looked at; ``problem`` says what is wrong and what to do, None: nothing."""
+    """The result of one check; ``problem`` says what is wrong and what to do, None when nothing is."""
 
     check: str
     problem: str | None = None
 
 
 class _Keys(Mapping[str, str]):
-    """An environment in which every key is set, so that whatever needs one can be built."""
+    """An environment in which every API key is set, so that what needs one can be built."""
 
     def __getitem__(self, name: str) -> str:
         if _KEY.search(name):
@@ -75,11 +75,18 @@ class _Keys(Mapping[str, str]):
 
 
 def check_distribution(name: str) -> list[Finding]:
-    """Look at an installed distribution: what it declares, loads, offers and builds."""
+    """Check what an installed distribution declares, loads, offers and builds.
+
+    Args:
+        name: The name of the distribution, as pip knows it.
+
+    Returns:
+        The results of all checks that were possible, in their order.
+    """
     found = declared(name)
     if found is None:
         return [Finding("installed", f"{name!r} is not installed here: pip install it first.")]
-    points = _own(found, GROUP)
+    points = _entry_points_of(found, GROUP)
     if not points:
         return [
             Finding(
@@ -90,17 +97,19 @@ def check_distribution(name: str) -> list[Finding]:
     registry = PluginRegistry.discover(env={}, strict=False)
     return [
         Finding("installed"),
-        *_metadata(found),
-        *_typed(points),
-        *_exported(found),
-        *_loaded(registry, found),
-        _light(points),
-        *check_offers(offer for offer in _offers(registry) if _same(offer.origin.distribution, found.name)),
+        *_check_metadata(found),
+        *_check_types(points),
+        *_check_exports(found),
+        *_check_loading(registry, found),
+        _check_import_cost(points),
+        *check_offers(
+            offer for offer in _offers(registry) if _same_distribution(offer.origin.distribution, found.name)
+        ),
     ]
 
 
 def check_offers(offers: Iterable[Offer[Any]]) -> Iterator[Finding]:
-    """Look at what is offered, and build it with an environment full of keys that must not be shown."""
+    """Build what is offered, in an environment full of keys that must appear in no error and no repr."""
     count = 0
     for count, offer in enumerate(offers, start=1):  # noqa: B007 - counted
         what = f"{offer.hook.noun} {offer.spec.name!r}"
@@ -108,12 +117,12 @@ def check_offers(offers: Iterable[Offer[Any]]) -> Iterator[Finding]:
         if not summary.strip() or "\n" in summary:
             yield Finding(what, "Its summary must be one line: it is what `neuromem plugins` shows.")
         else:
-            yield Finding(what, _built(offer))
+            yield Finding(what, _build_problem(offer))
     if not count:
         yield Finding("offers", "No hook offers anything: return at least one descriptor.")
 
 
-def _built(offer: Offer[Any]) -> str | None:
+def _build_problem(offer: Offer[Any]) -> str | None:
     spec = offer.spec
     if isinstance(spec, CommandSpec):
         return None  # built when it is asked for; what breaks then is shown then
@@ -134,14 +143,14 @@ def _built(offer: Offer[Any]) -> str | None:
 
 
 def _is_default_provider(spec: object) -> bool:
-    """Tell whether it is built without keys in earnest, too."""
+    """Return whether the factory has to work without any key."""
     return isinstance(spec, ProviderSpec) and spec.default
 
 
-def _metadata(found: Declared) -> Iterator[Finding]:
+def _check_metadata(found: Declared) -> Iterator[Finding]:
     needed = [text.partition(";")[0].strip() for text in found.requires if "extra ==" not in text]
     core = [text for text in needed if re.match(r"neuromem\s*([<>=!~\[(]|$)", text)]
-    if _same(found.name, "neuromem"):
+    if _same_distribution(found.name, "neuromem"):
         yield Finding("dependency on neuromem")
     elif not core:
         yield Finding("dependency on neuromem", 'There is none: add "neuromem>=1.0,<2" to dependencies.')
@@ -154,7 +163,7 @@ def _metadata(found: Declared) -> Iterator[Finding]:
     yield Finding("license", None if found.license else "license is missing from its pyproject.toml.")
 
 
-def _typed(points: Iterable[EntryPoint]) -> Iterator[Finding]:
+def _check_types(points: Iterable[EntryPoint]) -> Iterator[Finding]:
     for package in sorted({point.value.partition(":")[0].partition(".")[0] for point in points}):
         spec = importlib.util.find_spec(package)
         places = list(spec.submodule_search_locations or ()) if spec is not None else []
@@ -163,8 +172,8 @@ def _typed(points: Iterable[EntryPoint]) -> Iterator[Finding]:
         yield Finding(f"types of {package}", None if typed else problem)
 
 
-def _exported(found: Declared) -> Iterator[Finding]:
-    for point in _own(found, _exports.GROUP):
+def _check_exports(found: Declared) -> Iterator[Finding]:
+    for point in _entry_points_of(found, _exports.GROUP):
         try:
             _exports.resolve(point.name)
         except (ImportError, AttributeError) as error:
@@ -174,15 +183,15 @@ def _exported(found: Declared) -> Iterator[Finding]:
             yield Finding(f"export {point.name}", core if point.name in _exports.CORE else None)
 
 
-def _loaded(registry: PluginRegistry, found: Declared) -> Iterator[Finding]:
+def _check_loading(registry: PluginRegistry, found: Declared) -> Iterator[Finding]:
     for record in registry.records:
-        if _same(record.origin.distribution, found.name):
+        if _same_distribution(record.origin.distribution, found.name):
             problem = None if record.error is None else str(record.error)
             yield Finding(f"plugin {record.origin.plugin!r}", problem)
 
 
-def _light(points: Iterable[EntryPoint]) -> Finding:
-    """Call the hooks in a process of their own and see what that imported."""
+def _check_import_cost(points: Iterable[EntryPoint]) -> Finding:
+    """Check, in a process of its own, that calling the hooks imports nothing heavy."""
     modules = [point.value.partition(":")[0] for point in points]
     command = [sys.executable, "-c", _HOOKS, *modules]
     env = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
@@ -202,10 +211,10 @@ def _offers(registry: PluginRegistry) -> Iterator[Offer[Any]]:
         yield from getattr(registry, hook.removeprefix("neuromem_"))()
 
 
-def _own(found: Declared, group: str) -> list[EntryPoint]:
-    return [point for point in entry_points(group) if _same(point.distribution, found.name)]
+def _entry_points_of(found: Declared, group: str) -> list[EntryPoint]:
+    return [point for point in entry_points(group) if _same_distribution(point.distribution, found.name)]
 
 
-def _same(one: str, other: str) -> bool:
-    """Compare names of distributions as indexes do."""
+def _same_distribution(one: str, other: str) -> bool:
+    """Return whether two names mean the same distribution, as package indexes compare them."""
     return re.sub(r"[-_.]+", "-", one).lower() == re.sub(r"[-_.]+", "-", other).lower()

@@ -1,4 +1,4 @@
-"""Writes a complete distribution for a plugin: code, entry points, tests by the contract; needs no extra."""
+"""Writes a complete distribution for a new plugin: code, entry points and tests by the contract; needs no extra."""
 
 from __future__ import annotations
 
@@ -20,8 +20,13 @@ if TYPE_CHECKING:
 class Kind:
     """One kind of plugin.
 
-    ``port`` is the class in `neuromem.plugin` that its factory builds, ``shape`` the template of its ``plugin.py``;
-    ``summary`` stands in the description, ``offer`` before its name in ``neuromem plugins``, ``usage`` in the README.
+    Attributes:
+        port: The class in `neuromem.plugin` that its factory builds.
+        shape: The template of its ``plugin.py``.
+        summary: What it is, for the description of the distribution.
+        offer: What stands before its name in ``neuromem plugins``.
+        usage: How it is used, for the README.
+        needs: Extras of neuromem that it depends on.
     """
 
     port: str
@@ -103,16 +108,25 @@ KINDS = {
         needs="[cli]",
     ),
 }
-"""What can be begun; one for every hook."""
+"""The kinds of plugins that can be written, one for every hook."""
 
 _WORDS = {"llm": "LLM"}
 _NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 
 
 def write_distribution(name: str, kind: str, into: Path) -> list[Path]:
-    """Write the distribution ``neuromem-NAME`` into a new folder of that name; returns the files.
+    """Write the distribution ``neuromem-NAME`` into a new folder of that name.
 
-    Raises `InputError` when the name cannot be used or the folder exists; nothing is written then.
+    Args:
+        name: The name of the plugin, with or without "neuromem-" before it.
+        kind: A key of `KINDS`.
+        into: The folder in which to make the new one.
+
+    Returns:
+        The files that were written, ``pyproject.toml`` first.
+
+    Raises:
+        InputError: The name cannot be used or the folder exists; nothing is written then.
     """
     plugin = name.removeprefix("neuromem-")
     distribution, package = f"neuromem-{plugin}", f"neuromem_{plugin.replace('-', '_')}"
@@ -145,7 +159,7 @@ def write_distribution(name: str, kind: str, into: Path) -> list[Path]:
     }
     values["usage"] = Template(chosen.usage).substitute(values)
     source, tests = folder / "src" / package, folder / "tests"
-    places = {
+    templates = {
         folder / "pyproject.toml": "distribution/pyproject.toml",
         folder / "README.md": "distribution/README.md",
         folder / "LICENSE": "distribution/LICENSE",
@@ -155,7 +169,7 @@ def write_distribution(name: str, kind: str, into: Path) -> list[Path]:
         tests / "test_plugin.py": "distribution/test_plugin.py",
         tests / f"test_{kind}.py": f"{kind}/test.py",
     }
-    texts = {path: _template(place).substitute(values) for path, place in places.items()}
+    texts = {path: _template(name).substitute(values) for path, name in templates.items()}
     texts[source / "py.typed"] = ""
     for path, text in texts.items():
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -163,6 +177,6 @@ def write_distribution(name: str, kind: str, into: Path) -> list[Path]:
     return list(texts)
 
 
-def _template(place: str) -> Template:
-    found = resources.files("neuromem.cli").joinpath("templates", f"{place}.txt")
+def _template(name: str) -> Template:
+    found = resources.files("neuromem.cli").joinpath("templates", f"{name}.txt")
     return Template(found.read_text(encoding="utf-8"))
