@@ -102,9 +102,8 @@ class Runtime:
         # The worker and what it serves
         self.indexer = IndexHandler(database, components.settings.vectors)
         self._extraction_handlers = self._make_extraction_handlers()
-        self.worker = Worker(
-            database, components.settings.work, self._make_job_handlers(space), self._liveness
-        )
+        self.job_handlers = self._make_job_handlers(space)
+        self.worker = Worker(database, components.settings.work, self.job_handlers, self._liveness)
         # The facades
         self._facades = {type(facade): facade for facade in self._make_facades()}
 
