@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from neuromem.domain.memories import NewMemory
-from neuromem.domain.text.indexed_text import Words
+from neuromem.domain.text.indexed_text import EntryTokenizer
 from neuromem.errors import BudgetError, ProviderError
 from neuromem.store.memories.digest_queue import count_undigested
 from neuromem.store.memories.write import insert_memory
@@ -191,7 +191,7 @@ async def test_a_reply_of_no_use_is_asked_for_again_and_then_said(nm: NeuroMemor
 async def test_without_a_model_the_numbers_are_kept_and_nothing_counts_as_digested(database_url: str) -> None:
     async with opened(database_url, reflection_interval=1) as nm:
         new = NewMemory("Felt great", valence=0.5, emotion="joy")
-        await insert_memory(database_of(nm), "alice", new, tokens=Words("en"))
+        await insert_memory(database_of(nm), "alice", new, tokens=EntryTokenizer("en"))
         await nm.ingest("alice", "user", "Hello")
         result = await nm.digest("alice")
         assert result is not None

@@ -9,7 +9,7 @@ from uuid import uuid4
 import pytest
 
 from neuromem.domain.memories import NewMemory
-from neuromem.domain.text.indexed_text import Words
+from neuromem.domain.text.indexed_text import EntryTokenizer
 from neuromem.errors import InputError, NotFoundError
 from neuromem.store.database.row_security import GLOBAL_TABLES
 from neuromem.store.database.users import begin_write
@@ -119,7 +119,7 @@ async def test_search_looks_in_all_sessions_or_in_one(nm: NeuroMemory) -> None:
 async def learn(nm: NeuroMemory, content: str, *sources: str) -> str:
     """Store a memory as extraction would, with the messages it came from."""
     new = NewMemory(content, "fact", sources=tuple(sorted(sources)))
-    stored = await insert_memory(database_of(nm), "alice", new, tokens=Words("en"))
+    stored = await insert_memory(database_of(nm), "alice", new, tokens=EntryTokenizer("en"))
     return stored.id
 
 

@@ -47,7 +47,7 @@ if TYPE_CHECKING:
 
     from neuromem.config import Settings
     from neuromem.domain.extraction import ExtractionStrategy
-    from neuromem.jobs.worker import Handler
+    from neuromem.jobs.handlers import JobHandler
     from neuromem.observe import MeteredLLM, Observers
     from neuromem.plugin.context import Clock
     from neuromem.plugin.providers import EmbeddingProvider, ObjectStorage
@@ -102,8 +102,9 @@ class Runtime:
         # The worker and what it serves
         self.indexer = IndexHandler(database, components.settings.vectors)
         self._extraction_handlers = self._make_extraction_handlers()
-        self.job_handlers = self._make_job_handlers(space)
-        self.worker = Worker(database, components.settings.work, self.job_handlers, self._liveness)
+        self.worker = Worker(
+            database, components.settings.work, self._make_job_handlers(space), self._liveness
+        )
         # The facades
         self._facades = {type(facade): facade for facade in self._make_facades()}
 
@@ -209,10 +210,10 @@ class Runtime:
             for name, extractor in components.extractors.items()
         ]
 
-    def _make_job_handlers(self, space: EmbeddingSpace) -> list[Handler]:
+    def _make_job_handlers(self, space: EmbeddingSpace) -> list[JobHandler]:
         """Return the handlers of all jobs; ``space`` is the active embedding space."""
         components = self._components
-        handlers: list[Handler] = [
+        handlers: list[JobHandler] = [
             EmbeddingHandler(
                 self.database,
                 components.embedding,

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from neuromem.store.queue.jobs import claim_jobs
+from neuromem.store.queue.claim import claim_jobs
 
 if TYPE_CHECKING:
     from neuromem.jobs.worker import Worker
@@ -57,6 +57,6 @@ async def serve_one_claim(memory: NeuroMemory, capability: str, kind: str, *, mo
     claim = await claim_jobs(runtime.database, [capability], after="", most={kind: most}, seconds=60)
     if claim is None:
         return False
-    failed = await runtime.job_handlers[capability](claim)
+    failed = await runtime.worker.handlers[capability].handle(claim)
     assert not failed, failed
     return True
