@@ -26,6 +26,7 @@ from benchmarks.support import command, datasets, embeddings
 from benchmarks.support.server import place
 from benchmarks.support.tables import table
 from neuromem import NeuroMemory, OpenAILLM
+from neuromem.testing.internals import database_of
 
 if TYPE_CHECKING:
     import argparse
@@ -105,7 +106,7 @@ async def _measure(
         turn_of.update(zip(ids, turns, strict=True))
     await nm.drain()
     took = time.monotonic() - began
-    async with nm._open_rooms.database.user(spoken.name) as transaction:
+    async with database_of(nm).user(spoken.name) as transaction:
         found = await transaction.all(EXTRACTED)
     facts = [row for row in found if row.memory_type == "fact"]
     near = await _matches(

@@ -26,6 +26,7 @@ from benchmarks.support.synthetic import DIMS, Synthetic
 from benchmarks.support.tables import table
 from neuromem import NeuroMemory
 from neuromem.testing import HashEmbedding
+from neuromem.testing.internals import worker_of
 
 if TYPE_CHECKING:
     import argparse
@@ -143,7 +144,7 @@ async def run(arguments: argparse.Namespace) -> Report:
             waiting = sum(result.items for result in report.results.values()) + 2 * WARM_UP
 
             async def drain(_: int) -> int:
-                nm._open_rooms.worker.start()
+                worker_of(nm).start()
                 left = await nm.drain()
                 return waiting - left
 

@@ -31,8 +31,8 @@ from benchmarks.support.synthetic import DIMS
 from benchmarks.support.tables import table
 from neuromem import NeuroMemory, OpenAILLM
 from neuromem.plugin.providers import ChatReply, LLMProvider
-from neuromem.store.queue.claim import claim_jobs
 from neuromem.testing import HashEmbedding
+from neuromem.testing.internals import serve_one_claim, worker_of
 
 if TYPE_CHECKING:
     import argparse
@@ -170,10 +170,8 @@ class Run:
 
     async def take(self, user: str, turns: Sequence[Turn], window: int) -> None:
         """Take turns in, and do the work after every ``window`` of them."""
-        capability = next(
-            need for need in self._nm._open_rooms.worker.capabilities if need.startswith("extract:")
-        )
-        space = next(need for need in self._nm._open_rooms.worker.capabilities if need.startswith("space:"))
+        capability = next(need for need in worker_of(self._nm).capabilities if need.startswith("extract:"))
+        space = next(need for need in worker_of(self._nm).capabilities if need.startswith("space:"))
         for i, turn in enumerate(turns, 1):
 
             async def ingest(turn: Turn = turn) -> bool:
@@ -191,13 +189,7 @@ class Run:
 
     async def _serve(self, capability: str, kind: str, most: int) -> bool:
         """Do what a worker does with one claim; False when there is none."""
-        rooms = self._nm._open_rooms
-        claim = await claim_jobs(rooms.database, [capability], after="", most={kind: most}, seconds=60)
-        if claim is None:
-            return False
-        failed = await rooms.worker.handlers[capability].handle(claim)
-        assert not failed, failed
-        return True
+        return await serve_one_claim(self._nm, capability, kind, most=most)
 
     async def _measured(self, name: str, call: Callable[[], Awaitable[bool]]) -> bool:
         part, fakes = self.parts[name], self._fakes()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from neuromem.testing.internals import database_of
+
 if TYPE_CHECKING:
     import asyncpg
     from asyncpg.connection import LoggedQuery
@@ -22,7 +24,7 @@ class Statements:
         self.statements = 0
         self.trips = 0
         self._listening: dict[int, asyncpg.Connection] = {}
-        self._pool = nm._open_rooms.database.pool
+        self._pool = database_of(nm).pool
         self._take = self._pool.take
 
         async def listened() -> asyncpg.Connection:

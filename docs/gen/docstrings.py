@@ -1,7 +1,12 @@
-"""A griffe extension: docstrings are written for `help()`; here they become Markdown, with links between the names."""
+"""Griffe extensions: docstrings become Markdown with links, and delegated methods become methods.
+
+Docstrings are written for `help()`. The methods of `NeuroMemory` stand in its facades; a reader of the source alone, as
+griffe is, sees assignments in their places.
+"""
 
 from __future__ import annotations
 
+import copy
 import re
 from typing import Any
 
@@ -20,6 +25,22 @@ class Markdown(griffe.Extension):
         del kwargs
         if obj.docstring is not None:
             obj.docstring.value = to_markdown(obj.docstring.value, own=obj.path)
+
+
+class Delegated(griffe.Extension):
+    """Puts the method of a facade where ``name = delegated(Facade, Facade.name)`` stands."""
+
+    def on_package(self, *, pkg: griffe.Module, **kwargs: Any) -> None:
+        """Replace the assignments in `NeuroMemory`."""
+        del kwargs
+        if pkg.path != "neuromem":
+            return
+        owner = pkg["memory.NeuroMemory"]
+        for name, member in list(owner.members.items()):
+            call = member.value if member.is_attribute else None
+            if isinstance(call, griffe.ExprCall) and call.function.canonical_name == "delegated":
+                method: Any = call.arguments[1]
+                owner.set_member(name, copy.copy(pkg[method.canonical_path.removeprefix("neuromem.")]))
 
 
 def to_markdown(text: str, own: str = "") -> str:

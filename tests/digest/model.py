@@ -9,6 +9,7 @@ from neuromem.domain.text.indexed_text import EntryTokenizer
 from neuromem.ingest.extraction.reconcile import Statement, reconcile_statements
 from neuromem.store.database.users import begin_write
 from neuromem.store.memories.write import statement_hash, store_learned, version_chains
+from neuromem.testing.internals import database_of
 from tests.ingest.extraction.model import answering
 
 if TYPE_CHECKING:
@@ -76,7 +77,7 @@ async def feel(
         origin={"by": "extractor"},
         **more,
     )
-    async with nm._life.database.user(user) as transaction:
+    async with database_of(nm).user(user) as transaction:
         moment = await begin_write(transaction, user, 1)
         statement = Statement(new, statement_hash(new))
         known = await version_chains(transaction, user, hashes=[statement.digest], unique_keys=[], targets=[])

@@ -8,8 +8,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from neuromem.domain.memories import NewMemory
+from neuromem.domain.text.indexed_text import EntryTokenizer
 from neuromem.errors import BudgetError, ProviderError
 from neuromem.store.memories.digest_queue import count_undigested
+from neuromem.store.memories.write import insert_memory
+from neuromem.testing.internals import database_of
 from tests.conftest import opened
 from tests.digest.conftest import FAST
 from tests.digest.model import by_word, insight, saying
@@ -187,7 +190,8 @@ async def test_a_reply_of_no_use_is_asked_for_again_and_then_said(nm: NeuroMemor
 
 async def test_without_a_model_the_numbers_are_kept_and_nothing_counts_as_digested(database_url: str) -> None:
     async with opened(database_url, reflection_interval=1) as nm:
-        await nm._open_rooms.ingest.memory("alice", NewMemory("Felt great", valence=0.5, emotion="joy"))
+        new = NewMemory("Felt great", valence=0.5, emotion="joy")
+        await insert_memory(database_of(nm), "alice", new, tokens=EntryTokenizer("en"))
         await nm.ingest("alice", "user", "Hello")
         result = await nm.digest("alice")
         assert result is not None
@@ -196,7 +200,7 @@ async def test_without_a_model_the_numbers_are_kept_and_nothing_counts_as_digest
         assert result["emotion_profile"]["latest_state"] is None
         assert await nm.digest("alice", background=True) is None
         assert await queued(nm) == {}
-        async with nm._life.database.user("alice") as transaction:
+        async with database_of(nm).user("alice") as transaction:
             assert await count_undigested(transaction, "alice") == 1
 
 

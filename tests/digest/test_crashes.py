@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from neuromem.plugin import LLMProvider
 from neuromem.plugin.http import Retry
+from neuromem.testing.internals import database_of
 from neuromem_openai import OpenAILLM
 from tests.conftest import opened
 from tests.digest.model import digest, insight
@@ -79,7 +80,7 @@ async def test_what_happens_while_the_model_thinks_is_respected(database_url: st
         await nm.add_memory("alice", "Climbs")
 
         async def take_over() -> None:
-            async with nm._life.database.user("alice") as transaction:
+            async with database_of(nm).user("alice") as transaction:
                 await transaction.run("UPDATE {s}.digests SET lease = gen_random_uuid(), lease_until = now()")
 
         model.meanwhile = take_over
@@ -108,7 +109,7 @@ async def test_who_was_killed_while_digesting_is_not_waited_for(database_url: st
         await nm.add_memory("alice", "Memory")
         child = Child(dies_while_it_thinks, database_url, f"{model.url}/v1")
         await asyncio.to_thread(model.wait_for, 1)
-        async with nm._life.database.user("alice") as transaction:
+        async with database_of(nm).user("alice") as transaction:
             left = await transaction.value("SELECT lease_until - now() FROM {s}.digests")
         assert left > timedelta(seconds=20)  # nobody waits for that here
         child.kill()
@@ -148,6 +149,6 @@ async def test_a_digest_killed_at_any_point_goes_on_where_it_was(
         assert sorted(one["content"] for one in found) == sorted(f"Shows Memory {n}" for n in range(MEMORIES))
         assert {len(one["source_ids"]) for one in found} == {1}
         assert (await nm.stats("alice"))["undigested"] == 0
-        async with nm._life.database.user("alice") as transaction:
+        async with database_of(nm).user("alice") as transaction:
             assert await transaction.value("SELECT count(*) FROM {s}.evidence") == MEMORIES
             assert await transaction.value("SELECT max(version) FROM {s}.memories") == 1

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from neuromem.testing.internals import database_of
 from tests.digest.model import digest, feel, insight, saying
 from tests.ingest.extraction.model import answering, asked
 
@@ -153,7 +154,7 @@ async def test_many_conversations_make_a_core_and_silence_lets_it_fade(
     (known,) = await nm.insights("alice")
     assert known["stage"] == "core"
     assert known["confidence"] == pytest.approx(1 - 0.65**6, abs=1e-3)
-    async with nm._life.database.user("alice") as transaction:
+    async with database_of(nm).user("alice") as transaction:
         await transaction.run("UPDATE {s}.evidence SET created_at = created_at - interval '180 days'")
     (faded,) = await nm.insights("alice")
     assert faded["confidence"] == pytest.approx(known["confidence"] / 2, abs=1e-3)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from neuromem.errors import ProviderError
+from neuromem.testing.internals import database_of
 from tests.conftest import opened
 from tests.digest.conftest import FAST
 from tests.digest.model import insight, saying
@@ -37,7 +38,7 @@ async def test_thousands_are_digested_in_bounded_portions_and_go_on_after_a_fail
     nm: NeuroMemory, model: HttpServer
 ) -> None:
     await nm.add_memory("alice", "The first of many")
-    async with nm._life.database.user("alice") as transaction:
+    async with database_of(nm).user("alice") as transaction:
         await transaction.run(FILL.replace("n, 'fact'", "n + 1, 'fact'"), {"user": "alice", "many": MANY})
         await transaction.run("UPDATE {s}.users SET last_entry = 5001")
     seen: list[int] = []

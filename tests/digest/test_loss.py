@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from neuromem.errors import NotFoundError
+from neuromem.testing.internals import database_of
 from tests.digest.model import digest, feel, insight, saying
 from tests.support.user_data import now, supersede
 
@@ -131,7 +132,7 @@ async def test_erasing_leaves_nothing_of_what_was_derived_from_it_alone(
         )
     await nm.delete_memory("alice", kept.id, erase=True)
     assert await contents(nm) == await contents(nm, as_of=then) == {}
-    async with nm._life.database.user("alice") as transaction:
+    async with database_of(nm).user("alice") as transaction:
         for table in ("evidence", "moods", "emotions"):
             assert await transaction.value(f"SELECT count(*) FROM {{s}}.{table}") == 0
         assert await transaction.value("SELECT count(*) FROM {s}.memories") == 0

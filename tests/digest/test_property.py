@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from neuromem.digest.emotion_profile import compute_emotion_profile
 from neuromem.errors import ConflictError
 from neuromem.store.memories.emotions import emotion_sums, recent_mood
+from neuromem.testing.internals import database_of
 from tests.digest.model import feel, insight
 from tests.ingest.extraction.model import answering
 from tests.support.user_data import now, supersede
@@ -95,7 +96,7 @@ async def check(nm: NeuroMemory, user: str) -> None:
         assert 0 <= one["confidence"] <= 1
         if own.get("by") == "digest" and not known[one["id"]].pinned and "restored" not in own:
             assert one["source_ids"], own
-    async with nm._life.database.reader(user) as transaction:
+    async with database_of(nm).reader(user) as transaction:
         kept = await emotion_sums(transaction, user)
         anew = await emotion_sums(transaction, user, anew=True)
         recent = await recent_mood(transaction, user)

@@ -8,11 +8,8 @@ from enum import Enum
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
+from docs.gen.reference.api import FACADES
 from neuromem import _exports, plugin, testing
-from neuromem.facades.conversations import Conversations
-from neuromem.facades.files import Files
-from neuromem.facades.graph import Graph
-from neuromem.facades.kv import KeyValue
 
 SNAPSHOT = Path(__file__).parent / "api.txt"
 REFERENCE = Path(__file__).parents[2] / "docs" / "skill" / "references" / "api.md"
@@ -24,18 +21,11 @@ every method is to be awaited unless it is marked *plain*. `user_id` comes first
 moments are timezone-aware (a naive one raises `InputError`).
 """
 
-FACADES = (
-    ("nm.conversations", Conversations),
-    ("nm.files", Files),
-    ("nm.graph", Graph),
-    ("nm.kv", KeyValue),
-)
-
 
 def describe() -> str:
     """Return every public name of the core with its signature, one a line."""
     lines = [line for name in sorted(_exports.CORE) for line in _lines(name, _exports.resolve(name))]
-    for title, facade in FACADES:
+    for title, facade in FACADES.items():
         lines += _methods(title, facade)
     for module in (plugin, testing):
         for name in sorted(module.__all__):
@@ -52,7 +42,7 @@ def reference() -> str:
         f"## NeuroMemory\n\n```\nNeuroMemory{_signature(memory)}\n```\n",
         *_documented("nm", memory),
     ]
-    for title, facade in FACADES:
+    for title, facade in FACADES.items():
         parts += [f"## {title}\n\n{_first(facade)}\n", *_documented(title, facade)]
     parts.append("## Errors\n")
     errors = [_exports.resolve(name) for name in sorted(_exports.CORE) if name.endswith("Error")]

@@ -11,14 +11,11 @@ from typing import Any
 import pytest
 from click import Group
 
+from docs.gen.reference import api
 from neuromem import _exports, plugin, testing
 from neuromem._entry_points import entry_points
 from neuromem.cli.app import neuromem as command
 from neuromem.config import Settings
-from neuromem.facades.conversations import Conversations
-from neuromem.facades.files import Files
-from neuromem.facades.graph import Graph
-from neuromem.facades.kv import KeyValue
 from neuromem.memory import NeuroMemory
 from neuromem.observe import EVENTS
 from neuromem.registry import PluginRegistry
@@ -27,13 +24,7 @@ from neuromem.testing import contracts
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 PAGES = sorted([*DOCS.rglob("*.md"), DOCS / "llms.txt"])
-FACADES: dict[str, type] = {
-    "nm": NeuroMemory,
-    "nm.conversations": Conversations,
-    "nm.files": Files,
-    "nm.graph": Graph,
-    "nm.kv": KeyValue,
-}
+FACADES = {"nm": NeuroMemory, **api.FACADES}
 
 
 ARGUMENTS = {

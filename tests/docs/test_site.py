@@ -10,12 +10,9 @@ from urllib.parse import unquote, urldefrag, urljoin
 
 import pytest
 
+from docs.gen.reference.api import FACADES
 from neuromem import _exports, plugin, testing
 from neuromem.config import PREFIX, Settings
-from neuromem.facades.conversations import Conversations
-from neuromem.facades.files import Files
-from neuromem.facades.graph import Graph
-from neuromem.facades.kv import KeyValue
 from neuromem.memory import NeuroMemory
 from neuromem.registry.hooks import HOOKS
 from neuromem.testing import contracts
@@ -86,7 +83,7 @@ def test_every_public_name_has_its_place_in_the_reference(site: Path) -> None:
     for name, module in _exports.CORE.items():
         if name not in {"Settings", "hookimpl"}:
             assert f"{module}.{name}" in ids, name
-    for owner in (NeuroMemory, Conversations, Files, Graph, KeyValue):
+    for owner in (NeuroMemory, *FACADES.values()):
         for method in vars(owner):
             if not method.startswith("_"):
                 assert f"{owner.__module__}.{owner.__qualname__}.{method}" in ids, method

@@ -9,12 +9,15 @@ from uuid import uuid4
 import pytest
 
 from neuromem.domain.memories import NewMemory
+from neuromem.domain.text.indexed_text import EntryTokenizer
 from neuromem.errors import InputError, NotFoundError
 from neuromem.store.database.row_security import GLOBAL_TABLES
 from neuromem.store.database.users import begin_write
 from neuromem.store.graph.write import store_relations
 from neuromem.store.kv.kv import KVChange, write_values
 from neuromem.store.kv.profile_sources import record_profile_sources
+from neuromem.store.memories.write import insert_memory
+from neuromem.testing.internals import database_of
 from tests.support.relations import edge
 
 if TYPE_CHECKING:
@@ -115,9 +118,8 @@ async def test_search_looks_in_all_sessions_or_in_one(nm: NeuroMemory) -> None:
 
 async def learn(nm: NeuroMemory, content: str, *sources: str) -> str:
     """Store a memory as extraction would, with the messages it came from."""
-    stored = await nm._open_rooms.ingest.memory(
-        "alice", NewMemory(content, "fact", sources=tuple(sorted(sources)))
-    )
+    new = NewMemory(content, "fact", sources=tuple(sorted(sources)))
+    stored = await insert_memory(database_of(nm), "alice", new, tokens=EntryTokenizer("en"))
     return stored.id
 
 

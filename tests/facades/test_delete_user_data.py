@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from neuromem.errors import StorageError
 from neuromem.testing import MemoryStorage
+from neuromem.testing.internals import database_of, flush_access_counts
 from tests.conftest import opened
 from tests.support.user_data import relate
 
@@ -24,7 +25,7 @@ async def filled(nm: NeuroMemory, user: str) -> None:
     await nm.kv.set(user, "notes", "a", 1)
     await relate(nm, user, "LIVES_IN", "LOCATION", "Rome")
     await nm.recall(user, "tea")
-    await nm._life.accesses.flush()
+    await flush_access_counts(nm)
 
 
 async def test_nothing_is_left_of_who_leaves_and_everything_of_the_others(nm: NeuroMemory) -> None:
@@ -52,7 +53,7 @@ async def test_nothing_is_left_of_who_leaves_and_everything_of_the_others(nm: Ne
 
 async def test_a_table_added_tomorrow_is_not_forgotten(nm: NeuroMemory, server: Server) -> None:
     await nm.add_memory("alice", "Likes tea")
-    database = nm._life.database
+    database = database_of(nm)
     async with database.worker() as transaction:
         await transaction.run(
             'CREATE TABLE {s}.tomorrow (user_id text COLLATE "C" NOT NULL, n int, PRIMARY KEY (user_id, n))'
@@ -88,7 +89,7 @@ async def test_objects_follow_until_they_are_gone_and_say_nothing_of_whose_they_
         assert document.object_key is not None
         await nm.delete_user_data("alice")
         assert await nm.verify_deleted("alice") == {"rows": 0, "objects_pending": 1}
-        async with nm._life.database.worker() as transaction:
+        async with database_of(nm).worker() as transaction:
             rows = await transaction.all("SELECT user_id, payload, error FROM {s}.jobs")
         assert all(row.user_id.startswith("deleted-") and "alice" not in str(row) for row in rows)
         storage.stubborn = False
@@ -108,7 +109,7 @@ async def test_who_is_written_to_while_leaving_comes_back_whole_or_not_at_all(nm
                 begun.set()
             await nm.add_memory(user, f"Memory {n}")
             await nm.recall(user, "Rome")
-            await nm._life.accesses.flush(user)
+            await flush_access_counts(nm, user)
 
         async def leave(user: str = user, begun: asyncio.Event = begun) -> None:
             await begun.wait()
@@ -116,7 +117,7 @@ async def test_who_is_written_to_while_leaving_comes_back_whole_or_not_at_all(nm
 
         await asyncio.gather(leave(), *(write(n) for n in range(12)))
         await nm.drain()
-        async with nm._life.database.user(user) as transaction:
+        async with database_of(nm).user(user) as transaction:
             orphans = await transaction.first(
                 """
                 SELECT (SELECT count(*) FROM {s}.messages m WHERE NOT EXISTS (

@@ -9,6 +9,7 @@ import pytest
 
 from neuromem.errors import InputError
 from neuromem.store.memories.rollback import NOT_ROLLED_BACK, VERSIONED_TABLES
+from neuromem.testing.internals import database_of
 from tests.support.user_data import now, relate, state
 
 if TYPE_CHECKING:
@@ -145,7 +146,7 @@ async def test_diff_tells_what_was_learned_changed_and_forgotten(nm: NeuroMemory
 
 
 async def test_every_table_of_versions_is_rolled_back_or_left_alone_for_a_reason(nm: NeuroMemory) -> None:
-    async with nm._life.database.worker() as transaction:
+    async with database_of(nm).worker() as transaction:
         rows = await transaction.all(
             "SELECT table_name FROM information_schema.columns "
             "WHERE table_schema = 'neuromem' AND column_name = 'superseded_at'"

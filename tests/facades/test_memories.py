@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from neuromem.errors import ConflictError, InputError, NotFoundError
+from neuromem.testing.internals import database_of
 from tests.support.user_data import supersede
 
 if TYPE_CHECKING:
@@ -113,7 +114,7 @@ async def test_an_erased_memory_leaves_nothing(nm: NeuroMemory) -> None:
     assert await found(nm, "tea", as_of=memory.created_at) == []
     with pytest.raises(NotFoundError):
         await nm.memory_history("alice", memory.id)
-    database = nm._life.database
+    database = database_of(nm)
     async with database.user("alice") as transaction:
         for table in ("memories", "memory_sources", "entries", "postings", "vectors", "jobs"):
             assert await transaction.value(f"SELECT count(*) FROM {{s}}.{table}") == 0, table

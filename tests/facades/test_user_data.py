@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from neuromem.errors import InputError
+from neuromem.testing.internals import database_of
 from tests.support.user_data import relate
 
 if TYPE_CHECKING:
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
 async def age(nm: NeuroMemory, memory_id: str, days: int) -> None:
     """Let a memory have been learned and last been of use some days ago."""
-    async with nm._life.database.user("alice") as transaction:
+    async with database_of(nm).user("alice") as transaction:
         for table, columns in (("memories", ("created_at",)), ("accesses", ("last_at",))):
             sets = ", ".join(f"{c} = {c} - make_interval(days => :days)" for c in columns)
             await transaction.run(

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from neuromem.errors import ConflictError
 from neuromem.store.database.users import begin_write
 from neuromem.store.memories.query import end_memories
+from neuromem.testing.internals import database_of
 from tests.conftest import opened
 from tests.digest.model import by_word
 from tests.ingest.extraction.model import answering, llm
@@ -193,7 +194,7 @@ async def test_writers_at_once_never_share_a_moment_and_each_moment_is_whole(nm:
 async def test_a_moment_waits_for_who_began_to_write_before_it(nm: NeuroMemory) -> None:
     """Otherwise the same question about the same moment would have two answers."""
     await nm.add_memory("alice", "Likes tea")
-    database = nm._life.database
+    database = database_of(nm)
     async with database.user("alice") as writer:
         begun = await begin_write(writer, "alice")
         moment = await now(nm)  # later than what is being written, and before it is committed
@@ -214,7 +215,7 @@ async def test_a_moment_waits_for_who_began_to_write_before_it(nm: NeuroMemory) 
 
 async def test_a_clock_that_goes_back_does_not_reorder_what_happened(nm: NeuroMemory) -> None:
     memory = await nm.add_memory("alice", "Version 0")
-    async with nm._life.database.user("alice") as transaction:  # as if the clock had been an hour ahead
+    async with database_of(nm).user("alice") as transaction:  # as if the clock had been an hour ahead
         await transaction.run("UPDATE {s}.users SET last_tx = last_tx + interval '1 hour'")
     for n in range(1, 4):
         await nm.update_memory("alice", memory.id, f"Version {n}")

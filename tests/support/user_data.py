@@ -10,6 +10,7 @@ from neuromem.domain.text.indexed_text import EntryTokenizer
 from neuromem.ingest.extraction.reconcile import Statement, reconcile_statements
 from neuromem.store.database.users import begin_write
 from neuromem.store.memories.write import statement_hash, store_learned, version_chains
+from neuromem.testing.internals import database_of
 
 if TYPE_CHECKING:
     from neuromem.domain.graph import Edge
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
 async def now(nm: NeuroMemory) -> datetime:
     """A moment of the database's own clock, after everything so far."""
-    async with nm._life.database.worker() as transaction:
+    async with database_of(nm).worker() as transaction:
         moment = await transaction.value("SELECT clock_timestamp()")
     assert isinstance(moment, datetime)
     return moment
@@ -52,7 +53,7 @@ async def supersede(nm: NeuroMemory, user: str, text: str) -> None:
     new = NewMemory(
         content=text, memory_type="fact", unique_key="home", origin={"by": "extractor", "extractor": "test"}
     )
-    async with nm._life.database.user(user) as transaction:
+    async with database_of(nm).user(user) as transaction:
         moment = await begin_write(transaction, user, 1)
         digest = statement_hash(new)
         known = await version_chains(transaction, user, hashes=[digest], unique_keys=["home"], targets=[])

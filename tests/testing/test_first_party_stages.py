@@ -21,6 +21,7 @@ from neuromem.testing.contracts import (
     RetrieverContract,
     ScorerContract,
 )
+from neuromem.testing.internals import database_of
 from tests.support.relations import edge
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ class TestRetrievers(RetrieverContract):
         memory.graph_enabled = True
         user = messages[0].user_id
         edges = [edge(user, "works_at", "Google", sources=[message.id for message in messages])]
-        async with memory._open_rooms.database.user(user) as transaction:
+        async with database_of(memory).user(user) as transaction:
             now = (await begin_write(transaction, user)).now
             await store_relations(transaction, user, edges, now, {"by": "extraction"})
 

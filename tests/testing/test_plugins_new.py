@@ -35,7 +35,8 @@ async def main():
         await nm.ingest("alice", "user", "I work at Google")
         await nm.drain()
         found = await nm.recall("alice", "Where does she work?")
-        print([item["content"] for item in found["vector_results"]], type(nm._embedding) is AcmeLabsEmbedding)
+        chosen = nm.registry.choose_embedding("acme-labs").value
+        print([item["content"] for item in found["vector_results"]], type(chosen) is AcmeLabsEmbedding)
 
 asyncio.run(main())
 """

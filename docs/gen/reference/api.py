@@ -5,18 +5,21 @@ from __future__ import annotations
 import re
 from dataclasses import is_dataclass
 from importlib import import_module
-from typing import Any, is_typeddict
+from typing import Any, get_type_hints, is_typeddict
 
 from docs.gen.reference.markdown import code, table
 from neuromem import _exports, _first_party, plugin, testing
-from neuromem.facades.conversations import Conversations
-from neuromem.facades.files import Files
-from neuromem.facades.graph import Graph
-from neuromem.facades.kv import KeyValue
+from neuromem.memory import NeuroMemory
 from neuromem.plugin import http
 from neuromem.testing import contracts
 
-FACADES = {"nm.conversations": Conversations, "nm.files": Files, "nm.graph": Graph, "nm.kv": KeyValue}
+FACADES: dict[str, type] = {
+    f"nm.{name}": get_type_hints(value.fget)["return"]
+    for name, value in vars(NeuroMemory).items()
+    if isinstance(value, property) and not name.startswith("_")
+}
+"""The facades that hang on an open `NeuroMemory`, by how they are written."""
+
 VALUES = {
     "neuromem.domain.messages": "Messages and sessions",
     "neuromem.domain.memories": "Memories",

@@ -14,6 +14,7 @@ from neuromem.config import Settings
 from neuromem.errors import EmbeddingSpaceError, NotFoundError, ProviderResponseError
 from neuromem.registry import PluginRegistry
 from neuromem.testing import HashEmbedding
+from neuromem.testing.internals import database_of
 from tests.conftest import opened
 from tests.support.processes import Child
 from tests.support.user_data import now
@@ -64,7 +65,7 @@ async def fill(nm: NeuroMemory, *users: str) -> None:
 
 
 async def spaces_of_vectors(nm: NeuroMemory, user: str) -> dict[int, int]:
-    async with nm._life.database.user(user) as transaction:
+    async with database_of(nm).user(user) as transaction:
         rows = await transaction.all(
             "SELECT space, count(*) AS n FROM {s}.vectors WHERE user_id = :user GROUP BY space",
             {"user": user},

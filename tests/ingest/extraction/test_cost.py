@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.support.statements import Statements
-from neuromem.store.queue.claim import claim_jobs
+from neuromem.testing.internals import database_of, serve_one_claim
 from tests.conftest import opened
 from tests.ingest.extraction.model import answering, llm
 
@@ -41,18 +41,12 @@ async def test_an_extraction_takes_at_most_twelve_statements(database_url: str, 
         await nm.kv.set("alice", "profile", "preferences", ["likes tea"])
         for text in ("first", "second"):
             await nm.ingest("alice", "user", text)
-        rooms = nm._open_rooms
         sent = Statements(nm)
-        handler = rooms.worker.handlers["extract:llm"]
         for _ in range(2):
             sent.reset()
-            claim = await claim_jobs(
-                rooms.database, ["extract:llm"], after="", most={"extract": 1}, seconds=60
-            )
-            assert claim is not None
-            assert await handler.handle(claim) == {}
+            assert await serve_one_claim(nm, "extract:llm", "extract")
             assert 0 < sent.statements <= 12
-        async with rooms.database.user("alice") as transaction:
+        async with database_of(nm).user("alice") as transaction:
             counts = await transaction.first(
                 "SELECT (SELECT count(*) FROM {s}.memories) AS memories, (SELECT count(*) FROM {s}.edges) AS edges"
             )

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from benchmarks.support import datasets
 from neuromem.ingest.extraction.llm_extractor import RULE
 from neuromem.plugin import LLMProvider
+from neuromem.testing.internals import database_of
 from tests.conftest import opened
 from tests.ingest.extraction.model import answering, echo
 from tests.support.processes import Child
@@ -127,7 +128,7 @@ async def test_workers_killed_at_any_point_extract_everything_exactly_once(
         print(f"killed: {killed}")
         assert len(killed) >= 4, killed
         for user in USERS:
-            async with nm._open_rooms.database.user(user) as transaction:
+            async with database_of(nm).user(user) as transaction:
                 rows = await transaction.all(
                     "SELECT m.content, count(DISTINCT s.message_id) AS sources, count(*) AS rows FROM {s}.memories m "
                     "JOIN {s}.memory_sources s USING (user_id, memory_id, version) GROUP BY m.content"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
+from neuromem.testing.internals import database_of
 from tests.conftest import opened
 from tests.ingest.extraction.conftest import FAST
 from tests.ingest.extraction.model import answering, asked, llm
@@ -44,7 +45,7 @@ async def facts(nm: NeuroMemory, user: str = "alice") -> dict[str, list[str]]:
 
 async def versions(nm: NeuroMemory, user: str = "alice") -> list[tuple[str, int, str | None]]:
     """Every version in the database: content, number, why it was superseded."""
-    async with nm._open_rooms.database.user(user) as transaction:
+    async with database_of(nm).user(user) as transaction:
         rows = await transaction.all(
             "SELECT content, version, superseded_why FROM {s}.memories ORDER BY created_at, version"
         )
@@ -143,7 +144,7 @@ async def test_what_one_has_one_of_at_a_time_replaces_its_predecessor_of_the_sam
 
 async def test_ids_that_the_model_was_not_shown_touch_nothing(nm: NeuroMemory, model: HttpServer) -> None:
     await say(nm, model, "I live in Paris", fact("Bob lives in Paris."), user="bob")
-    async with nm._open_rooms.database.user("bob") as transaction:
+    async with database_of(nm).user("bob") as transaction:
         theirs = str(await transaction.value("SELECT memory_id FROM {s}.memories"))
     stolen = {"id": theirs, "standing": "contradicts"}
     first = await say(nm, model, "a", fact("Alice likes golf.", known=stolen, sources=[theirs]))
@@ -156,7 +157,7 @@ async def test_ids_that_the_model_was_not_shown_touch_nothing(nm: NeuroMemory, m
 
 async def test_the_past_shows_what_held_then(nm: NeuroMemory, model: HttpServer) -> None:
     await say(nm, model, "Paris", fact("Alice lives in Paris.", subject="Alice", states="LIVES_IN"))
-    async with nm._open_rooms.database.user("alice") as transaction:
+    async with database_of(nm).user("alice") as transaction:
         then = await transaction.value("SELECT last_tx FROM {s}.users")
     await say(nm, model, "Rome", fact("Alice lives in Rome.", subject="Alice", states="LIVES_IN"))
     found = await nm.recall("alice", "Where does Alice live?", as_of=then, include_conversations=False)
@@ -230,7 +231,7 @@ async def test_the_past_too_is_as_if_an_erased_session_had_never_been(
     for place in ("Paris", "Rome", "Oslo"):
         await nm.ingest("alice", "user", place, place)
         await nm.drain()
-        async with nm._open_rooms.database.user("alice") as transaction:
+        async with database_of(nm).user("alice") as transaction:
             moments.append(await transaction.value("SELECT last_tx FROM {s}.users"))
     await nm.conversations.delete_session("alice", "Rome")
     found = [
@@ -263,7 +264,7 @@ async def test_what_an_erased_session_took_from_the_profile_stands_there_again(
         "secret", {"occupation": "spy", "preferences": ["likes vodka"]}, ("preferences", "likes coffee")
     )
     await say_so("later", {"preferences": ["likes tea"]}, ("preferences", "prefers dark mode"))
-    async with nm._open_rooms.database.user("alice") as transaction:
+    async with database_of(nm).user("alice") as transaction:
         then = await transaction.value("SELECT last_tx FROM {s}.users")
     assert await profile() == {"occupation": "spy", "preferences": ["likes vodka", "likes tea"]}
     assert (await nm.conversations.delete_session("alice", "secret"))["profile"] == 2
@@ -273,7 +274,7 @@ async def test_what_an_erased_session_took_from_the_profile_stands_there_again(
     await nm.conversations.delete_session("alice", "first")
     await nm.conversations.delete_session("alice", "later")
     assert await profile() == await profile(as_of=then) == {}
-    async with nm._open_rooms.database.user("alice") as transaction:
+    async with database_of(nm).user("alice") as transaction:
         assert await transaction.value("SELECT count(*) FROM {s}.kv") == 0
 
 
@@ -284,7 +285,7 @@ async def test_a_profile_loses_what_the_user_takes_back_and_the_past_keeps_it(
     model.always = answering(lambda shown: {"profile": likes})
     await nm.ingest("alice", "user", "I like coffee and dark mode, and I am a nurse")
     await nm.drain()
-    async with nm._open_rooms.database.user("alice") as transaction:
+    async with database_of(nm).user("alice") as transaction:
         then = await transaction.value("SELECT last_tx FROM {s}.users")
 
     def taken_back(shown: dict[str, Any]) -> dict[str, Any]:
@@ -305,7 +306,7 @@ async def test_a_profile_loses_what_the_user_takes_back_and_the_past_keeps_it(
     now = {"preferences": ["prefers dark mode", "likes tea"]}
     assert (await nm.recall("alice", "What does Alice like?"))["user_profile"] == now
     assert (await nm.recall("alice", "What does Alice like?", as_of=then))["user_profile"] == likes
-    async with nm._open_rooms.database.user("alice") as transaction:
+    async with database_of(nm).user("alice") as transaction:
         origin = await transaction.value(
             "SELECT origin FROM {s}.extractions WHERE message_id = CAST(:id AS uuid)", {"id": message.id}
         )
@@ -316,7 +317,7 @@ async def test_a_version_said_again_has_its_later_source_only_from_then_on(
     nm: NeuroMemory, model: HttpServer
 ) -> None:
     first = await say(nm, model, "I drink tea", fact("Alice drinks tea."))
-    async with nm._open_rooms.database.user("alice") as transaction:
+    async with database_of(nm).user("alice") as transaction:
         then = await transaction.value("SELECT last_tx FROM {s}.users")
     second = await say(nm, model, "Tea, as ever", fact("Alice drinks tea."))
     past = await nm.recall("alice", "tea", as_of=then, memory_type="fact")

@@ -17,6 +17,7 @@ from neuromem.ingest.extraction.llm_extractor import PROMPT, RELATIONS
 from neuromem.ingest.extraction.reply_models import extraction_schema, validate_reply
 from neuromem.memory import NeuroMemory
 from neuromem.testing import HashEmbedding
+from neuromem.testing.internals import database_of
 from tests.conftest import opened
 from tests.ingest.extraction.conftest import FAST
 from tests.ingest.extraction.model import answering, llm
@@ -83,7 +84,7 @@ async def test_own_fields_are_asked_for_checked_and_kept_in_the_metadata(
         assert [dict(kept[content].metadata) for content in plain] == [{}, {}, {}]
         found = await nm.recall("alice", "Alice", metadata={"topic": "login"})
         assert [item["content"] for item in found["merged"]] == ["Alice cannot log in to Acme Mail."]
-        async with nm._open_rooms.database.user("alice") as transaction:
+        async with database_of(nm).user("alice") as transaction:
             origin = await transaction.value("SELECT origin FROM {s}.extractions")
     assert origin["rejected"] == {"extra fields of no use": 2}
     assert origin["prompt"].startswith("extraction-3+")

@@ -13,6 +13,7 @@ from neuromem.domain.extraction import ExtractionStrategy
 from neuromem.errors import InputError, ProviderResponseError
 from neuromem.plugin.http import Retry
 from neuromem.testing import HashEmbedding
+from neuromem.testing.internals import database_of, worker_of
 from tests.conftest import opened
 from tests.ingest.extraction.conftest import FAST
 from tests.ingest.extraction.model import answering, asked, completion, echo, llm
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
 
 async def facts(nm: NeuroMemory, user: str = "alice") -> list[str]:
-    async with nm._open_rooms.database.user(user) as transaction:
+    async with database_of(nm).user(user) as transaction:
         rows = await transaction.all(
             "SELECT content FROM {s}.memories WHERE superseded_at IS NULL ORDER BY entry"
         )
@@ -167,19 +168,19 @@ async def test_a_window_takes_what_has_piled_up_in_one_call(database_url: str, m
     async with opened(database_url, llm=llm(model), settings=FAST, extraction=strategy) as nm:
         for text in ("one", "two"):
             await nm.ingest("alice", "user", text, "s")
-        await nm._open_rooms.worker.drain()
+        await worker_of(nm).drain()
         assert model.requests == []
         assert [
             m.extraction and m.extraction.state
             for m in await nm.conversations.get_unextracted_messages("alice")
         ] == ["waiting", "waiting"]
         await nm.ingest("alice", "user", "three", "s")
-        await nm._open_rooms.worker.drain()
+        await worker_of(nm).drain()
         (request,) = model.requests
         assert [turn["text"] for turn in asked(request)["conversation"]] == ["one", "two", "three"]
         await nm.ingest("alice", "user", "four", "s")
         await nm.conversations.close_session("alice", "s")
-        await nm._open_rooms.worker.drain()
+        await worker_of(nm).drain()
         assert await facts(nm) == ["one", "two", "three", "four"]
         await nm.ingest("alice", "user", "five", "s")
     async with opened(database_url) as nm:
@@ -205,7 +206,7 @@ async def test_who_waits_on_purpose_may_wait_beyond_the_end(database_url: str, m
     async with opened(database_url, llm=llm(model), settings=FAST, extraction=strategy) as nm:
         await nm.ingest("alice", "user", "one", "s")
         await nm.conversations.close_session("alice", "s")
-        await nm._open_rooms.worker.drain()
+        await worker_of(nm).drain()
     assert model.requests == []
     async with opened(database_url, llm=llm(model), settings=FAST, extraction=strategy) as nm:
         (waiting,) = await nm.conversations.get_unextracted_messages("alice")

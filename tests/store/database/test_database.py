@@ -17,6 +17,7 @@ from neuromem.store.database.database import Database
 from neuromem.store.database.dsn import parse_dsn
 from neuromem.store.database.rows import number_parameters
 from neuromem.testing import HashEmbedding
+from neuromem.testing.internals import database_of
 from tests.conftest import opened
 
 if TYPE_CHECKING:
@@ -115,7 +116,7 @@ async def test_calls_that_are_canceled_anywhere_leave_the_pool_whole(database_ur
             await asyncio.gather(*calls, return_exceptions=True)
         await asyncio.gather(*(nm.ingest("alice", "user", f"more tea {i}", "s") for i in range(20)))
         assert await nm.drain() == 0
-        async with nm._open_rooms.database.user("alice") as transaction:
+        async with database_of(nm).user("alice") as transaction:
             entries = await transaction.value("SELECT count(*) FROM {s}.entries")
             assert await transaction.value("SELECT count(*) FROM {s}.vectors") == entries >= 21
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from neuromem.testing.internals import database_of
 from tests.conftest import opened
 from tests.support import pgbouncer
 from tests.support.processes import Child
@@ -65,7 +66,7 @@ async def test_thirty_users_of_three_processes_share_three_connections(pooled_ur
 
 async def test_a_setting_made_for_one_user_is_gone_with_the_transaction(pooled_url: str) -> None:
     async with opened(pooled_url, pooler="transaction", pool_size=6) as nm:
-        database = nm._open_rooms.database
+        database = database_of(nm)
 
         async def look(user: str) -> None:
             async with database.user(user) as transaction:

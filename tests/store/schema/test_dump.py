@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import asyncpg
 import pytest
 
+from neuromem.testing.internals import worker_of
 from tests.conftest import opened
 
 if TYPE_CHECKING:
@@ -28,13 +29,13 @@ async def source(cluster: Cluster) -> AsyncIterator[str]:
     )
     await cluster.execute("CREATE EXTENSION vector", database="source")
     async with opened(cluster.url("source", "app"), worker=False) as nm:
-        nm._open_rooms.worker.start()
+        worker_of(nm).start()
         for user in ("alice", "bob"):
             await nm.ingest(user, "user", f"{user} likes tea", "s", metadata={"a": [1]})
             await nm.add_memory(user, f"{user} likes coffee", "fact")
             await nm.kv.set(user, "profile", "identity", user)
         await nm.drain()
-        await nm._open_rooms.worker.stop()
+        await worker_of(nm).stop()
         await nm.ingest("alice", "user", "Not yet embedded", "s")
     yield cluster.url("source")
     await cluster.execute(*(f"DROP DATABASE {name} WITH (FORCE)" for name in names))

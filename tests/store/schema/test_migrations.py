@@ -45,20 +45,22 @@ def test_eight_processes_start_at_once_on_an_empty_database(empty_url: str) -> N
 
 async def test_instances_of_one_process_start_at_once_on_schemas_of_their_own(empty_url: str) -> None:
     """Alembic keeps globals; and all of them want to create the extension."""
-    memories = [
-        NeuroMemory(empty_url, HashEmbedding(dims=8 * i), "none", schema=f"tenant_{i}", pool_size=1)
+    memories = {
+        f"tenant_{i}": NeuroMemory(
+            empty_url, HashEmbedding(dims=8 * i), "none", schema=f"tenant_{i}", pool_size=1
+        )
         for i in range(1, 7)
-    ]
-    await asyncio.gather(*(nm.init() for nm in memories))
+    }
+    await asyncio.gather(*(nm.init() for nm in memories.values()))
     try:
-        for nm in memories:
-            await nm.ingest("alice", "user", f"I live in {nm._schema}")
+        for schema, nm in memories.items():
+            await nm.ingest("alice", "user", f"I live in {schema}")
             await nm.drain()
-        for nm in memories:
+        for schema, nm in memories.items():
             found = await nm.recall("alice", "Where do I live?")
-            assert [item["content"] for item in found["vector_results"]] == [f"I live in {nm._schema}"]
+            assert [item["content"] for item in found["vector_results"]] == [f"I live in {schema}"]
     finally:
-        await asyncio.gather(*(nm.close() for nm in memories))
+        await asyncio.gather(*(nm.close() for nm in memories.values()))
 
 
 @pytest.mark.parametrize("name", ["Tenant", "1st", "a-b", 'a"b', "", "x" * 64, "a b"])

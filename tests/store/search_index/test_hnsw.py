@@ -25,6 +25,7 @@ from neuromem.store.search_index.hnsw import (
     index_state,
 )
 from neuromem.store.search_index.vectors import active_space, vector_literal
+from neuromem.testing.internals import database_of
 from tests.conftest import opened
 
 if TYPE_CHECKING:
@@ -165,7 +166,7 @@ async def test_what_the_index_falls_short_of_is_looked_for_exactly(database_url:
         await fill(nm, LARGE, texts("near")[:400] + far)
         result = await nm.recall(LARGE, "near question", metadata={"first": "far"}, explain=True)
         assert result["explain"]["vector"] == "approximate"
-        nm._open_rooms.database.pgvector = (0, 7)
+        database_of(nm).pgvector = (0, 7)
         result = await nm.recall(LARGE, "near question", metadata={"first": "far"}, explain=True)
         assert result["explain"]["vector"] == "exact"
         assert found(result) == embedding.nearest("near question", far)[:20]
@@ -177,7 +178,7 @@ async def test_the_index_is_what_is_read_whatever_the_planner_thinks(
 ) -> None:
     async with memory(database_url) as nm:
         await fill(nm, LARGE, texts())
-        database = nm._open_rooms.database
+        database = database_of(nm)
         space = await active_space(database)
         literal = vector_literal(Directions().vector("any"), space, "tests")
         values = {
@@ -209,7 +210,7 @@ async def test_the_next_start_builds_what_is_wanted_and_drops_what_is_left_over(
     async with memory(database_url, settings={}) as nm:
         await fill(nm, LARGE, texts())
         assert await indexes(database_url) == []
-        database = nm._open_rooms.database
+        database = database_of(nm)
         await build_index(database, await active_space(database), "gone")
     async with memory(database_url, settings={"vectors": {"exact_limit": LIMIT, "max_indexes": 0}}) as nm:
         await nm.drain()
@@ -237,12 +238,12 @@ async def test_a_build_that_was_cut_off_is_done_again(database_url: str) -> None
                     "SELECT pg_terminate_backend(pid) FROM pg_stat_progress_create_index WHERE index_relid > 0"
                 ):
                     await asyncio.sleep(0.02)
-            assert await index_state(nm._open_rooms.database, 1, LARGE) != "ready"
+            assert await index_state(database_of(nm), 1, LARGE) != "ready"
             result = await nm.recall(LARGE, "any question", explain=True)
             assert result["explain"]["vector"] == "exact"
             await held.rollback()
             await nm.drain()
-            assert await index_state(nm._open_rooms.database, 1, LARGE) == "ready"
+            assert await index_state(database_of(nm), 1, LARGE) == "ready"
     finally:
         await other.close()
         await watching.close()

@@ -148,6 +148,13 @@ def count(name: str, value: object, *, most: int) -> int:
     return value
 
 
+def offset(value: object) -> int:
+    """Return a whole number from 0 on: how many items of a list are skipped."""
+    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+        raise InputError(f"offset must be a whole number of at least 0, not {value!r}.")
+    return value
+
+
 def uuid(name: str, value: object) -> str:
     """Return an id that neuromem gave."""
     try:

@@ -1,4 +1,4 @@
-"""Stores what is said: checked first, then committed with its pending work in one transaction."""
+"""Stores messages: checks them, then commits them with their pending jobs in one transaction."""
 
 from __future__ import annotations
 
@@ -12,13 +12,11 @@ from neuromem.domain.text.indexed_text import EntryTokenizer
 from neuromem.errors import InputError
 from neuromem.store.conversations.extraction_queue import release_waiting_extractions, unextracted_messages
 from neuromem.store.conversations.messages import append_messages, message_from_row
-from neuromem.store.memories.write import insert_memory
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from neuromem.config import Settings
-    from neuromem.domain.memories import Memory, NewMemory
     from neuromem.store.conversations.extraction_queue import ExtractionRequest
     from neuromem.store.database.database import Database
 
@@ -27,7 +25,16 @@ REQUIRED = frozenset({"role", "content"})
 
 
 class IngestService:
-    """Takes messages and memories in."""
+    """Checks and stores messages.
+
+    Args:
+        database: Where they are stored.
+        settings: Which roles are extracted, and how long a message may be.
+        wake: Called after a commit that has enqueued jobs.
+        extraction: Which extractors are asked and when; None: nothing is extracted.
+        auto_extract: Returns whether a message is extracted that does not say so itself.
+        reflection_interval: Returns after how many messages of role user a digest is enqueued; 0: never.
+    """
 
     def __init__(
         self,
@@ -46,16 +53,25 @@ class IngestService:
         self._settings = settings
         self._wake = wake
 
-    async def messages(
+    async def store_messages(
         self, user_id: str, session_id: str | None, given: Sequence[Mapping[str, Any]]
     ) -> tuple[str, list[Message]]:
-        """Store messages in one session, all or none; returns the session's id and the stored messages."""
+        """Store messages in one session, all or none; returns the session's id and the stored messages.
+
+        Args:
+            user_id: Whose messages.
+            session_id: The session; None opens a new one.
+            given: The messages; their keys are those of `MessageDict`.
+
+        Raises:
+            InputError: A message cannot be stored.
+        """
         validation.user_id(user_id)
         if session_id is not None:
             validation.identifier("session_id", session_id)
         if isinstance(given, str | Mapping):
             raise InputError(f"The messages of user {user_id!r} must be a list of dicts.")
-        new = [self._message(user_id, i, message) for i, message in enumerate(given)]
+        new = [self._new_message(user_id, i, message) for i, message in enumerate(given)]
         if not new:
             raise InputError(f"There are no messages to store for user {user_id!r}.")
         stored = await append_messages(
@@ -70,28 +86,21 @@ class IngestService:
         self._wake()
         return stored
 
-    async def close_session(self, user_id: str, session_id: str) -> None:
-        """Let what waits for more of a conversation wait no longer: there will be no more."""
+    async def release_session(self, user_id: str, session_id: str) -> None:
+        """Start the extraction that waits for more messages of a session: it is closed."""
         if self._extraction is not None and self._extraction.on_session_close:
             await release_waiting_extractions(self._database, user_id, session_id)
             self._wake()
 
     async def unextracted(self, user_id: str, session_id: str | None, limit: int) -> list[Message]:
-        """Return the messages whose extraction is not over, oldest first, each with its state."""
+        """Return the messages whose extraction is not finished, oldest first, each with its state."""
         found = await unextracted_messages(
             self._database, user_id, roles=self._settings.extract_roles, session_id=session_id, limit=limit
         )
         return [replace(message_from_row(row), extraction=state) for row, state in found]
 
-    async def memory(self, user_id: str, new: NewMemory) -> Memory:
-        """Store a memory that was checked."""
-        stored = await insert_memory(
-            self._database, user_id, new, tokens=EntryTokenizer(self._settings.language)
-        )
-        self._wake()
-        return stored
-
-    def _message(self, user_id: str, place: int, given: Mapping[str, Any]) -> NewMessage:
+    def _new_message(self, user_id: str, place: int, given: Mapping[str, Any]) -> NewMessage:
+        """Build a checked message, the only place where a `NewMessage` is made; ``place`` counts the batch."""
         if not isinstance(given, Mapping):
             raise InputError(
                 f"Message {place} of user {user_id!r} must be a dict, not {type(given).__name__}."

@@ -1,4 +1,4 @@
-"""``recall()``: checks what is asked, runs the pipeline, renders the answer."""
+"""Builds the question of ``recall()`` and runs the pipeline on it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from neuromem.domain.query import Filters, Query
 from neuromem.domain.time import parser
 from neuromem.errors import InputError
 from neuromem.recall import resolve
-from neuromem.recall.response import result
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -21,14 +20,12 @@ if TYPE_CHECKING:
 
     from neuromem.config import RecallSettings
     from neuromem.domain.query import Kind, UserSnapshot
-    from neuromem.domain.recall_result import RecallResult
     from neuromem.plugin.context import Clock
     from neuromem.plugin.ports import Search
     from neuromem.recall.pipeline import Outcome, Pipeline
 
 
 MAX_LIMIT = 10_000
-MAX_NEIGHBORS = 20  # turns on each side
 MAX_QUERY = 100_000  # characters
 
 
@@ -70,53 +67,6 @@ class RecallService:
         self._clock = clock
         self._zone = zone  # in which "yesterday" is meant; as_of brings its own
 
-    async def recall(
-        self,
-        user_id: str,
-        query: str,
-        limit: int,
-        *,
-        memory_type: str | None,
-        created_after: datetime | None,
-        as_of: datetime | None,
-        created_before: datetime | None,
-        event_after: datetime | None,
-        event_before: datetime | None,
-        include_conversations: bool | None,
-        min_score: float | None,
-        explain: bool,
-        metadata: Mapping[str, Any] | None,
-        language: str | None,
-        on_arm_error: str,
-        graph: bool,
-        neighbors: int,
-    ) -> RecallResult:
-        """Return the contract's dict; `NeuroMemory.recall` says what each argument means."""
-        asked = self.question(
-            user_id,
-            query,
-            limit,
-            memory_type=memory_type,
-            created_after=created_after,
-            as_of=as_of,
-            created_before=created_before,
-            event_after=event_after,
-            event_before=event_before,
-            include_conversations=include_conversations,
-            metadata=metadata,
-            language=language,
-            graph=graph,
-        )
-        least = validation.number("min_score", min_score, 0, 1)
-        if on_arm_error not in ("raise", "skip"):
-            raise InputError(f"on_arm_error must be 'raise' or 'skip', not {on_arm_error!r}.")
-        if neighbors:
-            validation.count("neighbors", neighbors, most=MAX_NEIGHBORS)
-        outcome, about = await self.run(
-            asked, min_relevance=least, skip_errors=on_arm_error == "skip", neighbors=neighbors
-        )
-        return result(outcome, about, limit=limit, explain=explain)
-
     def question(
         self,
         user_id: str,
@@ -134,7 +84,13 @@ class RecallService:
         language: str | None = None,
         graph: bool = False,
     ) -> Query:
-        """Return the checked question; raises `InputError` for what cannot be asked."""
+        """Build the checked question, the only place where a `Query` is made.
+
+        `neuromem.facades.recall.Recall.recall` says what the arguments mean.
+
+        Raises:
+            InputError: The question cannot be asked so.
+        """
         validation.user_id(user_id)
         validation.count("limit", limit, most=MAX_LIMIT)
         return Query(

@@ -1,4 +1,4 @@
-"""The bytes of files, into an archive and out of it."""
+"""The bytes of files in an export: writing them into the zip and storing them from it."""
 
 from __future__ import annotations
 
@@ -17,18 +17,27 @@ if TYPE_CHECKING:
     from neuromem.store.database.database import Database
 
 
-def member(document_id: str) -> str:
-    """Return under which name an archive has the bytes of a document."""
+def object_member(document_id: str) -> str:
+    """Return the name of the part of the zip that holds the bytes of a document."""
     return f"objects/{document_id}"
 
 
-async def carry_out(objects: Objects, kept: Sequence[StoredObject], archive: ZipFile) -> dict[str, Any]:
-    """Write the bytes of documents into an archive, one after the other; returns what the manifest says of them.
+async def export_objects(
+    objects: Objects, stored: Sequence[StoredObject], archive: ZipFile
+) -> dict[str, Any]:
+    """Write the bytes of documents into a zip, one after the other, and return their entries for the manifest.
 
-    A document that was deleted meanwhile is left out. Raises `ConfigurationError` when bytes lie in another storage.
+    A document that was deleted in the meantime is left out.
+
+    Returns:
+        By the document's id ``bytes``, their number, and ``sha256``.
+
+    Raises:
+        ConfigurationError: Bytes lie in another storage than the open one.
+        StorageError: The storage failed.
     """
     described = {}
-    for one in kept:
+    for one in stored:
         if one.storage != objects.capability:
             raise ConfigurationError(
                 f"The file of document {one.id!r} lies in another storage ({one.storage}); open NeuroMemory with that "
@@ -38,21 +47,28 @@ async def carry_out(objects: Objects, kept: Sequence[StoredObject], archive: Zip
             data = await objects.download(one.key)
         except NotFoundError:
             continue
-        await asyncio.to_thread(archive.writestr, member(one.id), data)
+        await asyncio.to_thread(archive.writestr, object_member(one.id), data)
         described[one.id] = {"bytes": len(data), "sha256": sha256(data).hexdigest()}
     return described
 
 
-async def carry_in(
+async def import_objects(
     database: Database,
     objects: Objects,
     user_id: str,
     described: Mapping[str, Any],
     read: Callable[[str], bytes],
 ) -> int:
-    """Store the bytes of those documents that lack theirs; returns how many were stored.
+    """Store the bytes of the imported documents that have none yet, and return how many were stored.
 
-    Each is a step of its own: interrupted, the rest is done the next time.
+    Each document is stored and committed by itself: interrupted, the rest is stored the next time.
+
+    Args:
+        database: Where the documents' rows are.
+        objects: The storage that the bytes go to.
+        user_id: Whose documents.
+        described: The manifest's entries, by the document's id.
+        read: Returns the bytes of a document; called in a thread.
     """
     stored = 0
     for document_id, content_type in (
