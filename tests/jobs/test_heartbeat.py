@@ -55,7 +55,7 @@ async def held_digest(database: Database) -> Lease:
     async with database.user("alice") as transaction:
         await begin_write(transaction, "alice")
         await transaction.run(
-            f"INSERT INTO {{s}}.digests (user_id, {LEASE_COLUMNS}) SELECT :user, {NEW_LEASE.sql}",
+            f"INSERT INTO {{s}}.digests (user_id, {LEASE_COLUMNS}) SELECT :user, {NEW_LEASE}",
             {**lease.parameters, "seconds": LEASE, "owner": None},
         )
     return lease

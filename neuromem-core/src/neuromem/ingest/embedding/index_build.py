@@ -53,12 +53,9 @@ class IndexHandler:
         """Build the index; one whose building was cut off is dropped and built again."""
         user_id, space = claim.user_id, await active_space(self._database)
         state = await index_state(self._database, space.space, user_id)
-        if (
-            state == "building"
-        ):  # the process that had this job is gone, and PostgreSQL goes on building for it
-            await postpone_jobs(
-                self._database, claim, "It is being built.", datetime.now(UTC) + RECHECK_AFTER
-            )
+        if state == "building":  # by PostgreSQL, for a process that is gone
+            later = datetime.now(UTC) + RECHECK_AFTER
+            await postpone_jobs(self._database, claim, "It is being built.", later)
             return {}
         if state != "ready" and await self._needs_index(user_id, space):
             if state == "invalid":

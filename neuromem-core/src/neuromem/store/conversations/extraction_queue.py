@@ -8,7 +8,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from neuromem.domain.messages import ExtractionState
+from neuromem.store.database.sql import fill
 from neuromem.store.memories.write import MEMORY_COLUMNS, memory_from_row
+from neuromem.store.queue.jobs import ACKNOWLEDGE_JOBS
 from neuromem.store.queue.token_usage import INSERT_TOKEN_USAGE, usage_parameters
 from neuromem.store.search_index.bm25 import BM25_NOTHING, BM25_PRESENT
 
@@ -29,7 +31,7 @@ ENQUEUE = """
     INSERT INTO {s}.jobs (user_id, kind, capability, entry, payload)
     SELECT :user, 'extract', n.capability, e.entry, jsonb_build_object('session', CAST(:session AS text))
     FROM unnest(CAST(:entries AS int[])) WITH ORDINALITY AS e(entry, place)
-    CROSS JOIN unnest(CAST(:capability AS text[])) AS n(capability) ORDER BY e.place
+    CROSS JOIN unnest(CAST(:capabilities AS text[])) AS n(capability) ORDER BY e.place
 """
 
 # What waits in a session until there is more of it, or until nothing was said for a while.
@@ -49,7 +51,7 @@ ENQUEUE_LATER = f"""
     INSERT INTO {{s}}.jobs (user_id, kind, capability, entry, payload, run_after)
     SELECT :user, 'extract', n.capability, e.entry, jsonb_build_object('session', CAST(:session AS text)), due.run_after
     FROM due CROSS JOIN unnest(CAST(:entries AS int[])) WITH ORDINALITY AS e(entry, place)
-    CROSS JOIN unnest(CAST(:capability AS text[])) AS n(capability) ORDER BY e.place
+    CROSS JOIN unnest(CAST(:capabilities AS text[])) AS n(capability) ORDER BY e.place
 """
 
 RELEASE_SESSION = f"UPDATE {{s}}.jobs SET run_after = now() WHERE {HELD_BACK}"
@@ -127,20 +129,20 @@ KNOWN = """
 KNOWN_BY_WORDS = "WITH " + BM25_PRESENT + KNOWN
 KNOWN_BY_MEANING = "WITH " + BM25_NOTHING + KNOWN
 
-# The result's first statement: what is not ours any more is seen before anything is written. A message of which
-# nothing was kept stays to be recalled itself: nothing else tells what it says.
-ACKNOWLEDGE = """
+# The first statement that stores a result: it finds out whether the jobs are still held before anything is written. A
+# message of which no memory was made remains to be recalled itself.
+ACKNOWLEDGE = fill(
+    """
     WITH mine AS (
-        DELETE FROM {s}.jobs WHERE user_id = :user AND job = ANY(CAST(:jobs AS bigint[])) AND lease = :lease
-        RETURNING entry
-    ), told AS (
+        {acknowledge_jobs}
+    ), recorded AS (
         INSERT INTO {s}.extractions (user_id, message_id, extractor, state, why, origin, created_at)
         SELECT :user, n.message_id, :extractor, n.state, n.why, CAST(:origin AS jsonb), :now
         FROM unnest(CAST(:messages AS uuid[]), CAST(:states AS text[]), CAST(:whys AS text[]))
              AS n(message_id, state, why)
         ON CONFLICT (user_id, message_id, extractor) DO UPDATE SET
             state = excluded.state, why = excluded.why, origin = excluded.origin, created_at = excluded.created_at
-    ), hidden AS (
+    ), suppressed AS (
         UPDATE {s}.entries e SET extracted = true
         FROM unnest(CAST(:messages AS uuid[]), CAST(:states AS text[])) AS n(message_id, state)
         WHERE e.user_id = :user AND e.item = n.message_id AND e.version = 1 AND n.state = 'done'
@@ -150,7 +152,11 @@ ACKNOWLEDGE = """
         WHERE user_id = :user AND CAST(:complete AS bool) AND NOT extracted
     ), spent AS ({spent})
     SELECT count(*) AS jobs, {profile} AS profile FROM mine
-""".replace("{spent}", INSERT_TOKEN_USAGE.replace("{there}", "")).replace("{profile}", PROFILE)
+    """,
+    acknowledge_jobs=ACKNOWLEDGE_JOBS,
+    spent=fill(INSERT_TOKEN_USAGE, there=""),
+    profile=PROFILE,
+)
 
 STATES = """
     SELECT m.message_id, m.user_id, m.session_id, m.position, m.role, m.content, m.created_at, m.occurred_at, m.name,
@@ -177,7 +183,7 @@ OUTCOMES = """
 class ExtractionRequest:
     """Which extractors get a message, and when: at once, or ``interval`` messages or ``idle`` seconds together."""
 
-    capability: Sequence[str]
+    capabilities: Sequence[str]
     interval: int
     idle: float
     on_session_close: bool = True
@@ -213,7 +219,7 @@ async def enqueue_extraction(
             "user": user_id,
             "session": session_id,
             "entries": list(entries),
-            "capability": list(wanted.capability),
+            "capabilities": list(wanted.capabilities),
             "interval": wanted.interval,
             "idle": wanted.idle,
         },

@@ -37,7 +37,7 @@ ADD_HELD = fill(
 
 LOCK_HELD = fill("SELECT job FROM {s}.jobs WHERE {held} FOR UPDATE", held=JOBS.held)
 
-ACKNOWLEDGE = fill("DELETE FROM {s}.jobs WHERE {held} RETURNING job, entry", held=JOBS.held)
+ACKNOWLEDGE_JOBS = fill("DELETE FROM {s}.jobs WHERE {held} RETURNING job", held=JOBS.held)
 
 REQUEUE = fill(
     """
@@ -156,7 +156,7 @@ async def acknowledge_jobs(transaction: Transaction, claim: Claim) -> set[int]:
     Returns:
         The numbers of those that were still held; the results of the others must not be stored.
     """
-    return {row.job for row in await transaction.all(ACKNOWLEDGE, claim.lease.parameters)}
+    return {row.job for row in await transaction.all(ACKNOWLEDGE_JOBS, claim.lease.parameters)}
 
 
 async def requeue_remainder(transaction: Transaction, claim: Claim, payload: Mapping[str, Any]) -> None:

@@ -22,9 +22,8 @@ if TYPE_CHECKING:
 
 # What taking a lease writes; parameters :lease, :seconds and :owner.
 LEASE_COLUMNS = "lease, lease_until, owner"
-LEASE_VALUES = "CAST(:lease AS uuid), {until}, CAST(:owner AS int)"
 LEASE_END = "now() + make_interval(secs => :seconds)"
-NEW_LEASE = fill(LEASE_VALUES, until=LEASE_END)
+NEW_LEASE = f"CAST(:lease AS uuid), {LEASE_END}, CAST(:owner AS int)"
 NO_LEASE = "lease = NULL, lease_until = NULL"
 
 RENEW = "UPDATE {s}.{table} SET lease_until = {until} WHERE {held}"

@@ -60,7 +60,7 @@ FILLING = "UPDATE {s}.spaces SET stage = 'filling' WHERE space = :space AND stag
 # What failed for good is tried again when somebody asks for it again.
 REVIVE = """
     UPDATE {s}.jobs SET dead = false, attempts = 0, run_after = now()
-    WHERE capability = ANY(CAST(:capability AS text[])) AND dead
+    WHERE capability = ANY(CAST(:capabilities AS text[])) AND dead
 """
 
 # Ready when nothing is left to fill, and nothing waits for the new space that the old one has already.
@@ -72,7 +72,7 @@ READY = """
 """
 END = "UPDATE {s}.spaces SET active = false WHERE active"
 BEGIN = "UPDATE {s}.spaces SET active = true, stage = NULL WHERE space = :space"
-FORGET_WORK = "DELETE FROM {s}.jobs WHERE capability = ANY(CAST(:capability AS text[]))"
+FORGET_WORK = "DELETE FROM {s}.jobs WHERE capability = ANY(CAST(:capabilities AS text[]))"
 UNWANTED = "SELECT 'space:' || space FROM {s}.spaces WHERE NOT wanted"
 
 PROGRESS = """
@@ -86,7 +86,7 @@ PROGRESS = """
                ) FILTER (WHERE kind = 'reembed'), 0) AS entries_left,
                count(*) FILTER (WHERE dead) AS failed,
                (array_agg(error ORDER BY job DESC) FILTER (WHERE error IS NOT NULL))[1] AS error
-        FROM {s}.jobs WHERE capability = ANY(CAST(:capability AS text[]))
+        FROM {s}.jobs WHERE capability = ANY(CAST(:capabilities AS text[]))
     ) AS j
 """
 
@@ -176,8 +176,8 @@ async def announce_space(database: Database, embedding: EmbeddingProvider) -> Sp
         for other in map(_known, await transaction.all(LIST)):
             same = all(getattr(other.space, name) == value for name, value in asked.items())
             if same and other.state in ("active", "announced", "filling"):
-                capability = [fill_capability(other.space), other.space.capability]
-                await transaction.run(REVIVE, {"capability": capability})
+                capabilities = [fill_capability(other.space), other.space.capability]
+                await transaction.run(REVIVE, {"capabilities": capabilities})
                 return other
             if same and other.state == "dropping":
                 raise EmbeddingSpaceError(
@@ -241,14 +241,14 @@ async def activate_space(database: Database, space: EmbeddingSpace) -> bool:
         await transaction.run(END)
         await transaction.run(BEGIN, {"space": space.space})
         unwanted = [row[0] for row in await transaction.all(UNWANTED)]
-        await transaction.run(FORGET_WORK, {"capability": unwanted})
+        await transaction.run(FORGET_WORK, {"capabilities": unwanted})
     return True
 
 
 async def fill_progress(database: Database, space: EmbeddingSpace) -> FillProgress:
     """Return how far the filling of a space is."""
     async with database.worker() as transaction:
-        row = await transaction.first(PROGRESS, {"capability": [fill_capability(space), space.capability]})
+        row = await transaction.first(PROGRESS, {"capabilities": [fill_capability(space), space.capability]})
     assert row is not None
     return FillProgress(
         int(row.entries), int(row.entries_left), row.users, row.users_left, row.failed, row.error
@@ -308,7 +308,7 @@ async def drop_space(database: Database, space: EmbeddingSpace) -> int:
             more = n > 0
     async with database.worker() as transaction:
         await transaction.run(LOCK)
-        await transaction.run(FORGET_WORK, {"capability": [fill_capability(space), space.capability]})
+        await transaction.run(FORGET_WORK, {"capabilities": [fill_capability(space), space.capability]})
         await transaction.run("DELETE FROM {s}.spaces WHERE space = :space", {"space": space.space})
     await drop_orphaned_indexes(database)
     return deleted

@@ -36,7 +36,7 @@ SCOPE = "SELECT set_config('neuromem.scope', :scope, true)"
 HAND_OVER = """
     INSERT INTO {s}.jobs (user_id, kind, capability, payload)
     SELECT :receipt, 'object', n.capability, jsonb_build_object('key', n.key)
-    FROM unnest(CAST(:capability AS text[]), CAST(:keys AS text[])) AS n(capability, key)
+    FROM unnest(CAST(:capabilities AS text[]), CAST(:keys AS text[])) AS n(capability, key)
 """
 
 PENDING = """
@@ -69,7 +69,7 @@ async def delete_user(database: Database, user_id: str) -> dict[str, int]:
                 HAND_OVER,
                 {
                     "receipt": f"deleted-{uuid4()}",
-                    "capability": [row.capability for row in objects],
+                    "capabilities": [row.capability for row in objects],
                     "keys": [row.key for row in objects],
                 },
             )
