@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from neuromem.domain.text.same_statement import statement_key
 from neuromem.recall.results import best_first
 
 if TYPE_CHECKING:
@@ -22,8 +23,8 @@ SAME_SOURCE = 0.8  # of its score is kept by another statement derived from the 
 
 
 def statement(hit: RetrievedItem) -> str:
-    """Return what an item says, so that texts which differ in case, spaces or a final stop are equal."""
-    return " ".join(hit.content.casefold().split()).rstrip(".!?。！？ ")
+    """Return what is equal for items that state the same by their words."""
+    return statement_key(hit.content)
 
 
 def demote_duplicates(found: Sequence[Found]) -> list[Found]:
