@@ -9,6 +9,7 @@ from __future__ import annotations
 SLOW = (
     "benchmarks/",
     "cli/commands/test_demo.py",
+    "cli/commands/test_ingest.py::test_killed_in_the_middle",
     "cli/commands/test_worker.py",
     "cli/test_readme.py",
     "digest/test_background.py",

@@ -53,7 +53,7 @@ for folder in sys.argv[2:]:
 CHECK = """
 import json, sys
 from dataclasses import asdict
-from neuromem.cli.checking import check_distribution
+from neuromem.cli.plugin_kit.distribution_check import check_distribution
 print(json.dumps({name: [asdict(finding) for finding in check_distribution(name)] for name in sys.argv[1:]}))
 """
 

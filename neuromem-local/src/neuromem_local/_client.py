@@ -1,4 +1,4 @@
-"""How a process joins the server of a home, and leaves it; blocking, on Linux and macOS."""
+"""Joins a process to the shared server of a home, and lets it leave; blocking calls, on Linux and macOS."""
 
 from __future__ import annotations
 
@@ -41,9 +41,10 @@ _locks.drop_in_forked_children()
 def join(
     home: Path, engine: Path, settings: Mapping[str, str], held: FileLock | None, check: Callable[[], None]
 ) -> tuple[FileLock, str]:
-    """Make sure that a server runs in ``home``; return our share in it and the folder of its socket.
+    """Make sure that a server runs in ``home``.
 
-    ``held`` is the share of an earlier call; ``check`` is called while waiting, and may raise.
+    Returns the shared lock that keeps it running, and the folder of its socket. ``held`` is the lock of an earlier
+    call; ``check`` is called while waiting, and may raise.
     """
     layout = Layout(home)
     opening = FileLock(layout.opening)
@@ -70,7 +71,7 @@ def join(
 
 
 def leave(home: Path, share: FileLock) -> None:
-    """Give up our share; when it was the last one, return after the server has stopped."""
+    """Release the shared lock; when it was the last one, return after the server has stopped."""
     if share.fd is None:  # inherited by a forked child, which never joined
         return
     share.release()
@@ -129,7 +130,7 @@ def _find_or_start(
 
 
 def _spawn(layout: Layout, engine: Path, settings: Mapping[str, str], lock: FileLock) -> None:
-    """Start the supervisor and hand ``lock`` over to it, so that at no moment nobody holds it."""
+    """Start the supervisor and hand ``lock`` over to it, so that it is held without a gap."""
     assert lock.fd is not None
     config = {"home": str(layout.home), "engine": str(engine), "settings": dict(settings), "lock": lock.fd}
     python = os.fsdecode(spawn.get_executable() or sys.executable)
@@ -152,7 +153,7 @@ def _spawn(layout: Layout, engine: Path, settings: Mapping[str, str], lock: File
 
 
 def _listens(folder: str) -> bool:
-    """Tell whether a server answers in ``folder``; a killed one leaves its socket behind."""
+    """Return whether a server answers in ``folder``; the socket alone may be that of a killed one."""
     with socket.socket(socket.AF_UNIX) as probe:
         try:
             probe.connect(os.path.join(folder, f".s.PGSQL.{PORT}"))

@@ -1,4 +1,4 @@
-"""PostgreSQL's data folder: made whole or not at all, and checked before it is used.
+"""PostgreSQL's data folder: created completely or not at all, and checked before it is used.
 
 Standard library only: the supervisor runs without site-packages.
 """
@@ -58,7 +58,7 @@ CREATE DATABASE {DATABASE} OWNER {ROLE};
 
 
 def prepare(layout: Layout, identity: Identity, engine: Engine, die_with_parent: Callable[[], None]) -> None:
-    """Make the data folder if there is none; refuse one that this PostgreSQL cannot read."""
+    """Create the data folder if there is none; raises `SetupError` for one that this PostgreSQL cannot read."""
     if layout.data.exists():
         _check(layout.data, engine)
         if identity.drop and layout.data.stat().st_uid != identity.uid:  # restored from a backup by root
@@ -132,7 +132,7 @@ def _create(layout: Layout, identity: Identity, engine: Engine, die_with_parent:
 
 
 def write_access_rules(data: Path, identity: Identity) -> None:
-    """Let root and the owner of the data in, known by the kernel's word (peer), and nobody else."""
+    """Write pg_hba.conf: only root and the owner of the data may connect, as the kernel identifies them (peer)."""
     names = dict.fromkeys(name for name in ("root", identity.account) if name)
     quoted = ['"' + name.replace('"', '""') + '"' for name in names]
     rules = {
@@ -149,7 +149,7 @@ def write_access_rules(data: Path, identity: Identity) -> None:
 
 
 def advice(text: str) -> str:
-    """Return what to do about a failure that PostgreSQL reported in ``text``, or nothing."""
+    """Return advice on a failure that PostgreSQL reported in ``text``, or an empty string."""
     for sign, sentence in (
         ("No space left on device", "The disk is full: free some space."),
         ("Disk quota exceeded", "The disk quota is used up: free some space."),

@@ -60,7 +60,7 @@ class Engine:
         return output.split()[-1].partition(".")[0]
 
     def reachable_by(self, identities: Sequence[Identity], home: Path) -> Engine:
-        """Return this engine, or a copy of it where all identities can run it.
+        """Return this engine, or a copy of it that every identity can run.
 
         As root, site-packages may lie where only root can enter; no permission is changed there.
         """

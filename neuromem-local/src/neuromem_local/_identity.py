@@ -1,4 +1,4 @@
-"""Who the server runs as, and what that user can reach.
+"""The user that the server runs as, and which folders that user can reach.
 
 PostgreSQL refuses to run as root. Then the server runs as the owner of its data; new data gets a numeric user
 id of its own that no account has, so nothing is added to the machine and no other service shares it.
@@ -27,12 +27,12 @@ IDLE_ACCOUNTS = ("bin", "daemon", "nobody")
 
 
 class SetupError(Exception):
-    """Why there is no server, and what to do; becomes the client's error."""
+    """The server cannot run; the message says why and what to do, and becomes the client's error."""
 
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """A user and group; ``drop`` is false when this process already runs as them."""
+    """A user and a group; ``drop`` says whether a child has to switch to them."""
 
     uid: int
     gid: int
@@ -53,7 +53,7 @@ class Identity:
 
 
 def choose(home: Path, data: Path) -> Identity:
-    """Return who the server of ``home`` runs as."""
+    """Return the user that the server of ``home`` runs as."""
     here = os.geteuid()
     if here != 0:
         identity = Identity(here, os.getegid(), drop=False)
@@ -81,7 +81,7 @@ def choose(home: Path, data: Path) -> Identity:
 
 
 def account_for_initdb(identity: Identity) -> Identity:
-    """Return who runs initdb: the identity itself, or an idle account when it has none."""
+    """Return the user that runs initdb: the identity itself, or an idle account when it has no account."""
     if identity.account is not None:
         return identity
     for name in IDLE_ACCOUNTS:
@@ -108,7 +108,7 @@ def _has_account(number: int) -> bool:
 
 
 def may(identity: Identity, path: Path, wanted: int) -> bool:
-    """Tell whether the mode of ``path`` grants ``wanted`` (a sum of 4 read, 2 write, 1 enter)."""
+    """Return whether the mode of ``path`` grants ``wanted`` (a sum of 4 read, 2 write, 1 enter)."""
     info = path.stat()
     if info.st_uid == identity.uid:
         granted = info.st_mode >> 6
@@ -120,7 +120,7 @@ def may(identity: Identity, path: Path, wanted: int) -> bool:
 
 
 def can_enter(identity: Identity, folder: Path) -> bool:
-    """Tell whether the identity passes through every folder on the way into ``folder``."""
+    """Return whether the identity may enter every folder on the path to ``folder``."""
     if not identity.drop:
         return True
     real = folder.resolve()
@@ -159,7 +159,7 @@ def give(tree: Path, identity: Identity) -> None:
 
 
 def is_socket_folder(folder: Path, identity: Identity) -> bool:
-    """Tell whether ``folder`` is a folder (no link) of the identity that nobody else may enter."""
+    """Return whether ``folder`` is a folder (no link) of the identity that nobody else may enter."""
     try:
         info = folder.lstat()
     except OSError:

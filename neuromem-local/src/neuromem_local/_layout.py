@@ -1,4 +1,4 @@
-"""The folder of one embedded server, and the files in it that processes meet at.
+"""The files of one embedded server, among them the locks by which processes coordinate.
 
 Standard library only: the supervisor runs without site-packages.
 """
@@ -64,11 +64,11 @@ class Layout:
 
     @property
     def log(self) -> Path:
-        """What the server and its supervisor have to say."""
+        """The log of the server and its supervisor."""
         return self.home / "server.log"
 
     def create(self) -> None:
-        """Make the folders that are missing; those that exist stay as they are."""
+        """Create the folders that are missing; existing ones are not changed."""
         as_root = os.geteuid() == 0
         if not self.home.is_dir():
             self.home.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -81,7 +81,7 @@ class Layout:
                 os.chown(self.run, owner.st_uid, owner.st_gid)
 
     def read_state(self) -> dict[str, Any]:
-        """Return what the supervisor last said: ``socket`` once the server is ready, or ``failed``."""
+        """Return the state that the supervisor wrote last: ``socket`` once the server is ready, or ``failed``."""
         try:
             state = json.loads((self.run / "state.json").read_bytes())
         except (FileNotFoundError, ValueError):
@@ -89,7 +89,7 @@ class Layout:
         return state if isinstance(state, dict) else {}
 
     def write_state(self, **state: Any) -> None:
-        """Replace the state in one step; without arguments there is none."""
+        """Replace the state atomically; without arguments it is removed."""
         target, fresh = self.run / "state.json", self.run / "state.new"
         if not state:
             target.unlink(missing_ok=True)

@@ -40,7 +40,7 @@ class FileLock:
         _live.add(self)
 
     def try_acquire(self, *, shared: bool = False) -> bool:
-        """Take the lock if it is free; True when it is held now."""
+        """Take the lock if it is free; return whether it is held now."""
         if self.fd is None:
             self.fd = open_private(self.path)
         try:
@@ -57,7 +57,7 @@ class FileLock:
             time.sleep(POLL)
 
     def release(self) -> None:
-        """Give the lock back, for every process that shares it."""
+        """Release the lock, also for processes that it was handed to."""
         if self.fd is not None:
             fcntl.flock(self.fd, fcntl.LOCK_UN)
             self.drop()
@@ -73,7 +73,7 @@ _live: weakref.WeakSet[FileLock] = weakref.WeakSet()
 
 
 def drop_in_forked_children() -> None:
-    """Let no child that this process forks keep a lock alive: it did not ask for it, and may outlive us."""
+    """Close the locks in forked children, which would otherwise keep them when this process has ended."""
     os.register_at_fork(after_in_child=_drop_all)
 
 

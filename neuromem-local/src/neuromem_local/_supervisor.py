@@ -1,6 +1,6 @@
-"""The process that owns the server: starts it, mends it, and stops it when nobody is left.
+"""The process that owns the server: starts it, restarts it, and stops it when no process uses it any more.
 
-Run by `neuromem_local.server` as a process of its own, detached from whoever came first. Its only signals go
+Started by `neuromem_local.server` as a detached process of its own. Its only signals go
 to its own children, whose ids cannot be reused before it has waited for them, and to processes that the
 kernel shows to be running in our data folder.
 
@@ -48,7 +48,7 @@ def _die_with_parent() -> None:
 
 
 class Supervisor:
-    """One server over its whole life."""
+    """Supervises one server from its start to its end."""
 
     def __init__(self, layout: Layout, engine: Engine, settings: dict[str, str], lock: FileLock) -> None:
         """Take over ``lock``, which the client acquired for this process."""
@@ -78,7 +78,7 @@ class Supervisor:
             _prctl(_PR_SET_CHILD_SUBREAPER, 1)  # backends of a killed server become ours to clear away
 
     def run(self) -> None:
-        """Serve until the last user is gone."""
+        """Run the server until no process uses it any more."""
         _cluster.prepare(self.layout, self.identity, self.engine, _die_with_parent)
         threading.Thread(target=self._wait_until_alone, daemon=True).start()
         starts: list[float] = []
@@ -281,7 +281,7 @@ def _interrupt_by_command_line(data: Path) -> None:
 
 
 def main(config: dict[str, Any]) -> None:
-    """Supervise the server that ``config`` describes, and leave word when that fails."""
+    """Supervise the server that ``config`` describes; a failure is written to the state file."""
     layout = Layout(Path(config["home"]))
     lock = FileLock(layout.supervisor, config["lock"])
     os.set_inheritable(config["lock"], False)

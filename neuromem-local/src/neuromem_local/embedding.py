@@ -1,4 +1,4 @@
-"""Embedding models that come in wheels and run on the CPU, without torch, a key or a network."""
+"""Embedding models that are installed from wheels and run on the CPU, without torch, key or network."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _MAX_CHARACTERS = 8_192  # more than any 512 tokens of real text; bounds the tok
 
 
 class _ThreadedEmbedding(EmbeddingProvider):
-    """Runs a model on a thread of its own, a few texts at a time: no question waits for a batch."""
+    """Runs a model on a thread of its own, a few texts at a time, so that a question does not wait for a batch."""
 
     _slice = 1
 
@@ -181,12 +181,12 @@ class LightEmbedding(_ThreadedEmbedding):
 
 
 def _clean(text: str) -> str:
-    """Return the text as engines can take it: a NUL would end it, half a surrogate has no encoding."""
+    """Return the text without NUL and lone surrogates, which the engines cannot take."""
     return text.replace("\0", " ").encode("utf-8", "replace").decode()
 
 
 def _cut(model: Any, text: str, as_query: bool) -> str:
-    """Return the beginning of the text that the model can read at once."""
+    """Return the beginning of the text, as much of it as the model takes."""
     text = text[:_MAX_CHARACTERS]
     if len(text) < MAX_TOKENS // 2:  # most texts by far; even a character of its own token is one
         return text

@@ -1,4 +1,4 @@
-"""A folder as object storage."""
+"""A folder as an object storage."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ class FolderStorage(ObjectStorage):
         return key
 
     async def download(self, key: str) -> bytes:
-        """Return the bytes stored under ``key``; `NotFoundError` when there are none."""
+        """Return the bytes stored under ``key``; raises `NotFoundError` when there are none."""
         with self._errors("read", key):
             return await asyncio.to_thread(self._path(key).read_bytes)
 
@@ -82,7 +82,7 @@ class FolderStorage(ObjectStorage):
         return True
 
     async def exists(self, key: str) -> bool:
-        """Tell whether something is stored under ``key``."""
+        """Return whether there is an object ``key``."""
         with self._errors("look for", key):
             return await asyncio.to_thread(self._path(key).is_file)
 

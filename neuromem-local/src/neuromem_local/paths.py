@@ -1,4 +1,4 @@
-"""Where the local plugin keeps its things."""
+"""The folder in which the local plugin keeps its data."""
 
 from __future__ import annotations
 

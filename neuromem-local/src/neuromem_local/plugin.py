@@ -1,4 +1,4 @@
-"""What this distribution offers to neuromem; nothing is loaded before it is chosen."""
+"""The hooks of neuromem-local; its classes are imported when one of them is chosen."""
 
 from __future__ import annotations
 
@@ -81,5 +81,5 @@ def _rules(ctx: Context) -> Extractor:
 
 @hookimpl
 def neuromem_extractors() -> Iterable[StageSpec[Extractor]]:
-    """Offer extraction by rules, in force when no LLM is chosen."""
+    """Offer extraction by rules, which is active when no LLM is chosen."""
     return [StageSpec("rules", _rules, "A few facts, dates and moods without any model; English first")]

@@ -1,4 +1,4 @@
-"""An extractor without any model: a few things that people say about themselves, and when something happened.
+"""An extractor without a model: a few facts that people state about themselves, and days on which something happened.
 
 Precision before coverage: a sentence that asks, supposes, denies, reports what others say, or is not about its speaker
 gives nothing. The rules are data (`rules_en`, `rules_zh`).
@@ -37,7 +37,7 @@ IMPORTANCE = {"name": 8.0, "allergic": 9.0, "works_at": 7.0, "lives_in": 7.0, "r
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """What one message says, in the terms of the rules: kind and value, as ``("lives_in", "Paris")``."""
+    """What the rules found in one message: facts as kind and value, such as ``("lives_in", "Paris")``, mood and day."""
 
     facts: Sequence[tuple[str, str]]
     day: str | None
@@ -51,7 +51,7 @@ class RulesExtractor:
         self._mood = Mood()
 
     def read(self, message: Message) -> Said:
-        """Return what a message says."""
+        """Return what the rules find in a message."""
         text = message.content
         if len(text) > MAX_TEXT:
             return Said((), None, None)
@@ -62,7 +62,7 @@ class RulesExtractor:
         )
 
     async def extract(self, window: Window) -> Extraction:
-        """Return what the new messages say of their speakers."""
+        """Return the facts and episodes that the rules find in the new messages of a window."""
         memories: list[ExtractedMemory] = []
         relations: list[ExtractedRelation] = []
         profile: dict[str, Any] = {}

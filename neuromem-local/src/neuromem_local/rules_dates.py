@@ -1,4 +1,4 @@
-"""The one day that a sentence tells of, resolved against the day on which it is said."""
+"""Finds the day on which a sentence says that something happened, relative to the day on which it is said."""
 
 from __future__ import annotations
 

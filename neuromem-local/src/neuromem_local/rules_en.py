@@ -1,4 +1,4 @@
-"""What people say about themselves in English."""
+"""Rules for facts that people state about themselves in English."""
 
 from __future__ import annotations
 
@@ -160,7 +160,7 @@ _TIMES = re.compile(
 
 
 def facts(text: str) -> Iterator[tuple[str, str]]:
-    """Yield what a text says about its speaker: kind and value."""
+    """Yield the facts that a text states about its speaker, as kind and value."""
     seen: set[tuple[str, str]] = set()
     for sentence in _SENTENCE.split(text.replace("’", "'")):
         said = _LEAD.sub("", sentence.strip())

@@ -1,4 +1,4 @@
-"""How a message feels about what it says: valence by a lexicon (VADER), English only."""
+"""The valence of a message, by the lexicon of VADER; English only."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _NOT_FELT = re.compile(r"[?\"“”]|\b(?:if|wish|would|he|she|they|said|says|to
 
 
 class Mood:
-    """Reads valence; made once, because its lexicon is read from a file."""
+    """Computes valence; created once, because it reads its lexicon from a file."""
 
     def __init__(self) -> None:
         self._analyzer = SentimentIntensityAnalyzer()

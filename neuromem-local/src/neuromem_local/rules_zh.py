@@ -1,4 +1,4 @@
-"""What people say about themselves in Chinese."""
+"""Rules for facts that people state about themselves in Chinese."""
 
 from __future__ import annotations
 
@@ -60,12 +60,12 @@ _NEITHER = frozenset({"男", "女", "好", "坏", "外", "别", "老", "年轻",
 
 
 def is_chinese(text: str) -> bool:
-    """Tell whether a text is to be read as Chinese."""
+    """Return whether more than a third of a text are Chinese characters."""
     return len(_HAN.findall(text)) * 3 > len(text)
 
 
 def facts(text: str) -> Iterator[tuple[str, str]]:
-    """Yield what a text says about its speaker: kind and value."""
+    """Yield the facts that a text states about its speaker, as kind and value."""
     for sentence in _SENTENCE.split(text):
         said = re.sub(r"\s+", "", sentence).strip("，,、.")
         if not said or _NOT_SAID.search(said):

@@ -1,4 +1,4 @@
-"""A PostgreSQL of one's own, from a wheel: `EmbeddedPostgres`."""
+"""`EmbeddedPostgres`: a PostgreSQL from a wheel that runs while it is used."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 class EmbeddedPostgres(DatabaseProvider):
-    """A PostgreSQL with pgvector that runs while somebody uses it.
+    """A PostgreSQL with pgvector that runs while a process uses it.
 
     Every process that opens the same ``home`` shares one server: the first one in starts it, the last one out
     stops it, however it leaves. It listens on a socket in a folder that only its owner may enter. `open`
@@ -70,7 +70,7 @@ class EmbeddedPostgres(DatabaseProvider):
         return self.url()
 
     async def close(self) -> None:
-        """Leave; returns when the server has stopped, unless others use it."""
+        """Stop using the server; return when it has stopped, or at once when other processes use it."""
         await asyncio.to_thread(self._close)
 
     def url(self, database: str = "neuromem") -> str:
@@ -124,7 +124,7 @@ class EmbeddedPostgres(DatabaseProvider):
 
 
 class _GivenUpError(Exception):
-    """Whoever asked for the server was cancelled meanwhile."""
+    """The call that opened the server was canceled meanwhile."""
 
 
 def _find_engine() -> Path:

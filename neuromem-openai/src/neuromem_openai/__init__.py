@@ -1,4 +1,4 @@
-"""OpenAI and everything that speaks like it, for neuromem."""
+"""OpenAI and servers with the same API, for neuromem."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _MODULES = {"OpenAIEmbedding": "embedding", "OpenAILLM": "llm"}
 
 
 def __getattr__(name: str) -> Any:
-    """Load what is asked for: the hooks are in this package too, and have to stay quick to import."""
+    """Import a class when it is first used: the hooks of this package have to stay quick to import."""
     if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)

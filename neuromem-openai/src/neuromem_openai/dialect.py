@@ -1,4 +1,4 @@
-"""How a server wants to be asked: the parts in which OpenAI-compatible APIs differ."""
+"""The request body of a chat, in the variants in which OpenAI-compatible servers differ."""
 
 from __future__ import annotations
 
@@ -22,7 +22,14 @@ _NOT_IN_A_NAME = re.compile(r"[\s<|\\/>]+")
 
 @dataclass(frozen=True, slots=True)
 class Dialect:
-    """What one server understands; `after` learns from what it refuses."""
+    """What one server understands.
+
+    Attributes:
+        json_format: The strongest form in which it takes a request for JSON.
+        schema_in_prompt: Write the JSON schema into the messages too.
+        completion_tokens: It calls the limit ``max_completion_tokens`` instead of ``max_tokens``.
+        temperature: It accepts a temperature.
+    """
 
     json_format: Literal["json_schema", "json_object", "text"]
     schema_in_prompt: bool
@@ -31,7 +38,7 @@ class Dialect:
 
     @classmethod
     def of(cls, model: str, *, json_schema: bool, is_openai: bool) -> Dialect:
-        """Return what is known of a model before the first call."""
+        """Return the dialect to begin with, guessed from the name of the model."""
         reasons = bool(_OPENAI_REASONS.match(model))
         return cls(
             json_format="json_schema" if json_schema else "json_object",
@@ -70,7 +77,7 @@ class Dialect:
         return payload
 
     def after(self, error: HttpStatusError, *, wants_json: bool) -> Dialect | None:
-        """Return how to ask instead after the server refused, or None when nothing is left to change."""
+        """Return the dialect to try after the server refused a request; None when there is none left."""
         if error.status not in (400, 422):
             return None
         if "max_completion_tokens" in error.detail:
@@ -84,7 +91,7 @@ class Dialect:
 
 
 def is_strict(schema: Any) -> bool:
-    """Tell whether a JSON schema is one that OpenAI can enforce: closed objects, every property required."""
+    """Return whether OpenAI can enforce a JSON schema: closed objects, every property required."""
     if isinstance(schema, list):
         return all(map(is_strict, schema))
     if not isinstance(schema, dict):

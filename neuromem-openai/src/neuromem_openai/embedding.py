@@ -24,10 +24,16 @@ class OpenAIEmbedding(HttpEmbedding):
 
         embedding = OpenAIEmbedding(model="text-embedding-3-large", dims=1024)
 
-    ``dims`` is the length of the vectors; models that can shorten theirs are asked to, others must have it.
-    Address and key: see `find_endpoint`. ``max_inputs`` is the number of texts in one call: OpenAI allows
-    2,048, whose answer would have 70 MB; some compatible servers allow only 10. ``timeout`` is in seconds of
-    silence.
+    Args:
+        api_key: The key; None looks it up as `find_endpoint` says.
+        model: The name of the model.
+        base_url: The address of the API; None looks it up as `find_endpoint` says.
+        dims: The length of the vectors. A model that can shorten its vectors is asked to; any other must have it.
+        max_inputs: Texts in one call. OpenAI allows 2,048, whose answer would have 70 MB; some compatible servers
+            allow only 10.
+        timeout: Seconds without a byte from the server after which a call fails.
+        retry: How often a failed call is repeated.
+        env: The environment; None is that of the process.
     """
 
     def __init__(

@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from neuromem.plugin import ChatMessage
     from neuromem.plugin.http import Retry
 
-# Some servers leave out where the thoughts begin.
+# Some servers leave out the tag that begins the reasoning.
 _THOUGHT = re.compile(r"\A(?:\s*<think>|(?!\s*[{\[])).*?</think>\s*", re.DOTALL)
-_FINAL = ("length", "content_filter")  # asking the same again would end the same
+_FINAL = ("length", "content_filter")  # repeating such a call would end the same way
 
 
 class OpenAILLM(LLMProvider):
@@ -30,9 +30,16 @@ class OpenAILLM(LLMProvider):
         llm = OpenAILLM(model="deepseek-chat")                                # DeepSeek, DEEPSEEK_API_KEY
         llm = OpenAILLM(model="qwen3:8b", base_url="http://localhost:11434/v1")  # a server of your own
 
-    Address and key: see `find_endpoint`. Structured output is asked for in the strongest form that the server
-    takes: a JSON schema, a JSON object, or words alone; what it refused once is remembered. ``timeout`` is in
-    seconds of silence.
+    Structured output is requested in the strongest form that the server takes: a JSON schema, a JSON object, or a
+    sentence in the prompt. A form that it refused once is not tried again.
+
+    Args:
+        api_key: The key; None looks it up as `find_endpoint` says.
+        model: The name of the model; it also says which vendor is meant.
+        base_url: The address of the API; None looks it up as `find_endpoint` says.
+        timeout: Seconds without a byte from the server after which a call fails.
+        retry: How often a failed call is repeated.
+        env: The environment; None is that of the process.
     """
 
     def __init__(
@@ -80,7 +87,7 @@ class OpenAILLM(LLMProvider):
         max_tokens: int = 2048,
         json_schema: Mapping[str, Any] | None = None,
     ) -> ChatReply:
-        """Return the reply with its usage; `ProviderResponseError` when the model gives no text."""
+        """Return the reply with its usage; raises `ProviderResponseError` when the model gives no text."""
         reply = await self._ask(messages, temperature, max_tokens, json_schema)
         if not reply and reply.finish_reason not in _FINAL:  # some models are silent by chance
             reply = await self._ask(messages, temperature, max_tokens, json_schema)
@@ -152,7 +159,7 @@ def _text(content: Any) -> str:
 
 
 def _misplaced(message: Mapping[str, Any]) -> str:
-    """Return the JSON that a server's parser took for reasoning; a model that thinks does not begin with a brace."""
+    """Return JSON that the server took for reasoning by mistake: reasoning does not begin with a brace."""
     for name in ("reasoning_content", "reasoning"):
         thought = _text(message.get(name)).strip()
         if thought.startswith("{"):

@@ -1,4 +1,4 @@
-"""What neuromem-openai offers; nothing is loaded before one of the two is chosen."""
+"""The hooks of neuromem-openai; its classes are imported when one of them is chosen."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def _llm(ctx: Context) -> LLMProvider:
 
 
 def _arguments(ctx: Context, *names: str) -> dict[str, Any]:
-    """Options are arguments of the constructors; what is offered shares one set, so each takes its own."""
+    """Return the arguments of a constructor: both classes share one set of options, and each takes those it knows."""
     unknown = sorted(set(ctx.options) - set(_OPTIONS))
     if unknown:
         raise ConfigurationError(

@@ -1,4 +1,4 @@
-"""Which server a model belongs to, and where its address and key are looked up."""
+"""Finds the vendor of a model, and the address and key of its API."""
 
 from __future__ import annotations
 
@@ -17,8 +17,12 @@ if TYPE_CHECKING:
 class Vendor:
     """A vendor with an OpenAI-compatible API.
 
-    ``models`` are beginnings of its models' names, in lower case; ``variable`` begins the names of its
-    environment variables; ``json_schema`` says whether it can be held to a schema.
+    Attributes:
+        name: How errors and settings call it.
+        base_url: The address of its API.
+        variable: The beginning of the names of its environment variables.
+        models: Beginnings of the names of its models, in lower case.
+        json_schema: Whether its models can be made to follow a JSON schema.
     """
 
     name: str
@@ -55,7 +59,7 @@ VENDORS = (
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """Where to call, as whom, and what an authentication error should advise."""
+    """An address, the key for it, and the advice that an authentication error gives."""
 
     vendor: Vendor
     base_url: str
@@ -64,19 +68,22 @@ class Endpoint:
 
     @property
     def is_openai(self) -> bool:
-        """Whether it is OpenAI itself and not something that speaks like it."""
+        """Whether it is OpenAI itself and not a compatible server."""
         return _host(self.base_url) == _host(OPENAI.base_url)
 
 
 def find_endpoint(
     model: str, api_key: str | None, base_url: str | None, env: Mapping[str, str] | None = None
 ) -> Endpoint:
-    """Find the server of a model.
+    """Return address and key for a model.
 
-    The address: ``base_url``, else the environment variable of the vendor that the model's name belongs to,
-    else ``OPENAI_BASE_URL`` (whoever sets it has one server for everything), else the vendor's own. The key:
-    ``api_key``, else the vendor's variable, and for an address that is no vendor's also ``OPENAI_API_KEY``.
-    Without a key a vendor's own address raises `AuthenticationError`; any other is called without.
+    The address is ``base_url``, else the environment variable of the vendor that the model's name belongs to, else
+    ``OPENAI_BASE_URL`` (for those who have one server for all models), else the vendor's own. The key is ``api_key``,
+    else the vendor's variable, and for an address that is no vendor's also ``OPENAI_API_KEY``. A server that is no
+    vendor's is called without a key when there is none.
+
+    Raises:
+        AuthenticationError: There is no key for the address of a vendor.
     """
     env = os.environ if env is None else env
     vendor = _of_address(base_url) or _of_model(model)

@@ -1,4 +1,4 @@
-"""Where the bucket is, and who may use it."""
+"""The address of a bucket and the keys to it, from arguments and environment."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ _ENDPOINTS = ("S3_ENDPOINT", "AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL")
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """A pair of keys; never shown."""
+    """A pair of keys, left out of every repr."""
 
     access_key: str = field(repr=False)
     secret_key: str = field(repr=False)
     session_token: str | None = field(default=None, repr=False)
 
     def leaks_in(self, text: str) -> bool:
-        """Whether the text gives one of the secrets away; the access key is a name, not a secret."""
+        """Return whether a text contains one of the secrets; the access key is a name, not a secret."""
         return self.secret_key in text or bool(self.session_token and self.session_token in text)
 
 
@@ -39,8 +39,12 @@ class Credentials:
 class Account:
     """A bucket at an endpoint.
 
-    ``endpoint`` has the bucket in its host already when ``virtual_host`` is true; None is Amazon. Without
-    ``credentials`` the machine's own role counts (of the instance or container), which only Amazon has.
+    Attributes:
+        bucket: Its name.
+        region: Its region.
+        endpoint: The address of the server, with the bucket in its host if ``virtual_host``; None is Amazon.
+        virtual_host: Whether the bucket stands in the host instead of the path.
+        credentials: The keys; None uses the role of the instance or container, which only Amazon has.
     """
 
     bucket: str
@@ -61,7 +65,12 @@ def find_account(
     virtual_host: bool | None,
     env: Mapping[str, str] | None,
 ) -> Account:
-    """Complete what was given from the environment and check it."""
+    """Return the account of a bucket: what is None is taken from the environment, then everything is checked.
+
+    Raises:
+        ConfigurationError: The name of the bucket or the endpoint cannot be one.
+        AuthenticationError: There is an endpoint or half of a pair of keys, and no pair.
+    """
     env = os.environ if env is None else env
     if not _BUCKET.fullmatch(bucket):
         raise ConfigurationError(f"{bucket!r} cannot name a bucket: use letters, digits, '.' and '-'.")
@@ -83,7 +92,7 @@ def find_account(
 
 
 def host_of(endpoint: str | None) -> str:
-    """Return the host and port of an endpoint: all of it that may be shown."""
+    """Return host and port of an endpoint, without the path and the keys that it may contain."""
     if endpoint is None:
         return "Amazon S3"
     return re.split("[/?#]", endpoint.rpartition("://")[2])[0].rpartition("@")[2]

@@ -1,4 +1,4 @@
-"""Opening a bucket with obstore, and making it when it is missing."""
+"""Opens a bucket with obstore, and creates a missing one."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _MADE_MEANWHILE = ("BucketAlreadyOwnedByYou", "OperationAborted")
 
 
 def open_store(account: Account, timeout: float, retry: Retry) -> S3Store:
-    """Return obstore's handle of a bucket; nothing is connected yet."""
+    """Return obstore's handle of a bucket, without connecting."""
     options: dict[str, Any] = {}
     if account.endpoint is not None:  # both, or AWS_ENDPOINT_URL_S3 in the environment would win
         options |= {"endpoint": account.endpoint, "aws_endpoint_url_s3": account.endpoint}
@@ -59,7 +59,7 @@ def open_store(account: Account, timeout: float, retry: Retry) -> S3Store:
 
 
 async def ensure_bucket(store: S3Store, region: str, timeout: float, retry: Retry) -> None:
-    """Make the bucket unless it is there; obstore cannot, but it signs the two requests that do."""
+    """Create the bucket unless it exists, with two requests that obstore signs: it cannot create buckets itself."""
 
     async def ask(method: Literal["HEAD", "PUT"], body: bytes = b"") -> None:
         url = await obstore.sign_async(store, method, "", timedelta(minutes=1))

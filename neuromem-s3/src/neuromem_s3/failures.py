@@ -1,4 +1,4 @@
-"""What obstore raises, in neuromem's own errors."""
+"""Translates the errors of obstore into those of neuromem."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ _PASSING = ("InternalError", "RequestTimeout", "ServiceUnavailable", "SlowDown")
 
 
 def is_missing_bucket(error: BaseException) -> bool:
-    """Whether the bucket itself is not there."""
+    """Return whether the error says that the bucket does not exist."""
     return "NoSuchBucket" in str(error)
 
 
 def translate(error: BaseException, doing: str) -> ProviderError:
-    """Return the error to raise; ``doing`` says what was tried and where."""
+    """Return the error of neuromem for an error of obstore; ``doing`` completes the sentence "S3 failed ..."."""
     text = str(error)
     said = dict(_TAG.findall(text))
     status = _STATUS.search(text)
@@ -44,7 +44,7 @@ def translate(error: BaseException, doing: str) -> ProviderError:
 
 
 def showable(error: BaseException, credentials: Credentials | None) -> BaseException | None:
-    """Return the error as the cause to chain, or None when it tells a secret: some servers quote requests."""
+    """Return the error as the cause to chain, or None when it contains a secret: some servers quote requests."""
     return None if credentials is not None and credentials.leaks_in(str(error)) else error
 
 

@@ -1,4 +1,4 @@
-"""Sources of an upload in parts."""
+"""The sources of uploads that are sent in parts."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ if TYPE_CHECKING:
 
 
 class Stopped(Exception):  # noqa: N818 - nothing failed
-    """The upload was given up."""
+    """The upload was canceled."""
 
 
 class Parts:
-    """An async iterator over somebody's bytes that can be stopped from outside.
+    """An async iterator over the bytes of an upload that can be stopped from outside.
 
     obstore removes the parts it has sent when their source fails, and leaves them behind when it is cancelled
     itself; so an upload that is cancelled makes its source fail.
@@ -42,7 +42,7 @@ class Parts:
             self._next = None
 
     def stop(self) -> None:
-        """Fail the next part, or the one that is waited for."""
+        """Make the next part fail, or the one that is being waited for."""
         self._stopped = True
         if self._next is not None:
             self._next.cancel()

@@ -1,4 +1,4 @@
-"""What neuromem-s3 offers; nothing is loaded before it is chosen."""
+"""The hooks of neuromem-s3; its class is imported when it is chosen."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A bucket as object storage."""
+"""A bucket as an object storage."""
 
 from __future__ import annotations
 
@@ -33,16 +33,26 @@ _GIVE_UP = 10.0
 
 
 class S3Storage(ObjectStorage):
-    """Keeps files in a bucket of Amazon S3 or any server that speaks its protocol.
+    """Stores objects in a bucket of Amazon S3 or of any server with the same protocol.
 
     ::
 
         storage = S3Storage("http://localhost:9000", "access-key", "secret-key", bucket="files")
 
-    Keys fall back to ``AWS_ACCESS_KEY_ID`` and ``AWS_SECRET_ACCESS_KEY``, the endpoint to ``S3_ENDPOINT``,
-    ``AWS_ENDPOINT_URL_S3`` and ``AWS_ENDPOINT_URL``, then to Amazon; there, without keys, the machine's own
-    role counts. ``virtual_host`` puts the bucket into the host instead of the path (Amazon's way, and the
-    default there). ``create_bucket=True`` makes a missing bucket. ``timeout`` is in seconds of silence.
+    Args:
+        endpoint: The address of the server; None is ``S3_ENDPOINT``, ``AWS_ENDPOINT_URL_S3`` or
+            ``AWS_ENDPOINT_URL``, else Amazon.
+        access_key: The access key; without both keys ``AWS_ACCESS_KEY_ID`` and ``AWS_SECRET_ACCESS_KEY``, and at
+            Amazon without those the role of the machine.
+        secret_key: The secret key.
+        bucket: The name of the bucket.
+        region: The region of the bucket.
+        session_token: The token of temporary keys; None is ``AWS_SESSION_TOKEN`` when the keys are the environment's.
+        virtual_host: Put the bucket into the host instead of the path, which is Amazon's way and the default there.
+        create_bucket: Create a missing bucket.
+        timeout: Seconds without a byte from the server after which a call fails.
+        retry: How often a failed call is repeated.
+        env: The environment; None is that of the process.
     """
 
     def __init__(
@@ -86,7 +96,7 @@ class S3Storage(ObjectStorage):
     async def upload(
         self, key: str, data: bytes | AsyncIterable[bytes], content_type: str | None = None
     ) -> str:
-        """Store ``data`` under ``key`` and return the key; large objects and streams go up in parts.
+        """Store ``data`` under ``key`` and return the key; large objects and streams are sent in parts.
 
         Nothing is visible under the key before everything has arrived.
         """
@@ -102,7 +112,7 @@ class S3Storage(ObjectStorage):
         return key
 
     async def download(self, key: str) -> bytes:
-        """Return the bytes stored under ``key``; `NotFoundError` when there are none."""
+        """Return the bytes stored under ``key``; raises `NotFoundError` when there are none."""
         _check(key)
         with self._errors(f"to download {key!r}"):
             try:
@@ -114,7 +124,7 @@ class S3Storage(ObjectStorage):
                 raise NotFoundError(f"There is no object {key!r} in {self!r}.") from error
 
     async def delete(self, key: str) -> bool:
-        """Delete what is stored under ``key``; True when there was something."""
+        """Delete the object ``key``; return whether it existed."""
         if not await self.exists(key):
             return False
         with self._errors(f"to delete {key!r}"):
@@ -122,7 +132,7 @@ class S3Storage(ObjectStorage):
         return True
 
     async def exists(self, key: str) -> bool:
-        """Tell whether something is stored under ``key``."""
+        """Return whether there is an object ``key``."""
         _check(key)
         with self._errors(f"to look for {key!r}"):
             try:
@@ -140,7 +150,7 @@ class S3Storage(ObjectStorage):
             return await obstore.sign_async(self._store, "GET", key, timedelta(seconds=expires_in))
 
     async def close(self) -> None:
-        """Give back the connections; a later call opens new ones."""
+        """Close the connections; a later call opens new ones."""
         self._opened = None
 
     @property

@@ -15,7 +15,7 @@ _MODULES = {"SiliconFlowEmbedding": "embedding", "SiliconFlowReranker": "reranke
 
 
 def __getattr__(name: str) -> Any:
-    """Load what is asked for: the hooks are in this package too, and have to stay quick to import."""
+    """Import a class when it is first used: the hooks of this package have to stay quick to import."""
     if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)

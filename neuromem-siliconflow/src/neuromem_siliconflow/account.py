@@ -1,4 +1,4 @@
-"""Where SiliconFlow is, and with which key."""
+"""The HTTP client of SiliconFlow: its address and key."""
 
 from __future__ import annotations
 
@@ -29,7 +29,8 @@ def open_client(
 ) -> HttpClient:
     """Return a client for the address and key given, else for those of the environment.
 
-    `AuthenticationError` when SiliconFlow's own address is to be called without a key.
+    Raises:
+        AuthenticationError: There is no key for SiliconFlow's own address.
     """
     env = os.environ if env is None else env
     base_url = base_url or env.get("SILICONFLOW_BASE_URL")

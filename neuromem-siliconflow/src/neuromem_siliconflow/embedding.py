@@ -22,9 +22,14 @@ class SiliconFlowEmbedding(HttpEmbedding):
 
         embedding = SiliconFlowEmbedding(model="Qwen/Qwen3-Embedding-0.6B", dims=512)
 
-    ``dims`` is the length of the vectors; the Qwen3 models are asked for it, the others have to have it. The
-    key falls back to ``SILICONFLOW_API_KEY``, the address to ``SILICONFLOW_BASE_URL``; ``timeout`` is in
-    seconds of silence.
+    Args:
+        api_key: The key; None is ``SILICONFLOW_API_KEY``.
+        model: The name of the model.
+        base_url: The address of the API; None is ``SILICONFLOW_BASE_URL``, else SiliconFlow's own.
+        dims: The length of the vectors. A Qwen3 model is asked for it; any other must have it.
+        timeout: Seconds without a byte from the server after which a call fails.
+        retry: How often a failed call is repeated.
+        env: The environment; None is that of the process.
     """
 
     def __init__(

@@ -19,10 +19,17 @@ _MAX_DOCUMENTS = 64
 
 
 class SiliconFlowReranker:
-    """Judges how well each hit answers the question; see `neuromem.plugin.Reranker`.
+    """Scores how well each hit answers the question; see `neuromem.plugin.Reranker`.
 
-    The content of the hits is sent to SiliconFlow, so it is only ever active when settings name it. Arguments
-    as for `SiliconFlowEmbedding`.
+    The content of the hits is sent to SiliconFlow, so it is active only when the settings name it.
+
+    Args:
+        api_key: The key; None is ``SILICONFLOW_API_KEY``.
+        model: The name of the model.
+        base_url: The address of the API; None is ``SILICONFLOW_BASE_URL``, else SiliconFlow's own.
+        timeout: Seconds without a byte from the server after which a call fails.
+        retry: How often a failed call is repeated.
+        env: The environment; None is that of the process.
     """
 
     def __init__(
@@ -42,7 +49,7 @@ class SiliconFlowReranker:
         return f"SiliconFlowReranker(model={self._model!r})"
 
     async def rerank(self, query: Query, hits: Sequence[RetrievedItem]) -> Sequence[float]:
-        """Return one relevance in [0, 1] per hit, in the order of the hits."""
+        """Return the relevance of each hit, between 0 and 1, in the order of the hits."""
         relevances: list[float] = []
         for start in range(0, len(hits), _MAX_DOCUMENTS):
             documents = [hit.content for hit in hits[start : start + _MAX_DOCUMENTS]]

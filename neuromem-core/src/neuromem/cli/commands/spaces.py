@@ -58,8 +58,8 @@ def drop(database: DatabaseOptions, *, space: int) -> None:
 def reembed(database: DatabaseOptions) -> None:
     """Embed everything with the model of --embedding or the settings, and then switch to it.
 
-    Whoever has the memory open goes on with the old model until the switch, and is to be started anew with the new
-    one after it. Interrupted, call it again: it goes on where it was. The old model's vectors stay until
+    A process that has the memory open goes on with the old model until the switch, and has to be restarted with the
+    new one after it. Interrupted, call it again: it goes on where it was. The old model's vectors stay until
     `neuromem spaces drop`.
     """
     asyncio.run(_reembed(database))

@@ -141,18 +141,17 @@ def batches(lines: Iterable[Line]) -> Iterator[dict[str, list[Line]]]:
 
 
 class _Keys:
-    """Gives each message the same idempotency key at every reading.
+    """Gives each message the same idempotency key whenever the file is read.
 
-    That is the line's id within its session, else a hash of what was said, when, by whom and in which
-    session, with a count: the second "ok" of a session is another message than the first. Appending to the
-    file, or cutting from it, leaves the keys of the other lines as they are. What was seen lies in a
-    temporary database of SQLite, which moves to disk when it grows.
+    The key is the line's id within its session, else a fingerprint of content, time, speaker and session with a count:
+    the second "ok" of a session is another message than the first. Lines that are added or removed do not change the
+    keys of the others. The keys seen so far are in a temporary SQLite database, which moves to disk when it grows.
     """
 
     def __init__(self) -> None:
         self._seen = sqlite3.connect("", isolation_level=None)
         self._seen.execute(
-            "CREATE TABLE seen (key BLOB PRIMARY KEY, said BLOB, line INT, times INT) WITHOUT ROWID"
+            "CREATE TABLE seen (key BLOB PRIMARY KEY, fingerprint BLOB, line INT, times INT) WITHOUT ROWID"
         )
         self._seen.execute("BEGIN")
 
@@ -162,7 +161,7 @@ class _Keys:
     def of(self, number: int, session: str, message: MessageDict, given: object) -> str:
         """Return the key of the message at a line; ``given`` is its id, when it has one."""
         moment = message["occurred_at"]
-        said = _digest(
+        fingerprint = _digest(
             session,
             message["role"],
             message["name"],
@@ -170,22 +169,22 @@ class _Keys:
             None if moment is None else moment.timestamp(),
         )
         if given is None:
-            _, times = self._count(said, said, number)
-            return f"import:{said.hex()}:{times}"
+            _, times = self._count(fingerprint, fingerprint, number)
+            return f"import:{fingerprint.hex()}:{times}"
         if not isinstance(given, str | int) or isinstance(given, bool):
             raise InputError(f"id must be a string or a whole number, not {given!r}.")
-        before, _ = self._count(_digest(session, str(given)), said, number)
-        if before is not None and before[0] != said:
+        before, _ = self._count(_digest(session, str(given)), fingerprint, number)
+        if before is not None and before[0] != fingerprint:
             raise InputError(
                 f"the id {given!r} is that of line {before[1]} of the session, which says otherwise."
             )
         return validation.identifier("id and session together", f"import:{given}@{session}")
 
-    def _count(self, key: bytes, said: bytes, number: int) -> tuple[tuple[bytes, int] | None, int]:
-        """Note a key; returns what was said at which line when it was first seen, and its count."""
-        row = self._seen.execute("SELECT said, line, times FROM seen WHERE key = ?", (key,)).fetchone()
+    def _count(self, key: bytes, fingerprint: bytes, number: int) -> tuple[tuple[bytes, int] | None, int]:
+        """Count a key; return fingerprint and line of the message that had it first, if any, and the count."""
+        row = self._seen.execute("SELECT fingerprint, line, times FROM seen WHERE key = ?", (key,)).fetchone()
         if row is None:
-            self._seen.execute("INSERT INTO seen VALUES (?, ?, ?, 1)", (key, said, number))
+            self._seen.execute("INSERT INTO seen VALUES (?, ?, ?, 1)", (key, fingerprint, number))
             return None, 1
         self._seen.execute("UPDATE seen SET times = times + 1 WHERE key = ?", (key,))
         return (row[0], row[1]), row[2] + 1
