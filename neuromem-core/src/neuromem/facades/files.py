@@ -235,7 +235,7 @@ class Files:
         Args:
             user_id: Whose document it is.
             document_id: The document's id.
-            expires_in: Seconds; which are possible depends on the storage.
+            expires_in: Seconds; on S3 at most a week. The URL of a local folder does not expire.
 
         Returns:
             The URL.
@@ -243,7 +243,7 @@ class Files:
         Raises:
             InputError: An argument cannot be used.
             NotFoundError: The user has no such document, or it has no object.
-            ConfigurationError: The bytes lie in another storage than the open one, or this one gives no URLs.
+            ConfigurationError: The bytes lie in another storage than the open one.
             StorageError: The object storage failed.
         """
         key = await self._key(user_id, document_id)
