@@ -5,7 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from neuromem.domain import validation
-from neuromem.domain.graph import EdgeType, GraphChange, NewEdge, NodeType, name, node_type_of, relation
+from neuromem.domain.graph import (
+    EdgeType,
+    GraphChange,
+    NewEdge,
+    NodeType,
+    node_name,
+    node_type_of,
+    relation_of,
+)
 from neuromem.errors import ConflictError, InputError, NotFoundError
 from neuromem.store.database.users import begin_write
 from neuromem.store.graph.merge import UndoableChange, add_alias, merge_nodes, undo_change
@@ -221,7 +229,7 @@ class Graph:
         source, target = _named(user_id, source_type, source_id), _named(user_id, target_type, target_id)
         new = NewEdge(
             source,
-            relation(edge_type, name),
+            relation_of(edge_type, name),
             target,
             validation.metadata(properties, "properties"),
             validation.number("confidence", confidence, 0, 1),
@@ -467,11 +475,11 @@ class Graph:
 
 def _named(user_id: str, node_type: object, node_id: object) -> Name:
     validation.user_id(user_id)
-    return name(node_type, node_id)
+    return node_name(node_type, node_id)
 
 
 def _own(user_id: str) -> Name:
-    return name(NodeType.USER, user_id)
+    return node_name(NodeType.USER, user_id)
 
 
 def _view(
@@ -483,7 +491,7 @@ def _view(
     if isinstance(edge_types, str):
         raise InputError(f"edge_types must be a list of edge types; write [{edge_types!r}].")
     customs = EdgeType.CUSTOM in edge_types
-    asked = [relation(kind) for kind in edge_types if kind != EdgeType.CUSTOM]
+    asked = [relation_of(kind) for kind in edge_types if kind != EdgeType.CUSTOM]
     return GraphView(as_of, asked, customs, ended)
 
 
