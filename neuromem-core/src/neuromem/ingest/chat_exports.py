@@ -25,7 +25,7 @@ TEXT_TYPES = frozenset({"text", "multimodal_text", "code"})
 
 @dataclass(frozen=True, slots=True)
 class ExportedConversation:
-    """One conversation of an export; every message has an idempotency key, by which importing it again is recognized."""
+    """One conversation of an export; importing it again is recognized by idempotency keys."""
 
     session_id: str
     title: str | None
