@@ -88,8 +88,9 @@ class NeuroMemory:
     work (bounded) and closes what was opened. What is not finished is done at the next start.
 
     ``auto_extract``, ``graph_enabled``, ``reflection_interval`` and the callbacks ``on_extraction``, ``on_digest``,
-    ``on_llm_call`` and ``on_embedding_call`` are attributes that can be set at any time. Every method raises
-    `ClosedError` while it is not open, and `DatabaseError` when PostgreSQL fails.
+    ``on_llm_call`` and ``on_embedding_call`` are attributes that can be set at any time. Every method but
+    `init`, `close` and `run_worker` raises `ClosedError` while it is not open, and every one `DatabaseError` when
+    PostgreSQL fails.
 
     Args:
         database_url: The database, ``postgresql://user@host:port/name``.
