@@ -48,7 +48,7 @@ def characters(name: str, value: str) -> str:
         value.encode()
     except UnicodeEncodeError:
         raise InputError(
-            f"{name} contains a lone surrogate, which is not a character; decode the text anew, for example "
+            f"{name} contains a lone surrogate, which is not a character; decode the text again, for example "
             "with errors='replace'."
         ) from None
     return value
