@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from neuromem.errors import InputError
-from neuromem.ingest.chat_exports import Conversation, conversations
+from neuromem.ingest.chat_exports import ExportedConversation, exported_conversations
 
 
 def turn(
@@ -97,12 +97,12 @@ CLAUDE = {
 }
 
 
-def told(conversation: Conversation) -> list[tuple[str, str]]:
+def told(conversation: ExportedConversation) -> list[tuple[str, str]]:
     return [(message["role"], message["content"]) for message in conversation.messages]
 
 
-def read(*exported: dict[str, Any]) -> list[Conversation]:
-    return list(conversations(json.loads(json.dumps(exported))))
+def read(*exported: dict[str, Any]) -> list[ExportedConversation]:
+    return list(exported_conversations(json.loads(json.dumps(exported))))
 
 
 def test_chatgpt_gives_the_current_branch_and_only_what_was_said() -> None:
@@ -152,4 +152,4 @@ def test_both_may_stand_in_one_list_and_empty_ones_are_left_out() -> None:
 )
 def test_what_is_no_export_says_so(broken: Any) -> None:
     with pytest.raises(InputError, match=r"export"):
-        list(conversations(broken))
+        list(exported_conversations(broken))

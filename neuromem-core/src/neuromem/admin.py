@@ -1,4 +1,4 @@
-"""What an administrator does with a schema: migrate it and look at its state, without opening a memory."""
+"""Administration of a schema: migrate it and inspect its state, without opening a NeuroMemory."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ if TYPE_CHECKING:
     from neuromem.store.user_data.diagnostics import IsolationReport, QueueReport, ServerReport
 
 
-POOL = 4  # connections
+POOL_SIZE = 4  # connections
 
 
 class Admin:
-    """A schema seen from outside; needs no embedding and no LLM. Make one with `open_admin`."""
+    """A schema and its state; needs no embedding model and no LLM. `open_admin` makes one."""
 
     def __init__(self, database: Database, settings: Settings) -> None:
         self._database = database
@@ -43,21 +43,21 @@ class Admin:
 
     @property
     def place(self) -> str:
-        """Host, port, database and schema, as they may be shown."""
+        """Host, port, database and schema, without credentials."""
         return f"{self._database.target.label}, schema {self._database.schema}"
 
     async def plan(self) -> MigrationPlan:
-        """Return the schema's revision and the migrations that are still to come."""
+        """Return the schema's revision and the migrations that are still to be run."""
         return await migration_plan(self._database)
 
     async def migrate(self) -> MigrationPlan:
-        """Bring the schema up to date; returns what was to be done."""
+        """Bring the schema up to date and return the plan that was carried out."""
         plan = await self.plan()
         await prepare_schema(self._database, migrate=True)
         return plan
 
     async def server(self) -> ServerReport:
-        """Return what kind of server this is, and as whom we are connected."""
+        """Return the server's version and settings, and the role of the connection."""
         return await inspect_server(self._database)
 
     async def space(self) -> EmbeddingSpace | None:
@@ -69,30 +69,37 @@ class Admin:
         return [one.shown for one in await list_spaces(self._database)]
 
     async def reembed(self, embedding: EmbeddingProvider) -> AsyncGenerator[dict[str, Any], None]:
-        """Change the embedding model, as `NeuroMemory.reembed` does; gives how far it is, now and then.
+        """Change the embedding model, as `NeuroMemory.reembed` does, and yield the progress until it is done.
 
         The old model is not needed. Interrupted, it goes on when it is called again.
+
+        Args:
+            embedding: The new model; it is closed at the end.
+
+        Raises:
+            EmbeddingSpaceError: Another space is being filled.
+            ProviderError: The model failed.
         """
         await prepare_schema(self._database, migrate=True)
-        reembedder = self._reembedder()
+        migration = self._space_migration()
         try:
-            await reembedder.start(embedding)
-            done = asyncio.ensure_future(reembedder.wait())
+            await migration.start(embedding)
+            done = asyncio.ensure_future(migration.wait())
             while not done.done():
-                if (progress := await reembedder.progress()) is not None:
+                if (progress := await migration.progress()) is not None:
                     yield progress
                 await asyncio.wait([done], timeout=max(1.0, self._settings.work.poll))
             await done
-            if (progress := await reembedder.progress()) is not None:
+            if (progress := await migration.progress()) is not None:
                 yield progress
         finally:
-            await reembedder.close()
+            await migration.close()
 
     async def drop_space(self, number: int) -> dict[str, Any]:
         """Delete a space that is not active; see `NeuroMemory.drop_space`."""
-        return await self._reembedder().drop(number)
+        return await self._space_migration().drop(number)
 
-    def _reembedder(self) -> SpaceMigration:
+    def _space_migration(self) -> SpaceMigration:
         work = self._settings.work
         return SpaceMigration(
             self._database,
@@ -103,11 +110,11 @@ class Admin:
         )
 
     async def isolation(self) -> IsolationReport:
-        """Find out, by trying, whether users are kept apart; changes nothing."""
+        """Check by trying whether row level security isolates users; changes nothing."""
         return await inspect_isolation(self._database)
 
     async def queue(self) -> list[QueueReport]:
-        """Return the state of the background work."""
+        """Return the state of the background jobs, by kind."""
         return await inspect_queue(self._database)
 
 
@@ -120,13 +127,18 @@ async def open_admin(
     schema: str = "neuromem",
     pooler: Literal["transaction"] | None = None,
 ) -> AsyncIterator[Admin]:
-    """Connect to the database that a `NeuroMemory` with the same arguments would use."""
+    """Connect to the database that a `NeuroMemory` with the same arguments would use.
+
+    Raises:
+        ConfigurationError: There is no database to connect to, or an argument cannot be used.
+        DatabaseUnavailableError: PostgreSQL cannot be reached.
+    """
     address = database_url or settings.database_url
     provider = None if address else registry.choose_database().value
     try:
         if provider is not None:
             address = await provider.open()
-        database = Database(parse_dsn(address or ""), schema=schema, pool_size=POOL, pooler=pooler)
+        database = Database(parse_dsn(address or ""), schema=schema, pool_size=POOL_SIZE, pooler=pooler)
         try:
             yield Admin(database, settings)
         finally:

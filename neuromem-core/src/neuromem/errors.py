@@ -3,23 +3,23 @@
 ::
 
     NeuroMemError
-    ├── InputError                 what was passed in cannot be used (also a ValueError)
-    ├── NotFoundError              no such thing of this user (also a LookupError)
+    ├── InputError                 an argument cannot be used (also a ValueError)
+    ├── NotFoundError              this user has no such thing (also a LookupError)
     ├── ConflictError              somebody else changed it first
     ├── ConfigurationError         settings or providers do not fit together
     ├── ClosedError                used before init() or after close()
     ├── PluginError                a plugin is broken, blocked, or breaks a rule
-    ├── RecallError                an arm of recall failed or was late
+    ├── RecallError                a retriever or reranker failed or was late
     ├── BudgetError                a user's budget of tokens is spent
-    ├── DatabaseError              PostgreSQL said no
-    │   ├── DatabaseUnavailableError   it cannot be reached at all
+    ├── DatabaseError              PostgreSQL refused or failed
+    │   ├── DatabaseUnavailableError   PostgreSQL cannot be reached
     │   ├── MigrationError             the schema is not what this version needs
     │   └── EmbeddingSpaceError        the schema was filled with another embedding model
     └── ProviderError              an embedding, LLM or storage provider failed
         ├── AuthenticationError        the key is missing or was refused
         ├── RateLimitError             too many calls (``retry_after`` in seconds, when known)
-        ├── ProviderUnavailableError   time-out, cut connection, 5xx
-        ├── ProviderResponseError      an answer that cannot be used
+        ├── ProviderUnavailableError   timeout, lost connection, 5xx
+        ├── ProviderResponseError      a reply that cannot be used
         └── StorageError               an object storage failed
 
 Each message says what happened, to whom, and what to do next; the cause is chained.
@@ -33,7 +33,7 @@ class NeuroMemError(Exception):
 
 
 class InputError(NeuroMemError, ValueError):
-    """What was passed in cannot be used; nothing was stored."""
+    """An argument cannot be used; nothing was stored."""
 
 
 class NotFoundError(NeuroMemError, LookupError):
@@ -57,7 +57,7 @@ class PluginError(NeuroMemError):
 
 
 class RecallError(NeuroMemError):
-    """An arm of recall failed or was late; ``arm`` names it."""
+    """A retriever or reranker failed or was late; ``arm`` names it."""
 
     def __init__(self, message: str, *, arm: str) -> None:
         super().__init__(message)
@@ -112,13 +112,13 @@ class RateLimitError(ProviderError):
 
 
 class ProviderUnavailableError(ProviderError):
-    """Time-out, cut connection or server error."""
+    """Timeout, lost connection or server error."""
 
     retryable = True
 
 
 class ProviderResponseError(ProviderError):
-    """The provider answered, but not with what was asked for; ``reply`` is what a model said, as far as it did."""
+    """The provider's reply cannot be used; ``reply`` is a model's reply as far as it came, None where there is none."""
 
     def __init__(self, message: str, *, provider: str, reply: str | None = None) -> None:
         super().__init__(message, provider=provider)

@@ -88,8 +88,9 @@ class NeuroMemory:
     work (bounded) and closes what was opened. What is not finished is done at the next start.
 
     ``auto_extract``, ``graph_enabled``, ``reflection_interval`` and the callbacks ``on_extraction``, ``on_digest``,
-    ``on_llm_call`` and ``on_embedding_call`` are attributes that can be set at any time. Every method raises
-    `ClosedError` while it is not open, and `DatabaseError` when PostgreSQL fails.
+    ``on_llm_call`` and ``on_embedding_call`` are attributes that can be set at any time. Every method but
+    `init`, `close` and `run_worker` raises `ClosedError` while it is not open, and every one `DatabaseError` when
+    PostgreSQL fails.
 
     Args:
         database_url: The database, ``postgresql://user@host:port/name``.
@@ -101,7 +102,7 @@ class NeuroMemory:
         graph_enabled: Whether extraction fills the knowledge graph and recall searches it.
         reflection_interval: A digest in the background after so many messages of role user, for each user; 0: never.
         pool_size: Connections to the database at most, 1 to 1,000.
-        echo: Log every SQL statement, without its values, to the logger ``neuromem``.
+        echo: Log every SQL statement, without its values, to the logger ``neuromem.sql``.
         on_extraction: Called after each extraction, sync or async, with an `ExtractionEvent`'s keys.
         on_llm_call: Called after each call of the LLM, sync or async, with an `LLMCallEvent`'s keys.
         on_embedding_call: Called after each call of the embedding model, sync or async, with an

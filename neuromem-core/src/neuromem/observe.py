@@ -1,4 +1,4 @@
-"""Tells observers and callbacks what happened; their errors are logged, never raised."""
+"""Reports events to observers and callbacks, and meters LLM calls; an observer's error is logged, never raised."""
 
 from __future__ import annotations
 
@@ -26,14 +26,17 @@ EVENTS = ("on_extraction", "on_digest", "on_llm_call", "on_embedding_call")
 
 
 class Observers:
-    """Everybody who wants to know: observers of plugins and the constructor's callbacks, sync or async."""
+    """The observers of plugins and the callbacks of a NeuroMemory, sync or async, to which events are reported.
+
+    ``callbacks`` holds one callback for each of `EVENTS`, or None.
+    """
 
     def __init__(self, observers: Mapping[str, Observer] | None = None) -> None:
         self._observers = dict(observers or {})
         self.callbacks: dict[str, Callable[[Any], object] | None] = dict.fromkeys(EVENTS)
 
-    async def tell(self, event: str, payload: Mapping[str, Any]) -> None:
-        """Hand the payload of an event to everybody, each a copy of its own."""
+    async def notify(self, event: str, payload: Mapping[str, Any]) -> None:
+        """Call every observer and the callback of an event, each with a copy of the payload."""
         listeners = [getattr(observer, event, None) for observer in self._observers.values()]
         for listener in filter(None, [*listeners, self.callbacks[event]]):
             try:
@@ -48,7 +51,16 @@ class Observers:
     async def embedding(
         self, model: str, texts: int, call: Callable[[], Awaitable[Sequence[Any]]]
     ) -> Sequence[Any]:
-        """Make an embedding call and tell about it, whether it succeeds or not."""
+        """Make an embedding call and report it, whether it succeeds or not.
+
+        Args:
+            model: The name of the model.
+            texts: How many texts are embedded.
+            call: Makes the call.
+
+        Returns:
+            What ``call`` returns.
+        """
         start = time.perf_counter()
         error: str | None = None
         try:
@@ -57,7 +69,7 @@ class Observers:
             error = f"{type(failure).__name__}: {failure}"
             raise
         finally:
-            await self.tell(
+            await self.notify(
                 "on_embedding_call",
                 EmbeddingCallEvent(
                     model=model,
@@ -70,8 +82,8 @@ class Observers:
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
-    """What one call of an LLM cost; a provider that does not tell counts as nothing."""
+class LLMCall:
+    """What one call of an LLM cost; 0 tokens where the provider does not report them."""
 
     model: str
     failed: bool
@@ -80,12 +92,12 @@ class Call:
 
 
 class MeteredLLM(LLMProvider):
-    """An LLM whose every call is told to the observers and noted in the account that is open around it."""
+    """An LLM that reports every call to the observers and adds it to the account that is open around it."""
 
     def __init__(self, llm: LLMProvider, observers: Observers) -> None:
         self._llm = llm
         self._observers = observers
-        self._account: ContextVar[list[Call] | None] = ContextVar("account", default=None)
+        self._account: ContextVar[list[LLMCall] | None] = ContextVar("account", default=None)
 
     @property
     def provider(self) -> str:
@@ -98,9 +110,9 @@ class MeteredLLM(LLMProvider):
         return self._llm.model
 
     @contextmanager
-    def account(self) -> Iterator[list[Call]]:
-        """Collect what the calls within the ``with`` block cost."""
-        calls: list[Call] = []
+    def account(self) -> Iterator[list[LLMCall]]:
+        """Return a list to which the calls within the ``with`` block are added."""
+        calls: list[LLMCall] = []
         token = self._account.set(calls)
         try:
             yield calls
@@ -115,7 +127,7 @@ class MeteredLLM(LLMProvider):
         max_tokens: int = 2048,
         json_schema: Mapping[str, Any] | None = None,
     ) -> str:
-        """Call the LLM and tell about it, whether it succeeds or not."""
+        """Call the LLM and report the call, whether it succeeds or not."""
         start = time.perf_counter()
         reply: str | None = None
         error: str | None = None
@@ -126,18 +138,18 @@ class MeteredLLM(LLMProvider):
             return reply
         except BaseException as failure:
             error = f"{type(failure).__name__}: {failure}"
-            reply = getattr(failure, "reply", None)  # what was of no use has its price all the same
+            reply = getattr(failure, "reply", None)  # a reply that cannot be used has cost tokens, too
             raise
         finally:
-            told = reply if isinstance(reply, ChatReply) else None
+            usage = reply if isinstance(reply, ChatReply) else None
             prompt, completion = (
-                (None, None) if told is None else (told.prompt_tokens, told.completion_tokens)
+                (None, None) if usage is None else (usage.prompt_tokens, usage.completion_tokens)
             )
-            model = (None if told is None else told.model) or self._llm.model
+            model = (None if usage is None else usage.model) or self._llm.model
             calls = self._account.get()
             if calls is not None:
-                calls.append(Call(model, error is not None, prompt or 0, completion or 0))
-            await self._observers.tell(
+                calls.append(LLMCall(model, error is not None, prompt or 0, completion or 0))
+            await self._observers.notify(
                 "on_llm_call",
                 LLMCallEvent(
                     model=model,

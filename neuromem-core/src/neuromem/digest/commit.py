@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from neuromem.digest.prompt_input import BatchLabels, DigestAnswer
     from neuromem.digest.reply_models import InsightItem
     from neuromem.domain.memories import Memory
-    from neuromem.observe import Call
+    from neuromem.observe import LLMCall
     from neuromem.store.database.database import Database, Transaction
     from neuromem.store.memories.digest_queue import Evidence
     from neuromem.store.queue.lease import Lease
@@ -65,7 +65,7 @@ class DigestCommit:
         batch: Sequence[Memory],
         labels: BatchLabels,
         answer: DigestAnswer,
-        calls: Sequence[Call],
+        calls: Sequence[LLMCall],
     ) -> DigestedBatch:
         """Commit an answer.
 

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from neuromem.digest.commit import DigestedBatch
     from neuromem.digest.related_memories import RelatedMemories
     from neuromem.domain.memories import Memory
-    from neuromem.observe import Call, MeteredLLM, Observers
+    from neuromem.observe import LLMCall, MeteredLLM, Observers
     from neuromem.plugin.context import Clock
     from neuromem.store.database.database import Database
     from neuromem.store.memories.insights import StoredInsight
@@ -124,7 +124,7 @@ class DigestService:
                 insights_generated=run.generated,
                 error=error,
             )
-            await self._observers.tell("on_digest", event)
+            await self._observers.notify("on_digest", event)
         async with self._database.reader(user_id) as transaction:
             insights = await insights_by_id(transaction, user_id, list(run.touched)[-MAX_DETAILS:])
         return DigestResult(
@@ -207,7 +207,7 @@ class DigestService:
                 if calls and not stored:
                     await self._record_usage(user_id, calls)
 
-    async def _record_usage(self, user_id: str, calls: Sequence[Call]) -> None:
+    async def _record_usage(self, user_id: str, calls: Sequence[LLMCall]) -> None:
         async with self._database.user(user_id) as transaction:
             await add_token_usage(transaction, user_id, OPERATION, calls)
 

@@ -1,4 +1,4 @@
-"""Documents and the passages they are cut into."""
+"""Documents, and the passages into which their text is cut."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ FILE_TYPES: tuple[FileType, ...] = ("txt", "md", "json", "csv", "html", "code", 
 
 @dataclass(frozen=True, slots=True)
 class NewDocument:
-    """What the user says about a document; ``size`` is in bytes."""
+    """A document as it is handed in; ``size`` is in bytes."""
 
     filename: str
     category: str
@@ -26,11 +26,11 @@ class NewDocument:
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """A file, or a text that was handed in as one.
+    """A stored file, or a text that was stored as a document.
 
-    ``size`` is in bytes; ``characters`` counts its text, ``passages`` what the text was cut into (0 for images and
-    for scans, in which there is no text). ``object_key`` is where its bytes lie in the object storage; None when the
-    passages are all there is.
+    ``size`` is in bytes; ``characters`` counts its text, ``passages`` the parts the text was cut into (0 for images and
+    scans, which have no text). ``object_key`` is the key of its bytes in the object storage; None when there are
+    passages only.
     """
 
     id: str
@@ -50,10 +50,11 @@ class Document:
 
 @dataclass(frozen=True, slots=True)
 class Passage:
-    """A passage that was found, with its document.
+    """A passage that a search found, with its document.
 
-    ``position`` counts the document's passages from 0, ``start`` the characters of its text, ``page`` from 1 where
-    there are pages. ``score`` in [0, 1] orders the passages of one search, ``relevance`` compares between searches.
+    ``position`` counts the document's passages from 0; ``start`` is its offset in characters; ``page`` counts from 1,
+    None where there are no pages. ``score`` in [0, 1] orders the passages of one search, ``relevance`` compares
+    between searches.
     """
 
     id: str

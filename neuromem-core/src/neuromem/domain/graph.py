@@ -1,4 +1,4 @@
-"""The knowledge graph: typed nodes, typed edges, and how names are compared."""
+"""The knowledge graph: nodes, edges, paths, and the checks of their names."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from datetime import datetime
 
-MAX_NAME = 1_024  # bytes in the form in which names are compared: PostgreSQL bounds what an index can hold
+MAX_NAME = 1_024  # bytes of a name's key; PostgreSQL limits what an index can hold
 
 
 class NodeType(StrEnum):
@@ -34,7 +34,7 @@ class NodeType(StrEnum):
 
 
 class EdgeType(StrEnum):
-    """How two nodes stand to each other; ``CUSTOM`` comes with the relation's own name."""
+    """The type of an edge; ``CUSTOM`` comes with the relation's own name."""
 
     HAS_MEMORY = "HAS_MEMORY"
     MENTIONS = "MENTIONS"
@@ -62,7 +62,7 @@ class EdgeType(StrEnum):
 
 
 SINGLE_VALUED = frozenset({EdgeType.WORKS_AT, EdgeType.LIVES_IN, EdgeType.BORN_IN})
-"""Relations of which a thing has one at a time: a new one ends its predecessor. All others accumulate."""
+"""Relations of which a node has one at a time: a new edge ends its predecessor. All others accumulate."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +138,7 @@ class GraphChange:
 
 @dataclass(frozen=True, slots=True)
 class Name:
-    """A name of a thing of some type; ``key`` is the form in which names are compared."""
+    """The name of a node of some type; ``key`` is the form in which names are compared."""
 
     node_type: NodeType
     text: str
@@ -147,20 +147,20 @@ class Name:
 
 @dataclass(frozen=True, slots=True)
 class Relation:
-    """How an edge is called: ``key`` names it in the database, ``name`` is a custom one's own name."""
+    """What an edge says: ``key`` is stored and compared, ``name`` is the own name of a custom relation."""
 
     key: str
     name: str | None = None
 
     @property
     def single_valued(self) -> bool:
-        """Whether a new one ends its predecessor."""
+        """Whether a new edge ends its predecessor."""
         return self.key in SINGLE_VALUED
 
 
 @dataclass(frozen=True, slots=True)
 class NewEdge:
-    """An edge that was checked and is ready to be stored; ``said_at`` is when its source said so."""
+    """A checked edge that is ready to be stored; ``said_at`` is when its source said so."""
 
     source: Name
     relation: Relation
@@ -173,28 +173,36 @@ class NewEdge:
     sources: Sequence[str] = ()
 
 
-def name(node_type: object, node_id: object) -> Name:
-    """Return the name of a node as a caller gave it."""
+def node_name(node_type: object, node_id: object) -> Name:
+    """Return the checked name of a node; raises `InputError` for a type or id that cannot be used."""
     kind = node_type_of(node_type)
     text = validation.identifier("node_id", node_id)
     key = name_key(text)
     if not key:
         raise InputError(f"The name {text!r} has no characters to compare it by.")
-    if len(key.encode()) > MAX_NAME:  # some characters stand for many
+    if len(key.encode()) > MAX_NAME:  # normalization turns some characters into many
         key = f"{key[:100]}#{blake2b(key.encode(), digest_size=16).hexdigest()}"
     return Name(kind, text, key)
 
 
 def node_type_of(value: object) -> NodeType:
-    """Return a node type, given as such or by name in any case."""
+    """Return the node type of a `NodeType` or its name in any case; raises `InputError` for any other value."""
     try:
         return NodeType(str(value).upper())
     except ValueError:
         raise InputError(f"The node type {value!r} is not known; use one of {', '.join(NodeType)}.") from None
 
 
-def relation(edge_type: object, own_name: object = None) -> Relation:
-    """Return how an edge is called; a string that is no `EdgeType` is the name of a custom relation."""
+def relation_of(edge_type: object, own_name: object = None) -> Relation:
+    """Return the relation of an edge type; a string that is not an `EdgeType` names a custom relation.
+
+    Args:
+        edge_type: An `EdgeType`, its name in any case, or the name of a custom relation.
+        own_name: The relation's own name, required for ``CUSTOM`` and not allowed otherwise.
+
+    Raises:
+        InputError: The arguments cannot be used.
+    """
     if not isinstance(edge_type, str):
         raise InputError(f"edge_type must be an EdgeType or a name, not {edge_type!r}.")
     key = _relation_key(edge_type)
@@ -205,11 +213,11 @@ def relation(edge_type: object, own_name: object = None) -> Relation:
     if own_name is None:
         raise InputError("An edge of type CUSTOM needs the relation's own name: pass name='...'.")
     own = validation.identifier("name", own_name)
-    return relation(own)
+    return relation_of(own)
 
 
 def edge_type_of(key: str) -> EdgeType:
-    """Return the type of a stored relation."""
+    """Return the edge type of a stored relation's key; `EdgeType.CUSTOM` for any that has no type of its own."""
     return EdgeType(key) if key in _TYPES else EdgeType.CUSTOM
 
 

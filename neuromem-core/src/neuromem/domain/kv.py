@@ -1,4 +1,4 @@
-"""Key-value pairs and what is special about the namespace that describes the user."""
+"""Key-value pairs: limits, the namespace that keeps its past, and values as JSON."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from neuromem.errors import InputError
 
 PROFILE = "profile"
 VERSIONED_NAMESPACES = frozenset({PROFILE})
-"""Namespaces whose past is kept: a change adds a version, everywhere else it overwrites."""
+"""Namespaces that keep their past: there a change adds a version, elsewhere it overwrites."""
 
-# Bytes, not characters: PostgreSQL bounds what an index can hold.
+# In bytes of UTF-8; PostgreSQL limits what an index can hold.
 MAX_NAMESPACE = 256
 MAX_KEY = 1_024
 MAX_VALUE = 1_000_000
-MAX_NESTING = 100
+MAX_NESTING = 100  # levels
 
 
 class KVItem(TypedDict):
@@ -27,7 +27,15 @@ class KVItem(TypedDict):
 
 
 def json_text(value: object, *, whose: str) -> str:
-    """Return a value as JSON that reads back equal; whatever would not raises `InputError`."""
+    """Return a value as JSON that reads back equal.
+
+    Args:
+        value: dict with string keys, list, tuple, str, int, finite float, bool or None.
+        whose: What the value is, for errors.
+
+    Raises:
+        InputError: The value cannot be stored, is too large, or nested too deep.
+    """
     _check(value, whose, 0)
     try:
         text = json.dumps(value, ensure_ascii=False)

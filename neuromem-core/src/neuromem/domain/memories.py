@@ -1,4 +1,4 @@
-"""What is known: memories, each a chain of versions."""
+"""Memories, each a chain of versions, and what a batch of statements changes in them."""
 
 from __future__ import annotations
 
@@ -51,11 +51,11 @@ class Memory:
 
 @dataclass(frozen=True, slots=True)
 class MemoryVersion(Memory):
-    """A version in the history of its memory.
+    """A version of a memory, with who made it and why it ended.
 
     ``by`` is who made it: "user", "extractor", "digest", "rollback" or "restore"; ``why`` says more about that, as
-    the extractor's name, model and prompt. ``ended`` says why it was superseded, None: it is current. It is a word, and
-    where a model judged so also its sentence, as in "contradicted: Alice said that she moved to Rome."
+    the extractor's name, model and prompt. ``ended`` says why it was superseded, None: it is current. It is a word,
+    followed by the model's reason where a model judged, as in "contradicted: Alice said that she moved to Rome."
     """
 
     by: str = "user"
@@ -65,7 +65,7 @@ class MemoryVersion(Memory):
 
 @dataclass(frozen=True, slots=True)
 class NewMemory:
-    """A memory that was checked and is ready to be stored.
+    """A checked memory that is ready to be stored.
 
     ``place`` is the session and the position of the last message that it comes from.
     """

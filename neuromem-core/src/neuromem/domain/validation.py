@@ -1,4 +1,4 @@
-"""Checks of what callers pass in: each raises `InputError` that says what, whose, and what to do next."""
+"""Checks of arguments: each returns the value, or raises `InputError` that says what is wrong and what to do next."""
 
 from __future__ import annotations
 
@@ -48,14 +48,14 @@ def characters(name: str, value: str) -> str:
         value.encode()
     except UnicodeEncodeError:
         raise InputError(
-            f"{name} contains a lone surrogate, which is not a character; decode the text anew, for example "
+            f"{name} contains a lone surrogate, which is not a character; decode the text again, for example "
             "with errors='replace'."
         ) from None
     return value
 
 
 def content(value: object, *, most: int, whose: str, name: str = "content") -> str:
-    """Return a text with something in it, of at most ``most`` characters."""
+    """Return a text that is not blank, of at most ``most`` characters; ``whose`` and ``name`` are for errors."""
     if not isinstance(value, str):
         raise InputError(f"{name} of user {whose!r} must be a string, not {type(value).__name__}.")
     if not value.strip():

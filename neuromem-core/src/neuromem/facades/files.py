@@ -65,9 +65,24 @@ class Files:
     ) -> Document:
         """Store a file and index its text; its words are found at once, its meaning when it is embedded.
 
-        ``file_data`` is bytes, a path (`pathlib.Path`), an open binary file, sync or async, or an async iterator of
-        bytes. Of ``filename`` only the last part counts. Raises `InputError`, and stores nothing, when the file is too
-        large (``settings.files.max_size``), empty, broken, encrypted or of another type.
+        Args:
+            user_id: Whose file it is.
+            filename: Its name, at most 1,000 characters; only the last part of a path counts.
+            file_data: Bytes, a path (`pathlib.Path`), an open binary file, sync or async, or an async iterator of
+                bytes; at most ``settings.files.max_size`` bytes.
+            category: A name of at most 512 characters.
+            tags: At most 100 names.
+            metadata: A dict that JSON can hold.
+
+        Returns:
+            The stored document.
+
+        Raises:
+            InputError: The file is too large, empty, broken, encrypted or of another type, or an argument cannot be
+                used; nothing was stored.
+            ConfigurationError: Its type needs an extra that is not installed; nothing was stored.
+            StorageError: The object storage failed; nothing was stored.
+            ConflictError: The upload stood still for longer than ``settings.work.lease``; nothing was stored.
         """
         new = _new(user_id, _filename(filename), category, tags, metadata)
         return await self._service.upload(user_id, new, file_data)
@@ -83,14 +98,38 @@ class Files:
     ) -> Document:
         """Index a text as a document named ``title``, without an object in the storage.
 
-        A title that ends like the name of a md, json, csv, html or code file has the text read as that.
+        Args:
+            user_id: Whose document it is.
+            title: Its name, at most 1,000 characters. One that ends like the name of a md, json, csv, html or code file
+                has the text read as that.
+            content: The text, at most ``settings.files.max_size`` bytes in UTF-8.
+            category: A name of at most 512 characters.
+            tags: At most 100 names.
+            metadata: A dict that JSON can hold.
+
+        Returns:
+            The stored document.
+
+        Raises:
+            InputError: An argument cannot be used; nothing was stored.
         """
         new = _new(user_id, _title(title), category, tags, metadata)
         text = validation.content(content, most=sys.maxsize, whose=user_id)  # its bytes are counted below
         return await self._service.create(user_id, new, text)
 
     async def get(self, user_id: str, document_id: str) -> Document | None:
-        """Return a document."""
+        """Return a document; None when there is none.
+
+        Args:
+            user_id: Whose document it is.
+            document_id: The document's id.
+
+        Returns:
+            The document, without its text; see `download`.
+
+        Raises:
+            InputError: An argument cannot be used.
+        """
         found = await self._stored(user_id, document_id)
         return None if found is None else found.document
 
@@ -103,15 +142,28 @@ class Files:
         limit: int = 50,
         offset: int = 0,
     ) -> _Documents:
-        """Return documents, the newest first: of a category, with all of the tags, of one of the types."""
-        if isinstance(offset, bool) or not isinstance(offset, int) or offset < 0:
-            raise InputError(f"offset must be a whole number of at least 0, not {offset!r}.")
+        """Return documents, the newest first: of a category, with all of the tags, of one of the types.
+
+        Args:
+            user_id: Whose documents.
+            category: One category; None: all.
+            tags: Tags that it has all of; None or empty: any.
+            file_types: Types out of `FileType`; None: all.
+            limit: How many at most, 1 to 10,000.
+            offset: How many to skip.
+
+        Returns:
+            The documents.
+
+        Raises:
+            InputError: An argument cannot be used.
+        """
         return await fetch_document_page(
             self._database,
             validation.user_id(user_id),
             _filter(category, tags, file_types),
             limit=validation.count("limit", limit, most=MAX_LIMIT),
-            offset=offset,
+            offset=validation.offset(offset),
         )
 
     async def search(
@@ -125,7 +177,24 @@ class Files:
         *,
         metadata: Mapping[str, Any] | None = None,
     ) -> _Passages:
-        """Return the passages that answer a question best, each with its document; see `NeuroMemory.recall`."""
+        """Return the passages that answer a question best, each with its document; see `NeuroMemory.recall`.
+
+        Args:
+            user_id: Whose documents.
+            query: The question, at most 100,000 characters.
+            limit: How many passages at most, 1 to 10,000.
+            category: One category; None: all.
+            tags: Tags that it has all of; None or empty: any.
+            file_types: Types out of `FileType`; None: all.
+            metadata: Keys and values that the document's metadata contains.
+
+        Returns:
+            The passages, the best first.
+
+        Raises:
+            InputError: An argument cannot be used.
+            RecallError: A retriever or reranker failed or was late.
+        """
         question = self._recall.question(user_id, query, limit, memory_type="document", metadata=metadata)
         which = _filter(category, tags, file_types)
         if which != DocumentFilter():
@@ -136,7 +205,18 @@ class Files:
     async def download(self, user_id: str, document_id: str) -> bytes:
         """Return the bytes of a document; of one that has no object, its text in UTF-8.
 
-        Raises `NotFoundError` when the user has no such document, or it has neither.
+        Args:
+            user_id: Whose document it is.
+            document_id: The document's id.
+
+        Returns:
+            The bytes.
+
+        Raises:
+            InputError: An argument cannot be used.
+            NotFoundError: The user has no such document, or it has neither object nor text.
+            ConfigurationError: The bytes lie in another storage than the open one.
+            StorageError: The object storage failed.
         """
         key = await self._key(user_id, document_id)
         if key is not None:
@@ -152,7 +232,19 @@ class Files:
     async def url(self, user_id: str, document_id: str, expires_in: int = 3600) -> str:
         """Return a URL that fetches the file without credentials for ``expires_in`` seconds.
 
-        Raises `NotFoundError` when the user has no such document, or it has no object.
+        Args:
+            user_id: Whose document it is.
+            document_id: The document's id.
+            expires_in: Seconds; on S3 at most a week. The URL of a local folder does not expire.
+
+        Returns:
+            The URL.
+
+        Raises:
+            InputError: An argument cannot be used.
+            NotFoundError: The user has no such document, or it has no object.
+            ConfigurationError: The bytes lie in another storage than the open one.
+            StorageError: The object storage failed.
         """
         key = await self._key(user_id, document_id)
         if key is None:
@@ -165,9 +257,19 @@ class Files:
     async def delete(self, user_id: str, document_id: str, erase: bool = False) -> bool:
         """Delete a document and its object; True when there was one.
 
-        Its text stays in the past, where ``recall(as_of=...)`` finds it; ``erase=True`` leaves nothing of it, also of
-        one that was deleted before. Where the storage fails, the document is gone all the same, and its object follows
-        when the storage is back.
+        Where the storage fails, the document is gone all the same, and its object follows when the storage is back.
+
+        Args:
+            user_id: Whose document it is.
+            document_id: The document's id.
+            erase: Leave nothing in the past either, also of a document that was deleted before. Otherwise its text
+                stays there, where ``recall(as_of=...)`` finds it.
+
+        Returns:
+            Whether there was such a document.
+
+        Raises:
+            InputError: An argument cannot be used.
         """
         wanted = validation.uuid("document_id", document_id)
         return await self._service.delete(validation.user_id(user_id), wanted, erase=erase)

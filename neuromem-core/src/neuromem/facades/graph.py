@@ -5,7 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from neuromem.domain import validation
-from neuromem.domain.graph import EdgeType, GraphChange, NewEdge, NodeType, name, node_type_of, relation
+from neuromem.domain.graph import (
+    EdgeType,
+    GraphChange,
+    NewEdge,
+    NodeType,
+    node_name,
+    node_type_of,
+    relation_of,
+)
 from neuromem.errors import ConflictError, InputError, NotFoundError
 from neuromem.store.database.users import begin_write
 from neuromem.store.graph.merge import UndoableChange, add_alias, merge_nodes, undo_change
@@ -52,7 +60,20 @@ class Graph:
         node_id: str,
         properties: Mapping[str, Any] | None = None,
     ) -> Node:
-        """Make a node and return it; one that is there already gets the properties added."""
+        """Make a node and return it; one that is there already gets the properties added.
+
+        Args:
+            user_id: Whose graph.
+            node_type: A `NodeType` or its name in any case.
+            node_id: The node's id or an alias, at most 512 characters.
+            properties: A dict that JSON can hold.
+
+        Returns:
+            The node.
+
+        Raises:
+            InputError: An argument cannot be used.
+        """
         wanted, given = _named(user_id, node_type, node_id), validation.metadata(properties, "properties")
         async with self._database.user(user_id) as transaction:
             now = (await begin_write(transaction, user_id)).now
@@ -66,7 +87,20 @@ class Graph:
     async def get_node(
         self, user_id: str, node_type: NodeType | str, node_id: str, *, as_of: datetime | None = None
     ) -> Node | None:
-        """Return a node by its id or an alias."""
+        """Return a node by its id or an alias; None when there is none.
+
+        Args:
+            user_id: Whose graph.
+            node_type: A `NodeType` or its name in any case.
+            node_id: The node's id or an alias, at most 512 characters.
+            as_of: The moment to answer as of; timezone-aware. None: now.
+
+        Returns:
+            The node.
+
+        Raises:
+            InputError: An argument cannot be used.
+        """
         return await fetch_node(self._database, user_id, _named(user_id, node_type, node_id), _view(as_of))
 
     async def update_node(
@@ -78,7 +112,22 @@ class Graph:
         *,
         replace: bool = False,
     ) -> Node:
-        """Add properties to a node, or with ``replace`` give it these alone; the past keeps the old ones."""
+        """Add properties to a node, or with ``replace`` give it these alone; the past keeps the old ones.
+
+        Args:
+            user_id: Whose graph.
+            node_type: A `NodeType` or its name in any case.
+            node_id: The node's id or an alias, at most 512 characters.
+            properties: A dict that JSON can hold.
+            replace: Drop the properties that are not named.
+
+        Returns:
+            The changed node.
+
+        Raises:
+            InputError: An argument cannot be used.
+            NotFoundError: There is no such node.
+        """
         wanted, given = _named(user_id, node_type, node_id), validation.metadata(properties, "properties")
         async with self._database.user(user_id) as transaction:
             now = (await begin_write(transaction, user_id)).now
@@ -87,7 +136,19 @@ class Graph:
             return await _get(transaction, user_id, wanted)
 
     async def delete_node(self, user_id: str, node_type: NodeType | str, node_id: str) -> bool:
-        """Delete a node with its edges and names; True when it was there. The past still shows it."""
+        """Delete a node with its edges and names; True when it was there. The past still shows it.
+
+        Args:
+            user_id: Whose graph.
+            node_type: A `NodeType` or its name in any case.
+            node_id: The node's id or an alias, at most 512 characters.
+
+        Returns:
+            Whether there was such a node.
+
+        Raises:
+            InputError: An argument cannot be used.
+        """
         wanted = _named(user_id, node_type, node_id)
         async with self._database.user(user_id) as transaction:
             now = (await begin_write(transaction, user_id)).now
@@ -105,11 +166,25 @@ class Graph:
         *,
         as_of: datetime | None = None,
     ) -> list[Node]:
-        """Return nodes in the order in which they were made."""
+        """Return nodes in the order in which they were made.
+
+        Args:
+            user_id: Whose graph.
+            node_type: One type; None: all.
+            limit: How many at most, 1 to 10,000.
+            offset: How many to skip.
+            as_of: The moment to answer as of; timezone-aware. None: now.
+
+        Returns:
+            The nodes.
+
+        Raises:
+            InputError: An argument cannot be used.
+        """
         validation.user_id(user_id)
         kind = None if node_type is None else node_type_of(node_type)
         return await fetch_nodes(
-            self._database, user_id, kind, _view(as_of), limit=_limit(limit), offset=_offset(offset)
+            self._database, user_id, kind, _view(as_of), limit=_limit(limit), offset=validation.offset(offset)
         )
 
     async def create_edge(
@@ -129,13 +204,32 @@ class Graph:
     ) -> Edge:
         """Relate two nodes and return the edge; one that holds already gets the properties added.
 
-        ``edge_type=EdgeType.CUSTOM`` takes the relation's own ``name``; any other string is such a name itself.
         A new ``WORKS_AT``, ``LIVES_IN`` or ``BORN_IN`` ends the one before it, all others accumulate.
+
+        Args:
+            user_id: Whose graph.
+            source_type: The type of the node that the edge leaves.
+            source_id: Its id or an alias.
+            edge_type: An `EdgeType`; any other string is the name of a custom relation.
+            target_type: The type of the node that the edge leads to.
+            target_id: Its id or an alias.
+            properties: A dict that JSON can hold.
+            name: The relation's own name, for ``EdgeType.CUSTOM`` only.
+            valid_from: Since when it is true in the world; timezone-aware. None: unknown.
+            valid_until: Until when; timezone-aware, after ``valid_from``. None: it still is, or unknown.
+            confidence: From 0 to 1; None: unknown.
+
+        Returns:
+            The edge.
+
+        Raises:
+            InputError: An argument cannot be used.
+            NotFoundError: One of the nodes is not there; the user's own node is made when it is needed.
         """
         source, target = _named(user_id, source_type, source_id), _named(user_id, target_type, target_id)
         new = NewEdge(
             source,
-            relation(edge_type, name),
+            relation_of(edge_type, name),
             target,
             validation.metadata(properties, "properties"),
             validation.number("confidence", confidence, 0, 1),
@@ -153,7 +247,18 @@ class Graph:
         return edge
 
     async def delete_edge(self, user_id: str, edge_id: str) -> bool:
-        """Delete an edge; True when it was there. The past still shows it."""
+        """Delete an edge; True when it was there. The past still shows it.
+
+        Args:
+            user_id: Whose graph.
+            edge_id: The edge's id.
+
+        Returns:
+            Whether there was such an edge.
+
+        Raises:
+            InputError: An argument cannot be used.
+        """
         validation.user_id(user_id)
         async with self._database.user(user_id) as transaction:
             now = (await begin_write(transaction, user_id)).now
@@ -173,7 +278,21 @@ class Graph:
     ) -> list[Edge]:
         """Return edges in the order in which they were learned: all, or those of one node.
 
-        ``include_ended`` adds those that do not hold (any more, or yet), such as former employers.
+        Args:
+            user_id: Whose graph.
+            node_type: The type of a node; None: edges of all nodes.
+            node_id: Its id or an alias; given together with ``node_type``.
+            edge_types: Types or names of relations; None: all. ``EdgeType.CUSTOM`` means all custom ones.
+            limit: How many at most, 1 to 10,000.
+            offset: How many to skip.
+            include_ended: Include those that do not hold any more or not yet, such as former employers.
+            as_of: The moment to answer as of; timezone-aware. None: now.
+
+        Returns:
+            The edges.
+
+        Raises:
+            InputError: An argument cannot be used.
         """
         validation.user_id(user_id)
         if (node_type is None) != (node_id is None):
@@ -181,7 +300,7 @@ class Graph:
         around = None if node_id is None else _named(user_id, node_type, node_id)
         view = _view(as_of, edge_types, ended=include_ended)
         return await fetch_edges(
-            self._database, user_id, around, view, limit=_limit(limit), offset=_offset(offset)
+            self._database, user_id, around, view, limit=_limit(limit), offset=validation.offset(offset)
         )
 
     async def get_neighbors(
@@ -196,7 +315,24 @@ class Graph:
         depth: int = 1,
         as_of: datetime | None = None,
     ) -> list[Neighbor]:
-        """Return the nodes at most ``depth`` edges away: the nearest first, then those learned last."""
+        """Return the nodes at most ``depth`` edges away: the nearest first, then those learned last.
+
+        Args:
+            user_id: Whose graph.
+            node_type: A `NodeType` or its name in any case.
+            node_id: The node's id or an alias, at most 512 characters.
+            edge_types: Types or names of relations to follow; None: all.
+            direction: "out", "in" or "both".
+            limit: How many at most, 1 to 10,000.
+            depth: Edges, 1 to 10.
+            as_of: The moment to answer as of; timezone-aware. None: now.
+
+        Returns:
+            The neighbors, each with its distance and the edges that join it to nodes one step nearer.
+
+        Raises:
+            InputError: An argument cannot be used.
+        """
         if direction not in STEPS:
             raise InputError(f"direction must be 'out', 'in' or 'both', not {direction!r}.")
         return await fetch_neighbors(
@@ -222,9 +358,24 @@ class Graph:
         edge_types: Sequence[EdgeType | str] | None = None,
         as_of: datetime | None = None,
     ) -> GraphPath | None:
-        """Return the shortest path of at most ``max_depth`` edges (up to 10), None when there is none.
+        """Return the shortest path of at most ``max_depth`` edges, None when there is none.
 
-        Edges count in both directions unless ``directed``.
+        Args:
+            user_id: Whose graph.
+            source_type: The type of the node that the path begins at.
+            source_id: Its id or an alias.
+            target_type: The type of the node that the path ends at.
+            target_id: Its id or an alias.
+            max_depth: Edges, 1 to 10.
+            directed: Follow edges in their direction only.
+            edge_types: Types or names of relations to follow; None: all.
+            as_of: The moment to answer as of; timezone-aware. None: now.
+
+        Returns:
+            The path, its nodes and edges in order.
+
+        Raises:
+            InputError: An argument cannot be used.
         """
         return await shortest_path(
             self._database,
@@ -239,7 +390,19 @@ class Graph:
     async def alias(self, user_id: str, node_type: NodeType | str, node_id: str, alias: str) -> GraphChange:
         """Give a node another name under which it is found; `undo` takes it back.
 
-        Raises `ConflictError` when another node goes by that name: `merge_nodes` makes the two one.
+        Args:
+            user_id: Whose graph.
+            node_type: A `NodeType` or its name in any case.
+            node_id: The node's id or an alias, at most 512 characters.
+            alias: The other name, at most 512 characters.
+
+        Returns:
+            The change, with the node after it.
+
+        Raises:
+            InputError: An argument cannot be used.
+            NotFoundError: There is no such node.
+            ConflictError: A node goes by that name already; `merge_nodes` makes two nodes one.
         """
         wanted, other = _named(user_id, node_type, node_id), _named(user_id, node_type, alias)
         async with self._database.user(user_id) as transaction:
@@ -261,6 +424,20 @@ class Graph:
         """Make two nodes one: the first stays and takes the other's names, edges and missing properties.
 
         `undo` takes them apart again.
+
+        Args:
+            user_id: Whose graph.
+            node_type: A `NodeType` or its name in any case.
+            node_id: The node's id or an alias, at most 512 characters.
+            other_type: The type of the node that goes.
+            other_id: Its id or an alias.
+
+        Returns:
+            The change, with the node after it.
+
+        Raises:
+            InputError: An argument cannot be used, the two are one node already, or the other is the user's own.
+            NotFoundError: One of the nodes is not there.
         """
         wanted, other = _named(user_id, node_type, node_id), _named(user_id, other_type, other_id)
         async with self._database.user(user_id) as transaction:
@@ -277,7 +454,16 @@ class Graph:
             return await _change(transaction, user_id, change, wanted)
 
     async def undo(self, user_id: str, change_id: str) -> None:
-        """Undo a merge or an alias; what was learned since stays with the node that stayed."""
+        """Undo a merge or an alias; what was learned since stays with the node that stayed.
+
+        Args:
+            user_id: Whose graph.
+            change_id: The ``id`` of the change.
+
+        Raises:
+            InputError: An argument cannot be used.
+            NotFoundError: There is no such change, or it was undone.
+        """
         validation.user_id(user_id)
         async with self._database.user(user_id) as transaction:
             now = (await begin_write(transaction, user_id)).now
@@ -289,11 +475,11 @@ class Graph:
 
 def _named(user_id: str, node_type: object, node_id: object) -> Name:
     validation.user_id(user_id)
-    return name(node_type, node_id)
+    return node_name(node_type, node_id)
 
 
 def _own(user_id: str) -> Name:
-    return name(NodeType.USER, user_id)
+    return node_name(NodeType.USER, user_id)
 
 
 def _view(
@@ -305,18 +491,12 @@ def _view(
     if isinstance(edge_types, str):
         raise InputError(f"edge_types must be a list of edge types; write [{edge_types!r}].")
     customs = EdgeType.CUSTOM in edge_types
-    asked = [relation(kind) for kind in edge_types if kind != EdgeType.CUSTOM]
+    asked = [relation_of(kind) for kind in edge_types if kind != EdgeType.CUSTOM]
     return GraphView(as_of, asked, customs, ended)
 
 
 def _limit(limit: int) -> int:
     return validation.count("limit", limit, most=MAX_LIMIT)
-
-
-def _offset(offset: int) -> int:
-    if isinstance(offset, bool) or not isinstance(offset, int) or offset < 0:
-        raise InputError(f"offset must be a whole number of at least 0, not {offset!r}.")
-    return offset
 
 
 async def _number(transaction: Transaction, user_id: str, wanted: Name) -> int | None:

@@ -35,7 +35,7 @@ class KeyValue:
     """JSON values of one user by namespace and key.
 
     Namespace ``profile`` keeps its past: there a change adds a version, and reads take ``as_of``. Elsewhere a
-    change overwrites, and ``as_of`` raises `InputError`. Keys have at most 1,024 bytes, namespaces 256,
+    change overwrites, and ``as_of`` raises `InputError`. Keys have at most 1,024 bytes in UTF-8, namespaces 256,
     values 1,000,000 as JSON.
     """
 
@@ -45,13 +45,34 @@ class KeyValue:
     async def set(
         self, user_id: str, namespace: str, key: str, value: Any, *, ttl: float | None = None
     ) -> None:
-        """Store a value; after ``ttl`` seconds, if given, it is gone."""
+        """Store a value; after ``ttl`` seconds, if given, it is gone.
+
+        Args:
+            user_id: Whose values.
+            namespace: The namespace.
+            key: The key.
+            value: What JSON can hold: dict, list, str, int, finite float, bool, None; nested at most 100 levels deep.
+            ttl: Seconds until it is gone, above 0 and at most 100 years; None: it stays.
+
+        Raises:
+            InputError: An argument cannot be used; nothing was stored.
+        """
         await self.batch_set(user_id, namespace, {key: value}, ttl=ttl)
 
     async def batch_set(
         self, user_id: str, namespace: str, values: Mapping[str, Any], *, ttl: float | None = None
     ) -> None:
-        """Store many values, all or none, in one statement."""
+        """Store many values, all or none, in one statement.
+
+        Args:
+            user_id: Whose values.
+            namespace: The namespace.
+            values: Values by key, at most 10,000; see `set`.
+            ttl: Seconds until they are gone; see `set`.
+
+        Raises:
+            InputError: An argument cannot be used; nothing was stored.
+        """
         _scope(user_id, namespace)
         _size(user_id, len(values))
         pairs = {
@@ -71,14 +92,41 @@ class KeyValue:
     async def get(
         self, user_id: str, namespace: str, key: str, default: Any = None, *, as_of: datetime | None = None
     ) -> Any:
-        """Return a value, or ``default`` when there is none; a stored None is a value."""
+        """Return a value, or ``default`` when there is none; a stored None is a value.
+
+        Args:
+            user_id: Whose values.
+            namespace: The namespace.
+            key: The key.
+            default: What is returned when there is no value.
+            as_of: The moment to answer as of; timezone-aware, for namespace ``profile`` only. None: now.
+
+        Returns:
+            The value as JSON reads it: a tuple comes back as a list.
+
+        Raises:
+            InputError: An argument cannot be used, or the namespace does not keep its past.
+        """
         _scope(user_id, namespace, as_of)
         return (await read_values(self._database, user_id, namespace, [_key(key)], as_of)).get(key, default)
 
     async def batch_get(
         self, user_id: str, namespace: str, keys: Iterable[str], *, as_of: datetime | None = None
     ) -> dict[str, Any]:
-        """Return the values of those keys that are there, in one statement."""
+        """Return the values of those keys that are there, in one statement.
+
+        Args:
+            user_id: Whose values.
+            namespace: The namespace.
+            keys: At most 10,000 keys.
+            as_of: See `get`.
+
+        Returns:
+            Values by key, in the order of ``keys``; keys without a value are left out.
+
+        Raises:
+            InputError: An argument cannot be used, or the namespace does not keep its past.
+        """
         _scope(user_id, namespace, as_of)
         wanted = [_key(key) for key in keys]
         _size(user_id, len(wanted))
@@ -86,7 +134,19 @@ class KeyValue:
         return {key: found[key] for key in wanted if key in found}
 
     async def delete(self, user_id: str, namespace: str, key: str) -> bool:
-        """Delete a key; True when it was there. The past of namespace ``profile`` still shows it."""
+        """Delete a key; True when it was there. The past of namespace ``profile`` still shows it.
+
+        Args:
+            user_id: Whose values.
+            namespace: The namespace.
+            key: The key.
+
+        Returns:
+            Whether there was a value.
+
+        Raises:
+            InputError: An argument cannot be used.
+        """
         _scope(user_id, namespace)
         _key(key)
         async with self._database.user(user_id) as transaction:
@@ -98,7 +158,18 @@ class KeyValue:
     ) -> Any:
         """Add to a number and return the sum, safely from any number of tasks; an absent key counts as 0.
 
-        ``ttl`` is for a key that this call creates; one that is there keeps its own.
+        Args:
+            user_id: Whose values.
+            namespace: The namespace.
+            key: The key.
+            by: A finite number, also negative.
+            ttl: Seconds until a key that this call creates is gone; a key that is there keeps its own.
+
+        Returns:
+            The sum.
+
+        Raises:
+            InputError: An argument cannot be used, or the value is not a number.
         """
         _scope(user_id, namespace)
         if isinstance(by, bool) or not isinstance(by, int | float) or not math.isfinite(by):
@@ -117,7 +188,19 @@ class KeyValue:
     ) -> _Items:
         """Return pairs whose key begins with ``prefix``, taken literally, in the order of their keys.
 
-        For the next page pass the last key as ``after``.
+        Args:
+            user_id: Whose values.
+            namespace: The namespace.
+            prefix: What the keys begin with; empty: all keys.
+            limit: How many at most, 1 to 10,000.
+            after: The last key of the page before; None: from the beginning.
+            as_of: See `get`.
+
+        Returns:
+            Dicts with ``key`` and ``value``.
+
+        Raises:
+            InputError: An argument cannot be used, or the namespace does not keep its past.
         """
         _scope(user_id, namespace, as_of)
         found = await fetch_pairs(

@@ -1,9 +1,9 @@
-"""Reads conversations that ChatGPT and Claude export: pure functions from their JSON to messages.
+"""Turns the JSON that ChatGPT and Claude export into messages.
 
 Both export an archive with ``conversations.json``, a list of conversations. ChatGPT keeps every message and every
 rewritten one in a tree (``mapping``); what counts is the branch that ends at ``current_node``. Claude keeps a list
-(``chat_messages``). Only what user and assistant said to each other is taken: no system prompts, no calls of tools,
-no reasoning, no images.
+(``chat_messages``). Only the text of user and assistant is taken: no system prompts, calls of tools, reasoning or
+images.
 """
 
 from __future__ import annotations
@@ -19,23 +19,23 @@ if TYPE_CHECKING:
 
     from neuromem.domain.messages import MessageDict
 
-SPOKEN = {"user": "user", "assistant": "assistant", "human": "user"}
-TEXTS = frozenset({"text", "multimodal_text", "code"})
+ROLE_OF_AUTHOR = {"user": "user", "assistant": "assistant", "human": "user"}
+TEXT_TYPES = frozenset({"text", "multimodal_text", "code"})
 
 
 @dataclass(frozen=True, slots=True)
-class Conversation:
-    """One conversation; every message has an idempotency key, so that it can be imported again."""
+class ExportedConversation:
+    """One conversation of an export; importing it again is recognized by idempotency keys."""
 
     session_id: str
     title: str | None
     messages: Sequence[MessageDict]
 
 
-def conversations(exported: object) -> Iterator[Conversation]:
-    """Return the conversations of an export that have messages; raises `InputError` for what is none."""
+def exported_conversations(exported: object) -> Iterator[ExportedConversation]:
+    """Return the conversations of a parsed export that have messages; raises `InputError` for any other JSON."""
     if not isinstance(exported, list):
-        raise InputError("An export of ChatGPT or Claude is a list of conversations; this is something else.")
+        raise InputError("An export of ChatGPT or Claude is a list of conversations; this is not one.")
     for place, item in enumerate(exported):
         if not isinstance(item, dict) or not ("mapping" in item or "chat_messages" in item):
             raise InputError(
@@ -50,7 +50,7 @@ def conversations(exported: object) -> Iterator[Conversation]:
             yield found
 
 
-def _chatgpt(item: Mapping[str, Any]) -> Conversation:
+def _chatgpt(item: Mapping[str, Any]) -> ExportedConversation:
     source = str(item.get("conversation_id") or item["id"])
     messages = []
     last = _seconds(item.get("create_time"))
@@ -62,7 +62,7 @@ def _chatgpt(item: Mapping[str, Any]) -> Conversation:
                 _message("chatgpt", source, message["id"], message["author"]["role"], text, moment)
             )
             last = moment
-    return Conversation(f"chatgpt:{source}", _title(item.get("title")), messages)
+    return ExportedConversation(f"chatgpt:{source}", _title(item.get("title")), messages)
 
 
 def _branch(mapping: Mapping[str, Any], current: str | None) -> list[Mapping[str, Any]]:
@@ -90,17 +90,17 @@ def _chatgpt_text(message: Mapping[str, Any]) -> str:
     hidden = (message.get("metadata") or {}).get("is_visually_hidden_from_conversation")
     if (
         hidden
-        or message["author"]["role"] not in SPOKEN
+        or message["author"]["role"] not in ROLE_OF_AUTHOR
         or message.get("recipient", "all") != "all"
-        or content.get("content_type") not in TEXTS
+        or content.get("content_type") not in TEXT_TYPES
     ):
         return ""
     parts = content.get("parts") or [content.get("text")]
-    said = [part if isinstance(part, str) else (part or {}).get("text") for part in parts]
-    return _clean("\n".join(part for part in said if isinstance(part, str)))
+    texts = [part if isinstance(part, str) else (part or {}).get("text") for part in parts]
+    return _clean("\n".join(part for part in texts if isinstance(part, str)))
 
 
-def _claude(item: Mapping[str, Any]) -> Conversation:
+def _claude(item: Mapping[str, Any]) -> ExportedConversation:
     source = str(item["uuid"])
     messages = []
     last = _iso(item.get("created_at"))
@@ -110,17 +110,17 @@ def _claude(item: Mapping[str, Any]) -> Conversation:
             message.get("text") or ""
         )
         moment = _iso(message.get("created_at")) or last
-        if text and message.get("sender") in SPOKEN:
+        if text and message.get("sender") in ROLE_OF_AUTHOR:
             messages.append(_message("claude", source, message["uuid"], message["sender"], text, moment))
             last = moment
-    return Conversation(f"claude:{source}", _title(item.get("name")), messages)
+    return ExportedConversation(f"claude:{source}", _title(item.get("name")), messages)
 
 
 def _message(
     origin: Literal["chatgpt", "claude"], source: str, own: str, role: str, text: str, moment: datetime | None
 ) -> MessageDict:
     return {
-        "role": SPOKEN[role],
+        "role": ROLE_OF_AUTHOR[role],
         "content": text,
         "occurred_at": moment,
         "metadata": {"imported_from": origin},
@@ -129,7 +129,7 @@ def _message(
 
 
 def _clean(text: str) -> str:
-    """Return a text that can be stored: no NUL, no half characters."""
+    """Return a text that can be stored: without NUL characters and lone surrogates."""
     return text.replace("\0", "").encode("utf-8", "replace").decode().strip()
 
 

@@ -1,4 +1,4 @@
-"""Fakes for what costs money or time."""
+"""Fakes of an embedding model, an object storage and a clock, which cost neither money nor time."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class HashEmbedding(EmbeddingProvider):
-    """An embedding without a model: each token votes for a few dimensions, so texts that share words are near.
+    """An embedding without a model: each token is hashed to four dimensions, so texts that share words are near.
 
     The same text gives the same vector on every machine; a text without tokens gives a zero vector.
     """
@@ -37,11 +37,11 @@ class HashEmbedding(EmbeddingProvider):
 
     @property
     def baseline_cosine(self) -> float:
-        """Unrelated texts share no tokens."""
+        """0: unrelated texts share no tokens."""
         return 0.0
 
     async def embed_batch(self, texts: Sequence[str]) -> list[list[float]]:
-        """Embed texts, and remember the call."""
+        """Embed texts and append them to ``calls``."""
         self.calls.append(list(texts))
         return [self._vector(text) for text in texts]
 
@@ -73,30 +73,30 @@ class MemoryStorage(ObjectStorage):
 
     async def download(self, key: str) -> bytes:
         """Return the bytes; `NotFoundError` when there are none."""
-        self._insist(key)
+        self._require(key)
         return self.objects[key]
 
     async def delete(self, key: str) -> bool:
-        """Delete; True when there was something."""
+        """Delete an object; True when there was one."""
         self.content_types.pop(key, None)
         return self.objects.pop(key, None) is not None
 
     async def exists(self, key: str) -> bool:
-        """Tell whether there is something."""
+        """Return whether there is an object."""
         return key in self.objects
 
     async def presigned_url(self, key: str, expires_in: int = 3600) -> str:
         """Return a URL that only tests understand."""
-        self._insist(key)
+        self._require(key)
         return f"memory:{key}?expires_in={expires_in}"
 
-    def _insist(self, key: str) -> None:
+    def _require(self, key: str) -> None:
         if key not in self.objects:
             raise NotFoundError(f"There is no object {key!r} in this MemoryStorage; upload it first.")
 
 
 class FixedClock:
-    """A clock that stands still until it is told to move."""
+    """A clock that stands still until `advance` is called."""
 
     def __init__(self, now: datetime = datetime(2026, 1, 1, 12, tzinfo=UTC)) -> None:
         if now.tzinfo is None:
@@ -104,10 +104,10 @@ class FixedClock:
         self._now = now
 
     def now(self) -> datetime:
-        """Return the moment that the clock shows."""
+        """Return the clock's moment."""
         return self._now
 
     def advance(self, by: timedelta) -> datetime:
-        """Move the clock and return what it shows now."""
+        """Move the clock and return its new moment."""
         self._now += by
         return self._now

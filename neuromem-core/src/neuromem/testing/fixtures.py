@@ -41,14 +41,14 @@ VARIABLE = "NEUROMEM_TEST_DATABASE_URL"
 
 @runtime_checkable
 class Administered(Protocol):
-    """A database provider whose server tests may create databases on."""
+    """A database provider on whose server tests may create databases."""
 
     async def open(self) -> str:
-        """Make the server ready."""
+        """Start the server and return a URL."""
         ...
 
     async def close(self) -> None:
-        """Give the server back."""
+        """Release the server."""
         ...
 
     def url(self, database: str) -> str:
@@ -78,7 +78,7 @@ def _local_server(env: Mapping[str, str]) -> Administered | None:
 
 @pytest.fixture(scope="session")
 def database_copies(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TemplateDatabases]:
-    """A server to make databases on."""
+    """The server on which the tests' databases are created."""
     if address := os.environ.get(VARIABLE):
         yield template_databases_on(address)
         return
@@ -98,7 +98,7 @@ def database_copies(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Templa
 
 @pytest.fixture(scope="session")
 def database_template(database_copies: TemplateDatabases) -> Iterator[str]:
-    """The name of a migrated database that others are copied from."""
+    """The name of a migrated database, from which the others are copied."""
     name = asyncio.run(database_copies.make_template())
     yield name
     asyncio.run(database_copies.drop(name))

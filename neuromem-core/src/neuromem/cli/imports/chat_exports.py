@@ -9,19 +9,19 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from neuromem.cli.output import progress
 from neuromem.errors import InputError
-from neuromem.ingest.chat_exports import conversations
+from neuromem.ingest.chat_exports import exported_conversations
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from neuromem.cli.options.database import DatabaseOptions
-    from neuromem.ingest.chat_exports import Conversation
+    from neuromem.ingest.chat_exports import ExportedConversation
 
 BATCH = 200  # messages in one transaction
 MEMBER = "conversations"  # ChatGPT cuts large exports into conversations-000.json and so on
 
 
-def read_export(file: BinaryIO) -> list[Conversation]:
+def read_export(file: BinaryIO) -> list[ExportedConversation]:
     """Return the conversations of an export, a .zip or conversations.json; raises `InputError` for any other file."""
     try:
         if file.seekable() and zipfile.is_zipfile(file):
@@ -31,10 +31,14 @@ def read_export(file: BinaryIO) -> list[Conversation]:
                     raise InputError(
                         "The archive has no conversations.json; is it an export of ChatGPT or Claude?"
                     )
-                return [found for name in names for found in conversations(json.loads(archive.read(name)))]
+                return [
+                    found
+                    for name in names
+                    for found in exported_conversations(json.loads(archive.read(name)))
+                ]
         if file.seekable():
             file.seek(0)
-        return list(conversations(json.loads(file.read())))
+        return list(exported_conversations(json.loads(file.read())))
     except (ValueError, RecursionError, zipfile.BadZipFile) as error:
         if isinstance(error, InputError):
             raise
@@ -47,7 +51,7 @@ def _is_member(name: str) -> bool:
 
 
 async def import_export(
-    database: DatabaseOptions, user: str, found: Sequence[Conversation]
+    database: DatabaseOptions, user: str, found: Sequence[ExportedConversation]
 ) -> dict[str, int]:
     """Store each conversation as a session; messages that are stored already are not stored again.
 
@@ -74,6 +78,6 @@ async def import_export(
     return counts
 
 
-def _began(conversation: Conversation) -> datetime:
+def _began(conversation: ExportedConversation) -> datetime:
     """Return when a conversation began: sessions are stored in that order, the newest last."""
     return conversation.messages[0].get("occurred_at") or datetime.min.replace(tzinfo=UTC)

@@ -1,4 +1,4 @@
-"""Cuts a text into passages: some hundred tokens each, overlapping, from sentence to sentence."""
+"""Cuts a text into overlapping passages of some hundred tokens, at the ends of sentences or lines."""
 
 from __future__ import annotations
 
@@ -25,17 +25,24 @@ _WORD = re.compile(r"\S{1,64}\s*+|\s++")
 Unit = tuple[int, int, float]  # start, end, tokens
 
 
-def cut(text: str, *, tokens: int, overlap: int, by_line: bool) -> list[tuple[int, int]]:
-    """Return the passages' ranges: at most about ``tokens`` each, beginning with up to ``overlap`` of the last one.
+def passage_ranges(text: str, *, tokens: int, overlap: int, by_line: bool) -> list[tuple[int, int]]:
+    """Return where passages begin and end; together they cover the text without a gap.
 
-    Together they cover the text without a gap. ``by_line`` cuts at the ends of lines instead of sentences.
+    Args:
+        text: The text; blank text has no passages.
+        tokens: About how many tokens a passage has at most, by `average_tokens`.
+        overlap: About how many tokens a passage repeats from the one before, at most.
+        by_line: Cut at the ends of lines instead of sentences.
+
+    Returns:
+        Start and end of each passage, in characters.
     """
     if not text.strip():
         return []
     passages: list[tuple[int, int]] = []
     held: deque[Unit] = deque()
     weight = 0.0
-    fresh = False  # whether anything is held that is in no passage yet
+    fresh = False  # whether the window has a unit that is in no passage yet
     for unit in _units(text, tokens, LINES if by_line else PROSE):
         if fresh and weight + unit[2] > tokens:
             passages.append((held[0][0], held[-1][1]))

@@ -1,11 +1,11 @@
-"""From bytes to text, whatever the encoding."""
+"""Decodes bytes of unknown encoding to text."""
 
 from __future__ import annotations
 
 import codecs
 import re
 
-from neuromem.ingest.documents.refusal import Refused
+from neuromem.ingest.documents.refused_file import RefusedFileError
 
 BOMS = (
     (codecs.BOM_UTF8, "utf-8-sig"),
@@ -14,7 +14,7 @@ BOMS = (
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
-# Encodings that files of today are met in. Rarer ones only make the common ones harder to tell apart.
+# Encodings that are common in files. Rarer ones would only make these harder to tell apart.
 CANDIDATES = [
     "utf_16_le",
     "utf_16_be",
@@ -32,22 +32,25 @@ CANDIDATES = [
     "cp1255",
     "cp1256",
 ]
-SAMPLE = 200_000  # bytes that the guess is made from
-STRAY_NULS = 0.1  # of UTF-16 more is NUL
+SAMPLE = 200_000  # bytes from which the encoding is guessed
+MAX_NUL_SHARE = 0.1  # text in UTF-16 has a larger share of NUL bytes
 _DECLARED = re.compile(rb"<meta[^>]{0,200}?charset\s*=\s*[\"']?([\w.:-]{2,40})", re.IGNORECASE)
 _EMPTY = re.compile(r"\s{256,}")
 _CONTROL = re.compile("[\0-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
 
 
-def decode(raw: bytes) -> str:
-    """Return the text; `Refused` when the bytes are no text.
+def decode_text(raw: bytes) -> str:
+    """Return the text that bytes encode.
 
-    A byte order mark decides, then UTF-8 if the bytes are that, then what an HTML page declares, then a guess.
+    Tried in this order: a byte order mark, UTF-8, the encoding that an HTML page declares, a guess from the bytes.
+
+    Raises:
+        RefusedFileError: The bytes are not text.
     """
     for mark, encoding in BOMS:
         if raw.startswith(mark):
             return raw.decode(encoding, "replace")
-    if raw.count(0, 0, SAMPLE) <= min(len(raw), SAMPLE) * STRAY_NULS:
+    if raw.count(0, 0, SAMPLE) <= min(len(raw), SAMPLE) * MAX_NUL_SHARE:
         try:
             return raw.decode()
         except UnicodeDecodeError:
@@ -61,8 +64,8 @@ def decode(raw: bytes) -> str:
     return raw.decode(_guess(raw[:SAMPLE]), "replace")
 
 
-def clean(text: str) -> str:
-    """Return the text with plain line ends and without control characters and endless space."""
+def clean_text(text: str) -> str:
+    """Return the text with ``\\n`` as line ends, without control characters, and runs of 256 or more spaces cut."""
     text = text.replace("\r\n", "\n").replace("\r", "\n").replace("\x0c", "\n")
     return _EMPTY.sub("\n\n", _CONTROL.sub("", text))
 
@@ -72,5 +75,7 @@ def _guess(sample: bytes) -> str:
 
     best = from_bytes(sample, cp_isolation=CANDIDATES).best()
     if best is None:
-        raise Refused("is neither a text nor a PDF, docx or image, which are the files that can be taken.")
+        raise RefusedFileError(
+            "is neither a text nor a PDF, docx or image, which are the files that can be taken."
+        )
     return best.encoding

@@ -1,4 +1,4 @@
-"""What a file is: content decides between text, PDF, docx and image; the name tells texts apart."""
+"""Detects the type of a file: PDF, docx and images by their content, kinds of text by the file's name."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import zipfile
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING
 
-from neuromem.ingest.documents.refusal import Refused
+from neuromem.ingest.documents.refused_file import RefusedFileError
 
 if TYPE_CHECKING:
     from neuromem.domain.documents import FileType
 
-HEAD = 4_096
+HEAD = 4_096  # bytes that are looked at
 
 DOCX = "application/vnd.openxmlformats-officedocument.wordprocessingml.document"
 IMAGES = (
@@ -43,29 +43,33 @@ BY_SUFFIX: dict[str, FileType] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Sort:
-    """What a file is, and its content type."""
+class DetectedType:
+    """The type of a file, and its media type."""
 
     kind: FileType
     content_type: str
 
 
-def binary(file: IO[bytes], suffix: str) -> Sort | None:
-    """Return what a file is that is no text; None when it may be one."""
+def detect_binary(file: IO[bytes], suffix: str) -> DetectedType | None:
+    """Return the type of a binary file, None when it may be text; ``suffix`` is that of its name.
+
+    Raises:
+        RefusedFileError: It is an archive that cannot be read or is not a docx.
+    """
     file.seek(0)
     head = file.read(HEAD)
     if b"%PDF-" in head[:1_024]:
-        return Sort("pdf", "application/pdf")
+        return DetectedType("pdf", "application/pdf")
     if head.startswith(b"PK\x03\x04"):
         return _archive(file)
     image = _image(head, suffix)
-    return Sort("image", image) if image else None
+    return DetectedType("image", image) if image else None
 
 
-def text(content: str, suffix: str) -> Sort:
-    """Return which sort of text a text is."""
+def detect_text(content: str, suffix: str) -> DetectedType:
+    """Return the type of a text by the suffix of its name, or by its beginning where that says nothing."""
     kind = BY_SUFFIX.get(suffix) or _by_content(content[:HEAD].lstrip().casefold())
-    return Sort(kind, TEXTS[kind][0])
+    return DetectedType(kind, TEXTS[kind][0])
 
 
 def _by_content(head: str) -> FileType:
@@ -87,12 +91,12 @@ def _image(head: bytes, suffix: str) -> str | None:
     return None
 
 
-def _archive(file: IO[bytes]) -> Sort:
+def _archive(file: IO[bytes]) -> DetectedType:
     try:
         with zipfile.ZipFile(file) as archive:
             names = set(archive.namelist())
     except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
-        raise Refused(f"is a broken archive ({error}).") from error
+        raise RefusedFileError(f"is a broken archive ({error}).") from error
     if "[Content_Types].xml" in names and "word/document.xml" in names:
-        return Sort("docx", DOCX)
-    raise Refused("is an archive, but no docx; upload the files in it one by one.")
+        return DetectedType("docx", DOCX)
+    raise RefusedFileError("is an archive, but no docx; upload the files in it one by one.")

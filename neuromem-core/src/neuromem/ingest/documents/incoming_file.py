@@ -1,4 +1,4 @@
-"""Takes a file in whatever form it is handed over, piece by piece, and no more of it than is allowed."""
+"""Receives an uploaded file in any form, in pieces, up to the allowed size."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from neuromem.errors import InputError
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-PIECE = 1024 * 1024
+PIECE = 1024 * 1024  # bytes
 
 
 class Readable(Protocol):
@@ -27,8 +27,19 @@ class Readable(Protocol):
 FileData: TypeAlias = "bytes | bytearray | memoryview | os.PathLike[str] | Readable | AsyncIterable[bytes]"
 
 
-async def receive(data: FileData, into: IO[bytes], *, most: int, name: str, user_id: str) -> int:
-    """Write a file into a temporary one and return its size; `InputError` when it is empty or too large."""
+async def receive_file(data: FileData, into: IO[bytes], *, most: int, name: str, user_id: str) -> int:
+    """Write an uploaded file into an open one and return its size in bytes.
+
+    Args:
+        data: The file.
+        into: Where it is written.
+        most: How many bytes it may have.
+        name: Its name, for errors.
+        user_id: Whose file it is, for errors.
+
+    Raises:
+        InputError: It is empty, too large, cannot be read, or does not give bytes.
+    """
     size = 0
     async for piece in _pieces(data):
         if not isinstance(piece, bytes | bytearray | memoryview):
@@ -48,7 +59,7 @@ async def receive(data: FileData, into: IO[bytes], *, most: int, name: str, user
     return size
 
 
-async def pieces(file: IO[bytes]) -> AsyncIterator[bytes]:
+async def read_pieces(file: IO[bytes]) -> AsyncIterator[bytes]:
     """Read a file from its beginning, piece by piece."""
     await asyncio.to_thread(file.seek, 0)
     while piece := await asyncio.to_thread(file.read, PIECE):
@@ -83,7 +94,7 @@ async def _of_path(path: os.PathLike[str]) -> AsyncIterator[bytes]:
             f"The file {os.fspath(path)!r} cannot be read: {error}. Nothing was stored."
         ) from error
     try:
-        async for piece in pieces(file):
+        async for piece in read_pieces(file):
             yield piece
     except OSError as error:
         raise InputError(

@@ -1,4 +1,4 @@
-"""Has files parsed by a process of its own for each, bounded in time and memory, away from the event loop."""
+"""Parses each file in a process of its own, limited in time and memory, away from the event loop."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, Any
 
-from neuromem.ingest.documents.refusal import Refused
+from neuromem.ingest.documents.refused_file import RefusedFileError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from neuromem.config import FileSettings
     from neuromem.domain.documents import FileType
 
-# What a Python needs to start. The rest, keys among it, is nothing that a process reading strangers' files should see.
+# What Python needs to start. The rest of the environment, API keys among it, must not reach a process that parses
+# files of strangers.
 _PASSED_ON = frozenset(
     {
         "PATH",
@@ -37,8 +38,8 @@ _PASSED_ON = frozenset(
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
-    """A passage: its text, where it begins, its page if there are pages, and its terms."""
+class ParsedPassage:
+    """A passage: its text, its offset in characters, its page from 1 on where there are pages, and its terms."""
 
     content: str
     start: int
@@ -47,8 +48,8 @@ class Part:
 
 
 @dataclass(frozen=True, slots=True)
-class Parsed:
-    """What a file is and how much text there is in it."""
+class ParsedFile:
+    """The type of a file, the characters of its text, and its number of passages."""
 
     kind: FileType
     content_type: str
@@ -56,15 +57,15 @@ class Parsed:
     passages: int
     _output: IO[bytes]
 
-    def portions(self) -> Iterator[list[Part]]:
-        """Read the passages in their order, some at a time."""
+    def batches(self) -> Iterator[list[ParsedPassage]]:
+        """Return the passages in their order, in batches."""
         self._output.seek(0)
         self._output.readline()
         for line in self._output:
-            yield [Part(*values) for values in json.loads(line)]
+            yield [ParsedPassage(*values) for values in json.loads(line)]
 
 
-class Parser:
+class FileParser:
     """Parses files, so many at the same time as the settings say."""
 
     def __init__(self, settings: FileSettings) -> None:
@@ -74,10 +75,10 @@ class Parser:
     @asynccontextmanager
     async def parse(
         self, file: IO[bytes], suffix: str, language: str, *, text: bool
-    ) -> AsyncIterator[Parsed]:
-        """Parse a file; ``text`` says that it is UTF-8 whatever it looks like. `Refused` when it cannot be."""
+    ) -> AsyncIterator[ParsedFile]:
+        """Parse a file; ``text`` says that it is UTF-8 whatever it looks like. `RefusedFileError` when it cannot be."""
         settings = self._settings
-        order = {
+        request = {
             "suffix": suffix,
             "text": text,
             "language": language,
@@ -89,26 +90,26 @@ class Parser:
         }
         with tempfile.TemporaryFile() as output:
             async with self._turns:
-                code = await self._run(json.dumps(order), file, output)
+                code = await self._run(json.dumps(request), file, output)
             output.seek(0)
             header = _header(output.readline()) if code == 0 else None
             if header is None:
-                raise Refused(
+                raise RefusedFileError(
                     f"takes more than {settings.parse_timeout:g} s or {settings.parse_memory:,} bytes of memory to "
                     "read (settings.files.parse_timeout, parse_memory), or breaks what reads it."
                 )
             if "refused" in header:
-                raise Refused(header["refused"], extra=header["extra"])
-            yield Parsed(
+                raise RefusedFileError(header["refused"], extra=header["extra"])
+            yield ParsedFile(
                 header["kind"], header["content_type"], header["characters"], header["passages"], output
             )
 
-    async def _run(self, order: str, source: IO[bytes], target: IO[bytes]) -> int | None:
+    async def _run(self, request: str, source: IO[bytes], target: IO[bytes]) -> int | None:
         """Run the process and return its exit code; None when it took too long."""
         source.flush()
         source.seek(0)
         process = subprocess.Popen(  # noqa: ASYNC220  returns at once; asyncio's own needs certain loops
-            [sys.executable, "-P", "-m", "neuromem.ingest.documents.parse_worker", order],
+            [sys.executable, "-P", "-m", "neuromem.ingest.documents.parse_worker", request],
             stdin=source,
             stdout=target,
             stderr=subprocess.DEVNULL,

@@ -1,4 +1,4 @@
-"""Makes plain text of formats that are text: JSON, CSV, HTML."""
+"""Turns JSON, CSV and HTML into plain text to be indexed."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-PATH = 4  # of a value's path so many last parts are shown
-PART = 64  # and so many characters of each
+PATH = 4  # last parts of a value's path that are shown
+PART = 64  # characters of each that are shown
 DELIMITERS = ",;\t|"
 
 _SILENT = frozenset({"script", "style", "noscript", "template", "svg"})
@@ -53,7 +53,7 @@ _CELLS = frozenset({"td", "th"})
 
 
 def plain_json(text: str) -> str:
-    """Return a line ``path: value`` for each value; what is no JSON, or nested too deep, stays as it is."""
+    """Return a line ``path: value`` for each value; text that cannot be parsed is returned unchanged."""
     try:
         return "\n".join(_flat("", json.loads(text)))
     except (ValueError, RecursionError, MemoryError):
@@ -81,7 +81,7 @@ def plain_csv(text: str) -> str:
 
 
 def plain_html(text: str) -> str:
-    """Return what a reader of the page sees; rows of tables are lines."""
+    """Return the visible text of a page; rows of tables are lines."""
     page = _Page()
     page.feed(text)
     page.close()
@@ -130,25 +130,25 @@ class _Page(HTMLParser):
         self._silent = 0
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        """Note where text is not shown, and where lines begin."""
+        """Begin an invisible element or a new line."""
         del attrs
         if tag in _SILENT:
             self._silent += 1
         self._space(tag)
 
     def handle_endtag(self, tag: str) -> None:
-        """Note where what is not shown ends."""
+        """End an invisible element or a line."""
         if tag in _SILENT:
             self._silent = max(0, self._silent - 1)
         self._space(tag)
 
     def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        """Note where lines begin."""
+        """Begin a new line."""
         del attrs
         self._space(tag)
 
     def handle_data(self, data: str) -> None:
-        """Keep what is shown."""
+        """Collect visible text."""
         if not self._silent:
             self.parts.append(data)
 

@@ -1,4 +1,4 @@
-"""Uploads and deletions: the document, its passages and its object stand or fall together."""
+"""Stores and deletes documents; a document, its passages and its object are stored together or not at all."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from typing import IO, TYPE_CHECKING
 
 from neuromem.domain.text.tokenizer import tokenize
 from neuromem.errors import ConfigurationError, ConflictError, InputError
-from neuromem.ingest.documents.incoming_file import pieces, receive
-from neuromem.ingest.documents.parser_process import Parser
-from neuromem.ingest.documents.refusal import Refused
+from neuromem.ingest.documents.incoming_file import read_pieces, receive_file
+from neuromem.ingest.documents.parser_process import FileParser
+from neuromem.ingest.documents.refused_file import RefusedFileError
 from neuromem.store.database.users import user_language
 from neuromem.store.documents.documents import DocumentContents, NewPassage, delete_document, insert_document
 
@@ -24,10 +24,10 @@ if TYPE_CHECKING:
     from neuromem.domain.documents import Document, NewDocument
     from neuromem.ingest.documents.incoming_file import FileData
     from neuromem.ingest.documents.object_store import Objects
-    from neuromem.ingest.documents.parser_process import Parsed
+    from neuromem.ingest.documents.parser_process import ParsedFile
     from neuromem.store.database.database import Database
 
-WHOLE = 4 * 1024 * 1024  # files up to this size go to the storage in one piece, larger ones as a stream
+MAX_SINGLE_UPLOAD = 4 * 1024 * 1024  # bytes; larger files go to the storage as a stream
 
 
 class DocumentService:
@@ -39,21 +39,28 @@ class DocumentService:
         self._database = database
         self._objects = objects
         self._settings = settings
-        self._parser = Parser(settings.files)
+        self._parser = FileParser(settings.files)
         self._wake = wake
 
     async def upload(self, user_id: str, new: NewDocument, data: FileData) -> Document:
-        """Store a file; nothing of it reaches the storage before it is received and read."""
+        """Store a file; it reaches the object storage when it is received and parsed, not before.
+
+        Raises:
+            InputError: The file cannot be stored.
+            ConfigurationError: Its type needs an extra that is not installed.
+            StorageError: The object storage failed.
+            ConflictError: The upload stood still for longer than its lease.
+        """
         with tempfile.TemporaryFile() as file:
-            size = await receive(
+            size = await receive_file(
                 data, file, most=self._settings.files.max_size, name=new.filename, user_id=user_id
             )
             return await self._store(user_id, replace(new, size=size), file, text=False)
 
     async def create(self, user_id: str, new: NewDocument, text: str) -> Document:
-        """Store a text, without an object."""
+        """Store a text as a document without an object; raises `InputError` when it cannot be stored."""
         with tempfile.TemporaryFile() as file:
-            size = await receive(
+            size = await receive_file(
                 text.encode(), file, most=self._settings.files.max_size, name=new.filename, user_id=user_id
             )
             return await self._store(user_id, replace(new, size=size), file, text=True)
@@ -76,7 +83,7 @@ class DocumentService:
                 parsed = await stack.enter_async_context(
                     self._parser.parse(file, suffix, language, text=text)
                 )
-            except Refused as refused:
+            except RefusedFileError as refused:
                 raise _error(refused, new, user_id) from refused
             contents = DocumentContents(
                 parsed.kind,
@@ -87,13 +94,13 @@ class DocumentService:
             )
             claim = None
             if not text:
-                data = await _whole(file) if new.size <= WHOLE else pieces(file)
+                data = await _read_all(file) if new.size <= MAX_SINGLE_UPLOAD else read_pieces(file)
                 claim = await stack.enter_async_context(
                     self._objects.stored(user_id, data, parsed.content_type)
                 )
             document = await insert_document(self._database, user_id, new, contents, announced=claim)
             if document is None:
-                assert claim is not None  # without one nothing can run out
+                assert claim is not None  # only a claim can expire
                 await self._objects.discard(claim)
                 raise ConflictError(
                     f"The upload of {new.filename!r} of user {user_id!r} stood still for longer than its claim is "
@@ -103,18 +110,18 @@ class DocumentService:
         return document
 
 
-def _passages(parsed: Parsed, name: list[str]) -> Iterator[list[NewPassage]]:
-    """Return the passages, each found by the words of the file's name too."""
-    for portion in parsed.portions():
-        yield [NewPassage(part.content, part.start, part.page, [*name, *part.terms]) for part in portion]
+def _passages(parsed: ParsedFile, name: list[str]) -> Iterator[list[NewPassage]]:
+    """Return the passages in batches; each is found by the words of the file's name too."""
+    for batch in parsed.batches():
+        yield [NewPassage(part.content, part.start, part.page, [*name, *part.terms]) for part in batch]
 
 
-async def _whole(file: IO[bytes]) -> bytes:
+async def _read_all(file: IO[bytes]) -> bytes:
     file.seek(0)
     return await asyncio.to_thread(file.read)
 
 
-def _error(refused: Refused, new: NewDocument, user_id: str) -> ConfigurationError | InputError:
+def _error(refused: RefusedFileError, new: NewDocument, user_id: str) -> ConfigurationError | InputError:
     what = f"The file {new.filename!r} of user {user_id!r} {refused}"
     if refused.extra is not None:
         return ConfigurationError(f"{what} Nothing was stored: pip install 'neuromem[{refused.extra}]'.")

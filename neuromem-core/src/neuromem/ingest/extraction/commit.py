@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from neuromem.config import Settings
     from neuromem.domain.extraction import Extraction, Window
     from neuromem.ingest.extraction.validate import ValidExtraction
-    from neuromem.observe import Call
+    from neuromem.observe import LLMCall
     from neuromem.store.database.database import Database
     from neuromem.store.queue.jobs import Claim
 
@@ -63,7 +63,7 @@ class ExtractionCommit:
         return validate_extraction(window, found, self._extractor, self._settings.max_content)
 
     async def store(
-        self, claim: Claim, window: Window, found: Extraction | None, calls: Sequence[Call]
+        self, claim: Claim, window: Window, found: Extraction | None, calls: Sequence[LLMCall]
     ) -> StoredCounts:
         """Commit what was found in a window, and acknowledge its jobs.
 
@@ -158,7 +158,7 @@ class ExtractionCommit:
             **(found.origin if found is not None else {}),
         }
 
-    async def record_usage(self, user_id: str, calls: Sequence[Call]) -> None:
+    async def record_usage(self, user_id: str, calls: Sequence[LLMCall]) -> None:
         """Add calls to the user's token usage of which nothing was committed."""
         async with self._database.user(user_id) as transaction:
             await add_token_usage(transaction, user_id, OPERATION, calls)

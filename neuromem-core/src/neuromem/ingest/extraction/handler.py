@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from neuromem.domain.memories import Memory
     from neuromem.domain.messages import Message
     from neuromem.ingest.extraction.validate import ValidExtraction
-    from neuromem.observe import Call, MeteredLLM, Observers
+    from neuromem.observe import LLMCall, MeteredLLM, Observers
     from neuromem.plugin.stages import Extractor
     from neuromem.store.database.database import Database
     from neuromem.store.database.rows import Row
@@ -119,7 +119,7 @@ class ExtractionHandler:
         entries: Sequence[int],
         known: Callable[[str], Sequence[Memory]],
         profile: Mapping[str, Any],
-        calls: list[Call],
+        calls: list[LLMCall],
     ) -> UncommittedExtraction:
         """Extract messages again, without storing anything.
 
@@ -162,7 +162,7 @@ class ExtractionHandler:
         """Extract one window, commit what was found, and tell the observers, also of a failure."""
         start = time.perf_counter()
         counts, error = StoredCounts(), None
-        calls: list[Call] = []
+        calls: list[LLMCall] = []
         try:
             found = await self._extract(window, calls)
             counts = await self._commit.store(claim, window, found, calls)
@@ -172,7 +172,7 @@ class ExtractionHandler:
                 await self._commit.record_usage(claim.user_id, calls)
             raise
         finally:
-            await self._observers.tell(
+            await self._observers.notify(
                 "on_extraction",
                 ExtractionEvent(
                     user_id=claim.user_id,
@@ -187,7 +187,7 @@ class ExtractionHandler:
                 ),
             )
 
-    async def _extract(self, window: Window, calls: list[Call]) -> Extraction | None:
+    async def _extract(self, window: Window, calls: list[LLMCall]) -> Extraction | None:
         """Extract the messages of a window that have text left without what was recalled; None when none has."""
         with_text = [message for message in window.messages if message.content]
         if not with_text:

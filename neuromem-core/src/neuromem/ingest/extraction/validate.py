@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from neuromem.domain.extraction import RELATIONS_TO_KNOWN
-from neuromem.domain.graph import SINGLE_VALUED, NewEdge, NodeType, name, node_type_of, relation
+from neuromem.domain.graph import SINGLE_VALUED, NewEdge, NodeType, node_name, node_type_of, relation_of
 from neuromem.domain.memories import NewMemory
 from neuromem.domain.memory_types import MEMORY_TYPE_SPECS
 from neuromem.domain.names import name_key
@@ -203,7 +203,7 @@ def _new_edge(
     end = end if _has_zone(end) and (start is None or (end is not None and end > start)) else None
     return NewEdge(
         source=_node(related.subject_type, related.subject, user_id),
-        relation=relation(clean_text(related.relation, MAX_WORD)),
+        relation=relation_of(clean_text(related.relation, MAX_WORD)),
         target=_node(related.object_type, related.object, user_id),
         confidence=_within(related.confidence, 0, 1),
         valid_from=start,
@@ -220,8 +220,8 @@ def _node(node_type: str, text: str, user_id: str) -> Name:
         kind = NodeType.ENTITY
     text = clean_text(text, MAX_NAME) or ""
     if kind is NodeType.USER or name_key(text) in SELF_REFERENCES:
-        return name(NodeType.USER, user_id)
-    return name(NodeType.ENTITY if kind is NodeType.MEMORY else kind, text)
+        return node_name(NodeType.USER, user_id)
+    return node_name(NodeType.ENTITY if kind is NodeType.MEMORY else kind, text)
 
 
 def _within(value: object, low: float, high: float) -> float | None:

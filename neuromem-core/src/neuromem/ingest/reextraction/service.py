@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from neuromem.domain.memories import NewMemory
     from neuromem.ingest.extraction.handler import ExtractionHandler, UncommittedExtraction
     from neuromem.ingest.reextraction.diff import MemoryDiff
-    from neuromem.observe import Call
+    from neuromem.observe import LLMCall
     from neuromem.plugin.context import Clock
     from neuromem.store.database.database import Database, Transaction
 
@@ -109,7 +109,7 @@ class ReextractionService:
         limit = self._settings.extraction.known_memories
         for entries in self._windows(messages):
             for handler in self._handlers:
-                calls: list[Call] = []
+                calls: list[LLMCall] = []
                 try:
                     extraction = await handler.extract_again(
                         user_id, entries, lambda text: replay.nearest(text, limit), profile.after, calls

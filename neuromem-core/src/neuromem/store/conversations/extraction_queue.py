@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from neuromem.config import BM25Settings
     from neuromem.domain.memories import Memory
-    from neuromem.observe import Call
+    from neuromem.observe import LLMCall
     from neuromem.store.database.database import Database, Transaction
     from neuromem.store.database.rows import Row
     from neuromem.store.queue.jobs import Claim
@@ -277,7 +277,7 @@ async def nearest_memories(
 
 
 async def acknowledge_extraction(
-    transaction: Transaction, claim: Claim, ended: ExtractionOutcome, calls: Sequence[Call], now: datetime
+    transaction: Transaction, claim: Claim, ended: ExtractionOutcome, calls: Sequence[LLMCall], now: datetime
 ) -> dict[str, Any] | None:
     """Say how the extraction of a claim's messages ended and what it cost; None when another worker has taken over.
 

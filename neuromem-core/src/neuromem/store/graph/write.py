@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from neuromem.domain.graph import NodeType, name
+from neuromem.domain.graph import NodeType, node_name
 from neuromem.store.database.sql import fill
 from neuromem.store.graph.edge_batch import CURRENT_EDGES, PENDING_EDGE_COLUMNS, write_edge_batch
 from neuromem.store.graph.edge_succession import EdgeBatch, EdgeOutcome
@@ -125,7 +125,7 @@ def _resolve_names(
     user_id: str, names: Sequence[Name], rows: Sequence[Row], batch: EdgeBatch
 ) -> dict[Name, int]:
     """Return the node of every name; a name that means no known node gets a new one in the batch."""
-    own = name(NodeType.USER, user_id)
+    own = node_name(NodeType.USER, user_id)
     last = rows[0].last
     known = _nodes_by_key(row for row in rows if row.key is not None)
     found: dict[Name, int] = {}

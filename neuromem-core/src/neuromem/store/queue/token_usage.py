@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
-    from neuromem.observe import Call
+    from neuromem.observe import LLMCall
     from neuromem.store.database.database import Database, Transaction
 
 INSERT_TOKEN_USAGE = """
@@ -43,13 +43,13 @@ SUM = """
 
 
 async def add_token_usage(
-    transaction: Transaction, user_id: str, operation: str, calls: Sequence[Call]
+    transaction: Transaction, user_id: str, operation: str, calls: Sequence[LLMCall]
 ) -> None:
     """Add calls to the usage of a user, unless the user is gone."""
     await transaction.run(ADD, {"user": user_id, **usage_parameters(operation, calls)})
 
 
-def usage_parameters(operation: str, calls: Sequence[Call]) -> dict[str, Any]:
+def usage_parameters(operation: str, calls: Sequence[LLMCall]) -> dict[str, Any]:
     """Return calls as the parameters of `INSERT_TOKEN_USAGE`."""
     return {
         "operation": operation,
