@@ -19,7 +19,7 @@ from neuromem.store.conversations.extraction_outcomes import (
 from neuromem.store.database.users import begin_write
 from neuromem.store.graph.write import store_relations
 from neuromem.store.kv.profile_sources import change_profile
-from neuromem.store.memories.write import store_learned, version_chains
+from neuromem.store.memories.learned import store_learned, version_chains
 from neuromem.store.queue.token_usage import add_token_usage
 
 if TYPE_CHECKING:

@@ -19,7 +19,7 @@ from neuromem.store.conversations.reextraction import (
 )
 from neuromem.store.database.users import begin_write, user_language
 from neuromem.store.graph.write import store_relations
-from neuromem.store.memories.write import store_learned
+from neuromem.store.memories.learned import store_learned
 from neuromem.store.queue.token_usage import add_token_usage
 
 if TYPE_CHECKING:
