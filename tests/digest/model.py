@@ -8,7 +8,8 @@ from neuromem.domain.memories import NewMemory
 from neuromem.domain.text.indexed_text import EntryTokenizer
 from neuromem.ingest.extraction.reconcile import Statement, reconcile_statements
 from neuromem.store.database.users import begin_write
-from neuromem.store.memories.write import statement_hash, store_learned, version_chains
+from neuromem.store.memories.learned import store_learned, version_chains
+from neuromem.store.memories.write import statement_hash
 from neuromem.testing.internals import database_of
 from tests.ingest.extraction.model import answering
 

@@ -98,9 +98,9 @@ async def check(nm: NeuroMemory, user: str) -> None:
             assert one["source_ids"], own
     async with database_of(nm).reader(user) as transaction:
         kept = await emotion_sums(transaction, user)
-        anew = await emotion_sums(transaction, user, anew=True)
+        recounted = await emotion_sums(transaction, user, recount=True)
         recent = await recent_mood(transaction, user)
-    assert kept == anew
+    assert kept == recounted
     profile = compute_emotion_profile(kept, recent)
     felt = [m for m in known.values() if m.memory_type != "insight" and m.valence is not None]
     mean = sum(round(m.valence or 0, 6) for m in felt) / len(felt) if felt else None

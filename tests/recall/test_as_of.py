@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from neuromem.errors import ConflictError
 from neuromem.store.database.users import begin_write
-from neuromem.store.memories.query import end_memories
+from neuromem.store.memories.versions import end_memories
 from neuromem.testing.internals import database_of
 from tests.conftest import opened
 from tests.digest.model import by_word

@@ -17,7 +17,8 @@ from neuromem.store.memories.closing import retire_unsupported_later
 from neuromem.store.memories.digest_queue import mark_digested, unchanged_evidence
 from neuromem.store.memories.emotions import MOOD_WINDOW, set_mood
 from neuromem.store.memories.evidence import add_evidence
-from neuromem.store.memories.write import statement_hash, store_learned, version_chains
+from neuromem.store.memories.learned import store_learned, version_chains
+from neuromem.store.memories.write import statement_hash
 from neuromem.store.queue.lease import renew_lease
 from neuromem.store.queue.token_usage import add_token_usage
 

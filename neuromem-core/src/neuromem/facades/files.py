@@ -11,7 +11,7 @@ from neuromem.domain import validation
 from neuromem.domain.documents import FILE_TYPES, NewDocument, Passage
 from neuromem.domain.query import DocumentFilter
 from neuromem.errors import ConfigurationError, InputError, NotFoundError
-from neuromem.store.documents.documents import (
+from neuromem.store.documents.query import (
     StoredDocument,
     document_text,
     fetch_document_page,

@@ -11,8 +11,10 @@ from neuromem.domain.text.indexed_text import EntryTokenizer
 from neuromem.errors import InputError
 from neuromem.facades.memory_filter import checked_filter
 from neuromem.store.database.users import begin_write
-from neuromem.store.memories.query import end_memories, erase_memories, fetch_memory_ids
+from neuromem.store.memories.closing import erase_memories
+from neuromem.store.memories.query import fetch_memory_ids
 from neuromem.store.memories.update import store_restored, store_update
+from neuromem.store.memories.versions import end_memories
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 from neuromem.domain import validation
 from neuromem.store.database.users import begin_write, set_language
-from neuromem.store.memories.query import end_memories
+from neuromem.store.memories.unused import forgettable_ids, unused_memories
+from neuromem.store.memories.versions import end_memories
 from neuromem.store.queue.token_usage import total_token_usage
 from neuromem.store.retrieval.entity_profile import read_entity_profile
 from neuromem.store.user_data.delete import count_remaining, delete_user
-from neuromem.store.user_data.stats import forgettable_ids, unused_memories, user_stats
+from neuromem.store.user_data.stats import user_stats
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -10,7 +10,8 @@ from neuromem.domain import validation
 from neuromem.domain.messages import Message, MessageDict, NewMessage
 from neuromem.domain.text.indexed_text import EntryTokenizer
 from neuromem.errors import InputError
-from neuromem.store.conversations.extraction_queue import release_waiting_extractions, unextracted_messages
+from neuromem.store.conversations.extraction_outcomes import unextracted_messages
+from neuromem.store.conversations.extraction_queue import release_waiting_extractions
 from neuromem.store.conversations.messages import append_messages, message_from_row
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from uuid import uuid4
 
 from neuromem.errors import DatabaseError, NeuroMemError, StorageError
 from neuromem.jobs.heartbeat import heartbeat
-from neuromem.store.documents.documents import announce_object
+from neuromem.store.documents.objects import announce_object
 from neuromem.store.queue.job_kinds import OBJECT
 from neuromem.store.queue.jobs import Claim, acknowledge_jobs, release_jobs
 from neuromem.store.user_data.delete import object_prefix

@@ -11,11 +11,15 @@ from neuromem.domain.text.indexed_text import EntryTokenizer
 from neuromem.ingest.extraction.profile_changes import merge_profile
 from neuromem.ingest.extraction.reconcile import reconcile_statements
 from neuromem.ingest.extraction.validate import validate_extraction
-from neuromem.store.conversations.extraction_queue import OPERATION, ExtractionOutcome, acknowledge_extraction
+from neuromem.store.conversations.extraction_outcomes import (
+    EXTRACTION_OPERATION,
+    ExtractionOutcome,
+    acknowledge_extraction,
+)
 from neuromem.store.database.users import begin_write
 from neuromem.store.graph.write import store_relations
 from neuromem.store.kv.profile_sources import change_profile
-from neuromem.store.memories.write import store_learned, version_chains
+from neuromem.store.memories.learned import store_learned, version_chains
 from neuromem.store.queue.token_usage import add_token_usage
 
 if TYPE_CHECKING:
@@ -161,4 +165,4 @@ class ExtractionCommit:
     async def record_usage(self, user_id: str, calls: Sequence[LLMCall]) -> None:
         """Add calls to the user's token usage of which nothing was committed."""
         async with self._database.user(user_id) as transaction:
-            await add_token_usage(transaction, user_id, OPERATION, calls)
+            await add_token_usage(transaction, user_id, EXTRACTION_OPERATION, calls)

@@ -15,12 +15,7 @@ from neuromem.domain.text.recalled_text import without_recalled
 from neuromem.domain.text.tokenizer import tokenize
 from neuromem.errors import BudgetError
 from neuromem.ingest.extraction.commit import ExtractionCommit, StoredCounts
-from neuromem.store.conversations.extraction_queue import (
-    ExtractionOutcome,
-    LoadedWindow,
-    load_window,
-    nearest_memories,
-)
+from neuromem.store.conversations.extraction_window import LoadedWindow, load_window, nearest_memories
 from neuromem.store.conversations.messages import message_from_row
 from neuromem.store.queue.job_kinds import EXTRACT
 from neuromem.store.queue.jobs import Claim, postpone_jobs
@@ -36,6 +31,7 @@ if TYPE_CHECKING:
     from neuromem.ingest.extraction.validate import ValidExtraction
     from neuromem.observe import LLMCall, MeteredLLM, Observers
     from neuromem.plugin.stages import Extractor
+    from neuromem.store.conversations.extraction_outcomes import ExtractionOutcome
     from neuromem.store.database.database import Database
     from neuromem.store.database.rows import Row
 

@@ -124,7 +124,7 @@ def _is_reworded(memory: DerivedMemory, new: Added, language: str) -> bool:
     if not memory.sources & set(new.new.sources):
         return False
     words = words_of(new.new.content, language)
-    return any(word_overlap(words, words_of(text, language)) >= MIN_OVERLAP for text in memory.said)
+    return any(word_overlap(words, words_of(text, language)) >= MIN_OVERLAP for text in memory.contents)
 
 
 def _value(memory: Memory | NewMemory, name: str) -> Any:

@@ -9,9 +9,9 @@ from neuromem.domain.names import name_key
 from neuromem.ingest.extraction.profile_changes import merge_profile
 from neuromem.store.conversations.reextraction import profile_keys_set_by_hand
 from neuromem.store.kv.kv import read_profile
+from neuromem.store.kv.profile_erasure import comparable_items
 from neuromem.store.kv.profile_sources import (
     change_profile,
-    comparable_items,
     forget_profile_sources,
     record_profile_sources,
     values_said_only_by,

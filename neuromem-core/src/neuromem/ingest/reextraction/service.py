@@ -9,17 +9,17 @@ from neuromem.domain.text.indexed_text import EntryTokenizer
 from neuromem.ingest.reextraction.diff import diff_memories, is_replaceable
 from neuromem.ingest.reextraction.profile_diff import ProfileDiff
 from neuromem.ingest.reextraction.replay import Replay
+from neuromem.store.conversations.extraction_outcomes import record_outcomes
 from neuromem.store.conversations.reextraction import (
     ExtractedMessage,
     close_edges,
     derived_edges,
     derived_memories,
     messages_to_reextract,
-    record_outcomes,
 )
 from neuromem.store.database.users import begin_write, user_language
 from neuromem.store.graph.write import store_relations
-from neuromem.store.memories.write import store_learned
+from neuromem.store.memories.learned import store_learned
 from neuromem.store.queue.token_usage import add_token_usage
 
 if TYPE_CHECKING:

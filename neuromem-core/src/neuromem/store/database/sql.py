@@ -32,6 +32,11 @@ class Fragment:
     def __bool__(self) -> bool:
         return bool(self.sql)
 
+    def rename_parameter(self, old: str, new: str) -> Fragment:
+        """Return the same piece with a parameter of another name, to stand beside a piece that has that name too."""
+        sql = re.sub(rf"(?<![:\w]):{old}\b", f":{new}", self.sql)
+        return Fragment(sql, {new if name == old else name: value for name, value in self.parameters.items()})
+
 
 TRUE = Fragment("true")
 NOTHING = Fragment("")

@@ -44,6 +44,13 @@ SELECT_NAMESPACE = """
     SELECT key, value FROM {s}.kv WHERE user_id = :user AND namespace = :namespace AND {visible} ORDER BY key
 """
 
+# The current profile in one value: JSON texts by key, to keep numbers as they were written.
+PROFILE_AS_JSON = """
+    (SELECT coalesce(jsonb_object_agg(key, value::text), '{}') FROM {s}.kv
+     WHERE user_id = :user AND namespace = 'profile' AND superseded_at IS NULL
+       AND (expires_at IS NULL OR expires_at > now()))
+"""
+
 OVERWRITE_VALUES = """
     INSERT INTO {s}.kv (user_id, namespace, key, value, created_at, expires_at, origin)
     SELECT :user, :namespace, n.key, n.value::json, :now, CAST(:expires_at AS timestamptz),
@@ -173,6 +180,11 @@ async def read_profile(
         fill(SELECT_NAMESPACE, visible=kv_visible(as_of)), {"user": user_id, "namespace": PROFILE}
     )
     return {row.key: row.value for row in rows}
+
+
+def parse_profile(texts: Mapping[str, str]) -> dict[str, Any]:
+    """Return the profile that `PROFILE_AS_JSON` selected."""
+    return {key: json.loads(text) for key, text in texts.items()}
 
 
 async def write_values(transaction: Transaction, user_id: str, change: KVChange, now: datetime) -> None:

@@ -1,4 +1,8 @@
-"""Ends or erases memories in the search index, and retires the insights that rested on them."""
+"""Ends or erases memories in the search index, and with them the insights that they alone supported.
+
+The rule that this module decides: whoever ends or erases a memory also ends or erases, before the transaction commits,
+the insights that nothing supports any more. Which insights those are is decided in `evidence.py`.
+"""
 
 from __future__ import annotations
 
@@ -13,24 +17,39 @@ if TYPE_CHECKING:
 
     from neuromem.store.database.database import Transaction
 
+DELETE_MEMORIES = """
+    WITH deleted AS (
+        DELETE FROM {s}.memories WHERE user_id = :user AND memory_id = ANY(CAST(:memories AS uuid[]))
+        RETURNING memory_id, entry
+    ), deleted_accesses AS (
+        DELETE FROM {s}.accesses WHERE user_id = :user AND memory_id = ANY(CAST(:memories AS uuid[]))
+    )
+    SELECT memory_id, entry FROM deleted
+"""
+
 
 async def close_memories(
     transaction: Transaction, user_id: str, entries: Sequence[int], now: datetime
 ) -> None:
-    """Take the index entries of memories out of the present at ``now``.
-
-    Before the transaction commits, the insights that rested on these memories are retired.
-    """
+    """Close the index entries of memories that ended at ``now``, and retire insights that only they supported."""
     await close_entries(transaction, user_id, entries, now)
     if entries:
         retire_unsupported_later(transaction, user_id, entries)
 
 
-async def erase_memories_from_index(transaction: Transaction, user_id: str, entries: Sequence[int]) -> None:
-    """Erase the index entries of memories, from the past too.
+async def erase_memories(transaction: Transaction, user_id: str, memories: Sequence[str]) -> int:
+    """Erase memories with all their versions, from the past too.
 
-    Before the transaction commits, what was derived from these memories alone is erased as well.
+    Returns:
+        How many of the memories there were.
     """
+    rows = await transaction.all(DELETE_MEMORIES, {"user": user_id, "memories": list(memories)})
+    await erase_memories_from_index(transaction, user_id, [row.entry for row in rows])
+    return len({row.memory_id for row in rows})
+
+
+async def erase_memories_from_index(transaction: Transaction, user_id: str, entries: Sequence[int]) -> None:
+    """Erase index entries of memories, from the past too, and what was derived from these memories alone."""
 
     async def erase_orphans() -> None:
         orphans = await delete_orphaned_insights(transaction, user_id)
@@ -47,10 +66,15 @@ async def erase_memories_from_index(transaction: Transaction, user_id: str, entr
 def retire_unsupported_later(
     transaction: Transaction, user_id: str, entries: Sequence[int] | None = None, insights: Sequence[str] = ()
 ) -> None:
-    """Retire the insights that nothing supports any more, before the transaction commits.
+    """Retire the insights that nothing supports any more, right before the transaction commits.
 
-    ``entries`` are index entries of memories that ended, None checks every insight of the user; ``insights`` are
-    checked as well. An insight that is retired may have supported another, so this repeats until none is left.
+    A retired insight may have supported another, so this repeats until none is left.
+
+    Args:
+        transaction: A transaction that holds the user's lock.
+        user_id: Whose insights.
+        entries: Index entries of memories that ended; None checks every insight of the user.
+        insights: Ids of further insights to check.
     """
 
     async def retire() -> None:

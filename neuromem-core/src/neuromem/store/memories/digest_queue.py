@@ -10,7 +10,7 @@ from uuid import uuid4
 from neuromem.store.database.sql import fill
 from neuromem.store.database.users import lock_user
 from neuromem.store.memories.derived_types import NOT_DERIVED
-from neuromem.store.memories.write import MEMORY_COLUMNS, memory_from_row
+from neuromem.store.memories.memory_rows import MEMORY_COLUMNS, memory_from_row
 from neuromem.store.queue.job_kinds import DIGEST
 from neuromem.store.queue.lease import LEASE_COLUMNS, NEW_LEASE, Lease, LeaseTable, has_no_lease
 from neuromem.store.queue.worker_liveness import lock_namespace, owner_is_gone

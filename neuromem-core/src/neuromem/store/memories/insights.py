@@ -1,13 +1,14 @@
-"""Reads insights, with what their evidence gives them."""
+"""Reads insights, each with its evidence and the confidence that follows from it."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from neuromem.store.database.sql import NOTHING, Fragment, fill
 from neuromem.store.memories.derived_types import IS_INSIGHT
 from neuromem.store.memories.evidence import confidence_expression
-from neuromem.store.search_index.filters import memory_visibility, visible_at
+from neuromem.store.search_index.filters import current_version, memory_holds
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -15,22 +16,30 @@ if TYPE_CHECKING:
 
     from neuromem.store.database.database import Transaction
 
-FOUND = """
+SELECT_INSIGHTS = """
     SELECT m.memory_id, m.version, m.content, m.category, m.importance, m.created_at, {confidence} AS confidence,
            ARRAY(SELECT e.memory_id FROM {s}.evidence e
                  WHERE e.user_id = :user AND e.insight = m.memory_id AND NOT e.against AND {known}
                  GROUP BY e.memory_id ORDER BY min(e.created_at), e.memory_id) AS evidence
     FROM {s}.memories m
-    WHERE m.user_id = :user AND {insight} AND {held} {which}
+    WHERE m.user_id = :user AND {is_insight} AND {holds} {which}
     ORDER BY {order}, m.memory_id LIMIT :limit
 """
 
 
 @dataclass(frozen=True, slots=True)
 class StoredInsight:
-    """An insight as it stands, with the ids of the memories that speak for it.
+    """An insight with its evidence.
 
-    What rests on nothing is a person's own: written, or kept though its evidence is gone; nobody doubts it.
+    Attributes:
+        id: Its id.
+        version: The number of its version.
+        content: What it says.
+        category: The area of life that it is about.
+        importance: From 0 to 10, None for unknown.
+        confidence: From 0 to 1; 1 without evidence: then a person wrote it, or kept it though its evidence is gone.
+        evidence: Ids of the memories that support it, the earliest first.
+        created_at: When this version was made.
     """
 
     id: str
@@ -46,23 +55,25 @@ class StoredInsight:
 async def strongest_insights(
     transaction: Transaction, user_id: str, limit: int, as_of: datetime | None = None
 ) -> list[StoredInsight]:
-    """Return the insights that hold, or held at a moment, those with the most confidence first."""
-    return await _find(transaction, user_id, limit, as_of=as_of, order="confidence DESC NULLS FIRST")
+    """Return the insights that hold now or held at ``as_of``, the most confident first, at most ``limit``."""
+    return await _select_insights(
+        transaction, user_id, limit, as_of=as_of, order="confidence DESC NULLS FIRST"
+    )
 
 
 async def latest_insights(transaction: Transaction, user_id: str, limit: int) -> list[StoredInsight]:
-    """Return the insights that were made or changed last: nobody may be able to find them by meaning yet."""
-    return await _find(transaction, user_id, limit, order="m.created_at DESC")
+    """Return the insights that were made or changed last: their embedding may still be missing, so search cannot."""
+    return await _select_insights(transaction, user_id, limit, order="m.created_at DESC")
 
 
 async def insights_by_id(transaction: Transaction, user_id: str, ids: Sequence[str]) -> list[StoredInsight]:
-    """Return the insights with these ids, in their order, without those that hold no more."""
-    found = await _find(transaction, user_id, len(ids), ids=ids, order="m.created_at")
+    """Return the insights with these ids, in their order, without those that do not hold any more."""
+    found = await _select_insights(transaction, user_id, len(ids), ids=ids, order="m.created_at")
     by_id = {insight.id: insight for insight in found}
     return [by_id[one] for one in ids if one in by_id]
 
 
-async def _find(
+async def _select_insights(
     transaction: Transaction,
     user_id: str,
     limit: int,
@@ -71,16 +82,17 @@ async def _find(
     ids: Sequence[str] | None = None,
     as_of: datetime | None = None,
 ) -> list[StoredInsight]:
-    known = "e.superseded_at IS NULL" if as_of is None else visible_at("e")
-    sql = (
-        FOUND.replace("{insight}", IS_INSIGHT)
-        .replace("{confidence}", confidence_expression(as_of))
-        .replace("{known}", known)
+    by_id = "AND m.memory_id = ANY(CAST(:ids AS uuid[]))"
+    sql = fill(
+        SELECT_INSIGHTS,
+        is_insight=IS_INSIGHT,
+        confidence=confidence_expression(as_of),
+        known=current_version("e", as_of),
+        holds=memory_holds(as_of),
+        which=NOTHING if ids is None else Fragment(by_id, {"ids": list(ids)}),
+        order=order,
     )
-    sql = sql.replace("{held}", memory_visibility(as_of)[0]).replace("{order}", order)
-    sql = sql.replace("{which}", "" if ids is None else "AND m.memory_id = ANY(CAST(:ids AS uuid[]))")
-    params = {"user": user_id, "limit": limit, **({} if ids is None else {"ids": list(ids)})}
-    rows = await transaction.all(sql, {**params, **({} if as_of is None else {"as_of": as_of})})
+    rows = await transaction.all(sql, {"user": user_id, "limit": limit})
     return [
         StoredInsight(
             str(row.memory_id),

@@ -7,12 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 from neuromem.domain.names import name_key
 from neuromem.domain.text.tokenizer import tokenize
-from neuromem.store.conversations.messages import COLUMNS as MESSAGE
-from neuromem.store.conversations.messages import message_from_row
+from neuromem.store.conversations.messages import MESSAGE_COLUMNS, message_from_row
 from neuromem.store.graph.read import edge_from_row
 from neuromem.store.graph.view import GraphView
-from neuromem.store.memories.write import MEMORY_COLUMNS, memory_from_row
-from neuromem.store.search_index.filters import memory_visibility
+from neuromem.store.memories.memory_rows import MEMORY_COLUMNS, memory_from_row
+from neuromem.store.search_index.filters import memory_holds
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -42,14 +41,14 @@ NAMED = """
 
 FACTS = f"""
     SELECT {MEMORY_COLUMNS} FROM {{s}}.memories m
-    WHERE m.user_id = :user AND {memory_visibility(None)[0]} AND (
+    WHERE m.user_id = :user AND {memory_holds(None).sql} AND (
         m.memory_id IN ({NAMED}) OR lower(m.subject) = ANY(CAST(:keys AS text[]))
         OR EXISTS (SELECT FROM unnest(m.entities) AS x(name) WHERE lower(x.name) = ANY(CAST(:keys AS text[]))))
     ORDER BY coalesce(m.occurred_at, m.created_at) DESC, m.memory_id LIMIT :limit
 """
 
 MESSAGES = f"""
-    SELECT {MESSAGE} FROM {{s}}.messages WHERE user_id = :user AND message_id IN ({NAMED})
+    SELECT {MESSAGE_COLUMNS} FROM {{s}}.messages WHERE user_id = :user AND message_id IN ({NAMED})
     ORDER BY occurred_at DESC, message_id LIMIT :limit
 """
 

@@ -115,7 +115,10 @@ def current_version(alias: str, as_of: datetime | None) -> Fragment:
     """Return the condition that a row is the current version, now or as of a moment."""
     if as_of is None:
         return Fragment(f"{alias}.superseded_at IS NULL")
-    return Fragment(visible_at(alias), {"as_of": as_of})
+    return Fragment(
+        f"{alias}.created_at <= :as_of AND ({alias}.superseded_at IS NULL OR {alias}.superseded_at > :as_of)",
+        {"as_of": as_of},
+    )
 
 
 def memory_holds(as_of: datetime | None) -> Fragment:
@@ -131,20 +134,3 @@ def source_known(as_of: datetime | None) -> Fragment:
     if as_of is None:
         return TRUE
     return Fragment("(s.created_at IS NULL OR s.created_at <= :as_of)", {"as_of": as_of})
-
-
-def visible_at(alias: str) -> str:
-    """Return the SQL of `current_version` as of ``:as_of``."""
-    return (
-        f"{alias}.created_at <= :as_of AND ({alias}.superseded_at IS NULL OR {alias}.superseded_at > :as_of)"
-    )
-
-
-def memory_visibility(as_of: datetime | None) -> tuple[str, str]:
-    """Return the SQL of `memory_holds` and of `source_known`."""
-    return memory_holds(as_of).sql, source_known(as_of).sql
-
-
-def document_filter_parameters(which: DocumentFilter) -> dict[str, Any]:
-    """Return the parameters of `document_condition`."""
-    return dict(document_condition(which).parameters)

@@ -1,4 +1,4 @@
-"""Looks at a server and a schema from outside, for ``neuromem doctor``; changes nothing."""
+"""Inspects a server, its schema, its queue and the isolation of users, for ``neuromem doctor``; changes nothing."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from neuromem.store.database.database import Database, Transaction
 
-SERVER = """
+DESCRIBE_SERVER = """
     SELECT current_setting('server_version') AS version, current_setting('server_version_num')::int AS number,
            current_user AS role, r.rolsuper AS superuser, r.rolsuper OR r.rolbypassrls AS unbound,
            (SELECT extversion FROM pg_extension WHERE extname = 'vector') AS vector,
@@ -27,21 +27,23 @@ SERVER = """
     FROM pg_roles r WHERE r.rolname = current_user
 """
 
-TABLES = """
+TABLES_WITH_PROTECTION = """
     SELECT c.relname AS name, c.relrowsecurity AND c.relforcerowsecurity
            AND EXISTS (SELECT FROM pg_policy p WHERE p.polrelid = c.oid) AS protected
     FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
     WHERE n.nspname = :schema AND c.relkind IN ('r', 'p') ORDER BY c.relname
 """
 
-BECOME = "SELECT set_config('neuromem.user_id', :user, true), set_config('neuromem.scope', :scope, true)"
+SET_IDENTITY = (
+    "SELECT set_config('neuromem.user_id', :user, true), set_config('neuromem.scope', :scope, true)"
+)
 
-PLANT = """
+INSERT_TRIAL_SESSION = """
     INSERT INTO {s}.sessions (user_id, session_id, created_at, updated_at)
     VALUES (:user, 'doctor', now(), now())
 """
 
-QUEUE = """
+COUNT_JOBS = """
     SELECT kind, capability, count(*) FILTER (WHERE NOT dead) AS open, count(*) FILTER (WHERE dead) AS dead,
            min(created_at) FILTER (WHERE NOT dead) AS oldest,
            (array_agg(error ORDER BY job DESC) FILTER (WHERE error IS NOT NULL))[1] AS error
@@ -51,10 +53,17 @@ QUEUE = """
 
 @dataclass(frozen=True, slots=True)
 class ServerReport:
-    """A PostgreSQL and the role that is connected.
+    """A PostgreSQL server and the role that is connected.
 
-    ``vector`` is pgvector's version in this database, ``available`` the one the server could create;
-    ``unbound`` says that row level security does not bind the role, ``unbound_roles`` whom else it does not.
+    Attributes:
+        version: The version of PostgreSQL as it names itself.
+        number: The same as a number, 160004 for 16.4.
+        role: The role that is connected.
+        superuser: Whether it is a superuser.
+        unbound: Whether row level security does not bind it.
+        vector: The version of pgvector in this database, None without it.
+        available: The version of pgvector that the server could install, None without one.
+        unbound_roles: All roles with login that row level security does not bind.
     """
 
     version: str
@@ -79,10 +88,13 @@ class ServerReport:
 
 @dataclass(frozen=True, slots=True)
 class IsolationReport:
-    """What keeps users apart, as the catalogue says and as a stranger finds it.
+    """What keeps users apart: what the catalog says, and what another user can see and write.
 
-    ``unprotected`` tables lack forced row level security; ``leaking`` ones showed rows to a user who has
-    none; ``writable`` says that a stranger could write a row for somebody else.
+    Attributes:
+        protected: Tables with forced row level security.
+        unprotected: Tables without it.
+        leaking: Tables that showed rows to a user who has none.
+        writable: Whether a user could write a row of another user.
     """
 
     protected: tuple[str, ...]
@@ -93,7 +105,16 @@ class IsolationReport:
 
 @dataclass(frozen=True, slots=True)
 class QueueReport:
-    """The jobs of one kind: those that wait or run, those that were given up, and the last error of any."""
+    """The jobs of one kind.
+
+    Attributes:
+        kind: The kind.
+        capability: What a worker must have to run them.
+        open: How many wait or run.
+        dead: How many were given up.
+        oldest: When the oldest open one was enqueued.
+        error: The last error of any of them.
+    """
 
     kind: str
     capability: str
@@ -104,9 +125,9 @@ class QueueReport:
 
 
 async def inspect_server(database: Database) -> ServerReport:
-    """Return what kind of server this is, and as whom we are connected."""
+    """Return the version and extensions of the server, and the role that is connected."""
     async with database.worker() as transaction:
-        row = await transaction.first(SERVER)
+        row = await transaction.first(DESCRIBE_SERVER)
     assert row is not None  # a role that is connected exists
     return ServerReport(
         row.version,
@@ -121,30 +142,30 @@ async def inspect_server(database: Database) -> ServerReport:
 
 
 async def inspect_queue(database: Database) -> list[QueueReport]:
-    """Return the state of the work queue, of all users together."""
+    """Return the state of the queue, all users together."""
     async with database.worker() as transaction:
-        rows = await transaction.all(QUEUE)
+        rows = await transaction.all(COUNT_JOBS)
     return [QueueReport(row.kind, row.capability, row.open, row.dead, row.oldest, row.error) for row in rows]
 
 
 async def inspect_space(database: Database) -> EmbeddingSpace | None:
-    """Return the active embedding space, or None when nothing was ever embedded."""
+    """Return the active embedding space, None when nothing was ever embedded."""
     async with database.worker() as transaction:
         row = await transaction.first(ACTIVE_SPACE)
     return None if row is None else space_of(row)
 
 
 async def inspect_isolation(database: Database) -> IsolationReport:
-    """Read the catalogue, then really try to see and to write as a stranger; everything is rolled back."""
+    """Return how users are kept apart: read the catalog, then try to read and write as another user, and roll back."""
     async with database.worker() as transaction:
-        rows = await transaction.all(TABLES, {"schema": database.schema})
+        rows = await transaction.all(TABLES_WITH_PROTECTION, {"schema": database.schema})
     tables = {row.name: bool(row.protected) for row in rows if row.name not in GLOBAL_TABLES}
     leaking: list[str] = []
     try:
         async with database.user(owner := f"doctor-{uuid4()}") as transaction:
             await begin_write(transaction, owner)
-            await transaction.run(PLANT, {"user": owner})
-            leaking = [name for name in tables if await _seen_by_strangers(transaction, name)]
+            await transaction.run(INSERT_TRIAL_SESSION, {"user": owner})
+            leaking = [name for name in tables if await _seen_by_others(transaction, name)]
             raise _RollBackError
     except _RollBackError:
         pass
@@ -152,26 +173,26 @@ async def inspect_isolation(database: Database) -> IsolationReport:
         protected=tuple(name for name, protected in tables.items() if protected),
         unprotected=tuple(name for name, protected in tables.items() if not protected),
         leaking=tuple(leaking),
-        writable=await _writable_by_strangers(database),
+        writable=await _writable_by_others(database),
     )
 
 
-async def _seen_by_strangers(transaction: Transaction, table: str) -> bool:
-    """Tell whether an unfiltered query shows rows to a user without any, or content to a worker."""
+async def _seen_by_others(transaction: Transaction, table: str) -> bool:
+    """Return whether an unfiltered query shows rows to a user without any, or content to a worker."""
     identities = [(f"doctor-{uuid4()}", ""), ("", "")]
     if table not in WORKER_TABLES:
         identities.append(("", "worker"))
     for user, scope in identities:
-        await transaction.run(BECOME, {"user": user, "scope": scope})
+        await transaction.run(SET_IDENTITY, {"user": user, "scope": scope})
         if await transaction.value(f'SELECT EXISTS (SELECT FROM {{s}}."{table}")'):
             return True
     return False
 
 
-async def _writable_by_strangers(database: Database) -> bool:
+async def _writable_by_others(database: Database) -> bool:
     try:
         async with database.user(f"doctor-{uuid4()}") as transaction:
-            await transaction.run(PLANT, {"user": f"doctor-{uuid4()}"})
+            await transaction.run(INSERT_TRIAL_SESSION, {"user": f"doctor-{uuid4()}"})
             raise _RollBackError
     except _RollBackError:
         return True

@@ -1,7 +1,7 @@
 """Reads all rows of a user, table by table, in one snapshot and with bounded memory.
 
-Which tables and columns there are is asked of the database. A row is a line of JSON without the user's id: what
-belongs to whom is said once, by the manifest.
+Which tables and columns there are is asked of the database. A row becomes a line of JSON without the user's id, which
+the manifest of the export has once.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
+from neuromem.store.database.sql import fill
 from neuromem.store.documents.objects import StoredObject, stored_objects
 from neuromem.store.queue.job_kinds import EXPORTED
 from neuromem.store.schema.catalog import user_tables
@@ -20,29 +21,37 @@ if TYPE_CHECKING:
     from neuromem.store.database.database import Database, Transaction
     from neuromem.store.schema.catalog import UserTable
 
-BATCH = 1_000  # rows
+BATCH = 1_000
+"""How many rows are fetched at once."""
 
 INDEX_TABLES = ("entries", "postings", "vectors", "corpora")
-"""What things are found by: made from the data, and exported so that nothing has to be made anew."""
+"""The search index: derived, and exported all the same, so that an import need not compute it again."""
 
 NOT_EXPORTED = frozenset({"imports", "emotions", "centroids"})
-"""Emotions are sums that the database makes of the memories by itself, the middle of vectors is made of these."""
+"""Imports belong to one database; emotions and centroids are computed from the imported rows."""
 
-# Of work only what nobody can tell from the data: which messages are still to be extracted.
-ONLY = {
+# Of the jobs only those that do not follow from the data: which messages have yet to be extracted.
+EXPORTED_ROWS = {
     "jobs": f"kind = ANY({EXPORTED})",
     "vectors": "space = (SELECT space FROM {s}.spaces WHERE active)",
 }
 
-DECLARE = """
+DECLARE_CURSOR = """
     DECLARE exported NO SCROLL CURSOR FOR
-    SELECT row_to_json(x)::text AS line FROM (SELECT {columns} FROM {s}.{table} WHERE {only} ORDER BY {key}) AS x
+    SELECT row_to_json(x)::text AS line
+    FROM (SELECT {columns} FROM {s}.{table} WHERE {exported_rows} ORDER BY {key}) AS x
 """
-FETCH = f"FETCH {BATCH} FROM exported"
+FETCH_BATCH = f"FETCH {BATCH} FROM exported"
 
 
 class UserExport:
-    """What there is of a user, at one moment."""
+    """Everything of a user in one snapshot.
+
+    Attributes:
+        tables: The exported tables, each after those that it refers to.
+        space: The active embedding space; empty without one.
+        revision: The revision of the database's schema.
+    """
 
     def __init__(
         self, transaction: Transaction, tables: list[UserTable], space: dict[str, Any], revision: str
@@ -53,24 +62,29 @@ class UserExport:
         self.revision = revision
 
     async def objects(self, user_id: str) -> list[StoredObject]:
-        """Return where the bytes of the user's documents lie."""
+        """Return where the bytes of the user's documents are."""
         return await stored_objects(self._transaction, user_id)
 
     async def lines(self, table: UserTable) -> AsyncIterator[list[str]]:
         """Yield the rows of a table in batches, each row a line of JSON."""
-        # As text, `json` comes back as it was: key order, large numbers and NUL included.
+        # Values of type `json` go as text, which keeps the order of keys, large numbers and NUL.
         columns = [f"{c}::text AS {c}" if kind == "json" else c for c, kind in table.portable.items()]
-        sql = DECLARE.replace("{columns}", ", ".join(columns)).replace("{table}", table.name)
-        sql = sql.replace("{only}", ONLY.get(table.name, "true")).replace("{key}", ", ".join(table.key))
+        sql = fill(
+            DECLARE_CURSOR,
+            columns=", ".join(columns),
+            table=table.name,
+            exported_rows=EXPORTED_ROWS.get(table.name, "true"),
+            key=", ".join(table.key),
+        )
         await self._transaction.run(sql)
-        while rows := await self._transaction.all(FETCH):
+        while rows := await self._transaction.all(FETCH_BATCH):
             yield [row.line for row in rows]
         await self._transaction.run("CLOSE exported")
 
 
 @asynccontextmanager
 async def open_export(database: Database, user_id: str) -> AsyncIterator[UserExport]:
-    """Open an export; tables come after those that they refer to."""
+    """Open an export, which reads in one transaction until it is closed."""
     async with database.reader(user_id) as transaction:
         tables = [t for t in await user_tables(transaction) if t.name not in NOT_EXPORTED]
         active = await transaction.first(ACTIVE_SPACE)

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from neuromem.ingest.extraction.profile_changes import merge_profile
-from neuromem.store.kv.profile_sources import ProfileVersion, comparable_items, versions_without
+from neuromem.store.kv.profile_erasure import ProfileVersion, comparable_items, versions_without
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 WORDS = ("tea", "coffee", "gin", "jam")
