@@ -124,7 +124,7 @@ async def test_what_is_brought_twice_counts_once(database_url: str) -> None:
         (lambda i: [Candidate(i, "memory", cast("float", "high"))], "score 'high'"),
         (lambda i: [Candidate(i, "memory", 1.0, 7.0)], "relevance 7.0"),
         (lambda i: [Candidate(i, "memory", 1.0, float("nan"))], "relevance nan"),
-        (lambda i: [Candidate(i, "memory", 1.0, evidence=float("nan"))], "evidence nan"),
+        (lambda i: [Candidate(i, "memory", 1.0, fusion_score=float("nan"))], "fusion_score nan"),
     ],
 )
 async def test_what_is_no_candidate_is_said_or_skipped(

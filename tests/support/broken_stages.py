@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from neuromem.domain.extraction import ExtractedMemory, Extraction
 from neuromem.plugin import DatabaseProvider, EmbeddingProvider, Observer, ProviderSpec, hookimpl
-from neuromem.recall.fusion import ReciprocalRankFusion
+from neuromem.recall.rank_fusion import ReciprocalRankFusion
 from neuromem.testing import HashEmbedding
 
 if TYPE_CHECKING:
@@ -81,10 +81,10 @@ def emptied(fused: list[Fused], ranked: Any) -> list[Fused]:
 class Scoring:
     """A signal from a function."""
 
-    def __init__(self, signal: Callable[[], float], *, mute: bool = False) -> None:
+    def __init__(self, signal: Callable[[], float], *, applies: bool = True) -> None:
         self._signal = signal
-        if mute:
-            self.mute = lambda query: True
+        if not applies:
+            self.applies = lambda query: False
 
     def score(self, query: Any, candidate: Any) -> float:
         return self._signal()

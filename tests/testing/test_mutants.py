@@ -179,7 +179,7 @@ MUTANTS: dict[type, dict[str, list[Any]]] = {
             lambda: Scoring(lambda: float("nan")),
         ],
         "test_the_same_hit_has_the_same_signal": [lambda: Scoring(random.random)],
-        "test_what_is_mute_is_0_for_everything": [lambda: Scoring(lambda: 0.5, mute=True)],
+        "test_what_does_not_apply_is_0_for_everything": [lambda: Scoring(lambda: 0.5, applies=False)],
     },
     RerankerContract: {
         "test_every_hit_gets_a_relevance_between_0_and_1": [

@@ -15,10 +15,12 @@ mpl.use("svg")
 from matplotlib import pyplot as plt
 
 from docs.gen.figures import draw
+from neuromem import builtin
 from neuromem.domain.query import Query
 from neuromem.domain.recall_result import Candidate, RetrievedItem
-from neuromem.recall.assembly import WEIGHTS
-from neuromem.recall.fusion import NormalizedFusion, ReciprocalRankFusion
+from neuromem.recall.assembly import scorer_weight
+from neuromem.recall.fusion import NormalizedFusion
+from neuromem.recall.rank_fusion import ReciprocalRankFusion
 from neuromem.recall.scoring import RecencyScorer
 
 if TYPE_CHECKING:
@@ -29,6 +31,8 @@ INK, FAINT = "#010203", "#040506"
 COLORS = ("#00897b", "#e07a2f", "#7e57c2", "#8d8d8d")  # readable on white and on black
 README = Path(__file__).parents[3] / "neuromem-core" / "README.md"
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
+RETRIEVERS = {spec.name: spec for spec in builtin.neuromem_retrievers()}
+WEIGHTS = {spec.name: scorer_weight(spec, {}) for spec in builtin.neuromem_scorers()}
 STYLE: Any = {
     "svg.fonttype": "none",
     "svg.hashsalt": "neuromem",
@@ -84,8 +88,8 @@ def _fusion() -> str:
     results = (
         ("bm25 says", bm25),
         ("vector says", vector),
-        ("normalized", {f.id: f.score for f in NormalizedFusion().fuse(ranked)}),
-        ("rrf", {f.id: f.score for f in ReciprocalRankFusion().fuse(ranked)}),
+        ("normalized", {f.id: f.score for f in NormalizedFusion(RETRIEVERS).fuse(ranked)}),
+        ("rrf", {f.id: f.score for f in ReciprocalRankFusion(RETRIEVERS).fuse(ranked)}),
     )
     for axes, (title, scores), color in zip(panels, results, (*COLORS[1:3], *COLORS[:1] * 2), strict=True):
         _bars(axes, scores, color)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from docs.gen.reference.markdown import code, table
 from neuromem.plugin import StageSpec
-from neuromem.recall.assembly import OTHER, WEIGHTS
+from neuromem.recall.assembly import SCORER_WEIGHT, scorer_weight
 from neuromem.registry import PluginRegistry
 from neuromem.registry.hooks import HOOKS
 
@@ -15,7 +15,7 @@ name (`embedding="openai"`) or given as an object. A stage marked *on* takes par
 [settings](settings.md) change that, and fusion, extractors and rerankers are chosen by name there.
 
 A scorer's weight is what its signal of 1 adds to a fused score, which lies in [0, 1]; `recall.scorer_weights` changes
-it. A plugin's scorer without a weight there gets {OTHER:g}.
+it. A plugin's scorer without a weight there gets {SCORER_WEIGHT:g}.
 """
 
 
@@ -33,7 +33,7 @@ def page() -> str:
         for offer in offers:
             spec = offer.spec
             on = "on" if getattr(spec, "default", False) and isinstance(spec, StageSpec) else ""
-            weight = (f"{WEIGHTS.get(spec.name, OTHER):g}",) if scorers else ()
+            weight = (f"{scorer_weight(spec, {}):g}",) if scorers else ()
             rows.append((code(spec.name), spec.summary, offer.origin.distribution, on, *weight))
         head = ("name", "what it is", "distribution", "", *(("weight",) if scorers else ()))
         parts += [

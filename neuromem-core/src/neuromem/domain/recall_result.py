@@ -32,10 +32,10 @@ class Candidate:
     kind: Kind
     score: float
     relevance: float | None = None
-    evidence: float | None = None
+    fusion_score: float | None = None
     session_id: str | None = None
     position: int | None = None
-    hidden: bool = False
+    suppressed: bool = False
     words: int | None = None
 
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from neuromem.ingest.documents.incoming_file import FileData
     from neuromem.ingest.documents.object_store import Objects
     from neuromem.ingest.documents.upload import DocumentService
-    from neuromem.recall.pipeline import Found
+    from neuromem.recall.results import Found
     from neuromem.recall.service import RecallService
     from neuromem.store.database.database import Database
 

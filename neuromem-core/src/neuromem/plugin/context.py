@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any, Protocol
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from neuromem.plugin.list_traits import ListTraits
     from neuromem.plugin.providers import LLMProvider
 
 
 class Clock(Protocol):
-    """Tells the time; tests hand in one that stands still."""
+    """Where the time comes from; tests pass one that stands still."""
 
     def now(self) -> datetime:
         """Return the present moment, timezone-aware."""
@@ -31,11 +32,17 @@ class SystemClock:
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """What a factory may look at.
+    """What a factory builds its object from.
 
-    ``model`` is the text after the colon of a provider's name (``"openai:gpt-4o"``), or None; ``options`` is
-    ``settings.plugins[name]``. What a retriever reads with comes with each question: ``query.reader``. ``llm`` is the
-    LLM that the user chose, for stages that call one; None in LLM-free mode.
+    A retriever gets its `Reader` with each question, not here.
+
+    Attributes:
+        model: The text after the colon of a provider's name (``"openai:gpt-4o"``), or None.
+        options: ``settings.plugins[name]``.
+        env: The environment's variables; for a default provider without keys and addresses.
+        clock: Where the time comes from.
+        llm: The LLM that the user chose, for stages that call one; None in LLM-free mode.
+        retrievers: For a fusion: the active retrievers by name, and how their lists are to be read. Else empty.
     """
 
     model: str | None = None
@@ -43,3 +50,4 @@ class Context:
     env: Mapping[str, str] = field(default_factory=lambda: os.environ, repr=False)
     clock: Clock = field(default_factory=SystemClock)
     llm: LLMProvider | None = field(default=None, repr=False)
+    retrievers: Mapping[str, ListTraits] = field(default_factory=dict)

@@ -1,12 +1,13 @@
-"""Descriptors: what a hook returns. Making one costs nothing; its factory builds when it is chosen."""
+"""Descriptors: what a hook returns. Making one costs nothing; its factory is called when it is chosen."""
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from neuromem.errors import PluginError
+from neuromem.plugin.list_traits import ListTraits
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,7 +20,7 @@ NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
 
 
 def _check(name: object, factory: object) -> None:
-    """Refuse at the author's own line what nobody could ask for or build later."""
+    """Raise `PluginError`, at the author's own line, for what nobody could ask for or build later."""
     if not isinstance(name, str) or not NAME.fullmatch(name):
         raise PluginError(
             f"The name {name!r} cannot be used: a name has lower-case letters, digits, '-' and '_' only, "
@@ -34,8 +35,12 @@ def _check(name: object, factory: object) -> None:
 class ProviderSpec(Generic[T_co]):
     """Something of which one is chosen: an embedding, an LLM, an object storage, a database.
 
-    ``default=True`` lets it be chosen when nobody said otherwise; only what needs no network and no key may.
-    Such a default is built without the environment's keys and addresses: ``ctx.env`` does not show them.
+    Attributes:
+        name: What settings and ``"name:model"`` call it: lower-case letters, digits, ``-`` and ``_``.
+        factory: Builds the provider from a `Context`; called when the provider is chosen.
+        summary: One line for people who choose.
+        default: Whether it is chosen when nobody names one; only what needs no network and no key may be. A default is
+            built without the environment's keys and addresses: ``ctx.env`` does not have them.
     """
 
     name: str
@@ -51,10 +56,22 @@ class ProviderSpec(Generic[T_co]):
 
 
 @dataclass(frozen=True)
-class StageSpec(Generic[T_co]):
-    """A stage of the pipeline; active when ``default`` is true or settings enable it by name.
+class StageSpec(ListTraits, Generic[T_co]):
+    """A stage of the pipeline, and of a retriever how its list is to be read.
 
-    Stages of one hook run in the order ``(order, name)``, whatever was discovered first.
+    The fields of `ListTraits` and the last two are for retrievers; ``weight`` is for scorers, too. The built-in stages
+    are described by the same fields, in `neuromem.builtin`.
+
+    Attributes:
+        name: What settings and `explain` call it: lower-case letters, digits, ``-`` and ``_``.
+        factory: Builds the stage from a `Context`; called once, when the `neuromem.NeuroMemory` is made.
+        summary: One line for people who choose.
+        order: Stages of one hook run in the order ``(order, name)``, whatever was discovered first.
+        default: Whether it is active unless ``settings.disable`` names it; otherwise ``settings.enable`` must.
+        uses_vectors: The retriever calls ``reader.vector()``: the question is then embedded before anything is
+            searched, words and vectors are searched in one statement, and ``explain`` says whether that was exact.
+        uses_relations: The retriever calls ``reader.related()``: the answer then shows the relations of what the
+            question names, as ``graph_results``.
     """
 
     name: str
@@ -62,15 +79,24 @@ class StageSpec(Generic[T_co]):
     summary: str
     order: int = 0
     default: bool = False
+    uses_vectors: bool = field(default=False, kw_only=True)
+    uses_relations: bool = field(default=False, kw_only=True)
 
     def __post_init__(self) -> None:
-        """Check name and factory."""
+        """Check name, factory and traits."""
         _check(self.name, self.factory)
+        self.check_traits(self.name)
 
 
 @dataclass(frozen=True, slots=True)
 class CommandSpec:
-    """A subcommand of the ``neuromem`` command; ``factory()`` returns a ``click.Command``."""
+    """A subcommand of the ``neuromem`` command.
+
+    Attributes:
+        name: What stands after ``neuromem`` on the command line.
+        factory: Returns a ``click.Command``; called when somebody uses the command line.
+        summary: One line for ``neuromem --help``.
+    """
 
     name: str
     factory: Callable[[], Any]

@@ -1,7 +1,7 @@
-"""What a fact and the message it came from tell twice.
+"""Demotes what shows nothing new: a fact beside its message, a second fact of one message, two texts that say the same.
 
-Where a list holds both, the better one keeps its place; the other comes after everything that shows something new.
-Two facts of one message are two statements: the second steps back a little.
+Where an answer holds a message and a memory derived from it, the better one keeps its place and the other comes after
+everything that shows something new. Two memories of one message are two statements: the second loses a little.
 """
 
 from __future__ import annotations
@@ -9,34 +9,38 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from neuromem.recall.results import best_first
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from neuromem.recall.pipeline import Found
+    from neuromem.domain.recall_result import RetrievedItem
+    from neuromem.recall.results import Found
 
-REPEATED = 0.5  # of its score is left to what shows nothing new
-AGAIN = 0.8  # of its score is left to another statement of the same messages
+REPEATED = 0.5  # of its score is kept by what shows nothing new
+SAME_SOURCE = 0.8  # of its score is kept by another statement derived from the same messages
 
 
-def told_once(found: Sequence[Found]) -> list[Found]:
-    """Return the items, best first as they came, with what shows nothing new behind the others."""
-    messages: set[str] = set()
-    told: set[str] = set()  # by memories
+def statement(hit: RetrievedItem) -> str:
+    """Return what an item says, so that texts which differ in case, spaces or a final stop are equal."""
+    return " ".join(hit.content.casefold().split()).rstrip(".!?。！？ ")
+
+
+def demote_duplicates(found: Sequence[Found]) -> list[Found]:
+    """Return the items, given best first, in their order after what shows nothing new has lost a part of its score."""
+    messages: set[str] = set()  # that are shown
+    derived_from: set[str] = set()  # messages that memories shown were derived from
     items = []
     for f in found:
-        left = 1.0
+        kept = 1.0
         if f.hit.kind == "message":
-            left = REPEATED if f.hit.id in told else 1.0
+            kept = REPEATED if f.hit.id in derived_from else 1.0
             messages.add(f.hit.id)
         elif f.hit.sources:
             if messages.issuperset(f.hit.sources):
-                left = REPEATED
-            elif told.issuperset(f.hit.sources):
-                left = AGAIN
-            told.update(f.hit.sources)
-        items.append(replace(f, score=f.score * left, left=left) if left < 1.0 else f)
-    return sorted(items, key=_order)
-
-
-def _order(found: Found) -> tuple[float, str]:
-    return -found.score, found.hit.id
+                kept = REPEATED
+            elif derived_from.issuperset(f.hit.sources):
+                kept = SAME_SOURCE
+            derived_from.update(f.hit.sources)
+        items.append(replace(f, score=f.score * kept, kept=kept) if kept < 1.0 else f)
+    return sorted(items, key=best_first)

@@ -1,279 +1,201 @@
-"""Makes one list of the retrievers' lists."""
+"""The default fusion: normalized scores, weighted and added up, with what conversations add to them."""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from neuromem.domain.recall_result import Fused
+from neuromem.plugin.list_traits import ListTraits
+from neuromem.recall.candidate_union import CandidateUnion, places_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from neuromem.domain.query import Kind
-    from neuromem.domain.recall_result import Candidate
+    from neuromem.domain.recall_result import Candidate, Fused
+    from neuromem.recall.candidate_union import Place
 
-# What a turn gains from the evidence of the turns one and two away, per retriever: words of an answer often stand in
-# the question before it, while meaning spreads less.
-CONTEXT = {"bm25": (0.7, 0.4), "vector": (0.2, 0.1)}
-WEIGHTS = {"bm25": 1.0, "vector": 1.75, "graph": 0.3, "conversation": 0.0}
-# Whose best evidence, where it is less than 1, says how far the whole list is to be trusted.
-ABSOLUTE = frozenset({"bm25", "graph"})
-# What has no evidence here is neither near nor far: it is not embedded yet. Elsewhere it was not found.
-UNKNOWN = frozenset({"vector"})
-# Evidence that lies closer together than this tells little, so its differences are not stretched to the full range.
-SPREAD = {"vector": 0.25}
-# What a message and what was made of it tell together: the message's own evidence or a part of the other's, whichever
-# is more, and a share of the other's on top: less of meaning, in which the two are much alike.
-ALONE, BESIDE, BESIDE_MEANT = 0.4, 0.3, 0.15
-# What the best of a session give to all of it: three parts the mean of four, one part the best.
-SESSION = 0.4
-SESSION_BEST = 4
+STAND_IN = 0.4  # share of a derived memory's score that its message has at the least, and the other way round
+SESSION = 0.4  # weight of a session's best places
+SESSION_BEST = 4  # of them count, at most
+BEST_SHARE = 0.25  # of the session's score that the best place alone is
+UNKNOWN_LIST = ListTraits()
 
 
 class NormalizedFusion:
-    """Adds up the retrievers' evidence, min-max normalized within each list, with conversation context.
+    """Adds up the retrievers' scores, min-max normalized within each list, with conversation context.
 
-    Scores say how sure a retriever is; ranks do not, which is why this finds more than reciprocal rank fusion.
-    Before normalizing, a message and the memories made of it share their evidence, and a turn gains from that of its
-    neighbors in the session: of words, from those that it does not have itself, since a word said once more proves
-    nothing while another one of the question completes it. After adding up, every entry of a session gains from its
-    best ones, because what answers a question is often spread over a conversation. A list whose evidence is all equal
-    counts as fully sure of each.
-    Words count as far as they cover the question: a lone word that happens to match must not outweigh meaning; and
-    relations as far as they lead somewhere: one that was told in every session tells nothing of any.
+    For a list l with the `ListTraits` of its retriever, and a candidate d:
+
+    1. Score.  s(d) = ``fusion_score``, or ``score`` where that is None. Of a candidate that is not in the list,
+       s(d) = m, where m = 0 (``missing_score="zero"``) or the mean of the list ("mean").
+    2. Shared.  Where a message and memories derived from it stand at one place, with r = ``shared_weight``:
+       s(derived) = max(s(message), a k) + r k,  k = max(0, s(derived));
+       s(message) = max(s(message), a b) + r b,  b = the largest k;   a = 0.4.
+       s(message) on the right is the one of step 1, or 0 when the message is no candidate. The result on the left is
+       the score v of the place.
+    3. Neighbors.  s(d) += sum over distances j of n_j * sum over places q that are j turns away of  u(q) * (v(q) - m),
+       with n = ``neighbor_weights``, and u(q) = the share of q's words of the question that neither d's place nor a
+       nearer one has; 1 where a list does not give its words.
+    4. Normalized.  z(d) = 1 - (max s - s(d)) / max(max s - min s, ``smallest_spread``), or 1 where that divides by 0.
+       The maximum and minimum go over all candidates when the list has neighbor weights or ``missing_score="mean"``;
+       else over its own and those that share with them, and the others have z(d) = 0.
+    5. Added up.  f(d) = sum of W z(d) / sum of W over the lists that are not empty, with W = ``weight``, times
+       min(1, max(0, max s of step 1)) when the list is ``absolute``.
+    6. Session.  score(d) = (f(d) + c B) / (1 + c), with B = 0.75 * the mean of the best four places of d's session +
+       0.25 * the best one, a place being as good as its best candidate; c = ``session``. Without a session,
+       score(d) = f(d).
+
+    Where the parts come from. 4 and 5: a weighted sum of scores (Fox & Shaw, "Combination of Multiple Searches",
+    TREC-2, 1994) after min-max normalization (Lee, "Analyses of Multiple Evidence Combination", SIGIR 1997), which
+    keeps what ranks lose (Bruch, Gai & Ingber, "An Analysis of Fusion Functions for Hybrid Retrieval", TOIS 2023);
+    `benchmarks/README.md` has both beside each other. 2, 3, 6, ``absolute``, ``missing_score``, ``smallest_spread``
+    and the numbers: measured, in the ablation of `benchmarks/README.md`. Words of neighbors count once, because a
+    word that is repeated proves nothing, while another one of the question completes it; v is taken against m in 3,
+    because to have neighbors proves nothing by itself.
+
+    Args:
+        retrievers: How the list of each retriever is to be read; one that is missing has the default traits.
+        weights: In place of ``weight``, by the name of the retriever.
+        context: In place of all ``neighbor_weights``: by the name of the retriever; one that is not named has none.
+        session: c of step 6, at least 0.
     """
 
     def __init__(
         self,
+        retrievers: Mapping[str, ListTraits] | None = None,
+        *,
         weights: Mapping[str, float] | None = None,
         context: Mapping[str, Sequence[float]] | None = None,
         session: float = SESSION,
     ) -> None:
-        self._weights = {**WEIGHTS, **(weights or {})}
-        self._context = CONTEXT if context is None else dict(context)
+        self._traits = dict(retrievers or {})
+        own = {name: traits.weight for name, traits in self._traits.items() if traits.weight is not None}
+        self._weights = {**own, **(weights or {})}
+        if context is None:
+            context = {n: t.neighbor_weights for n, t in self._traits.items() if t.neighbor_weights}
+        self._neighbor_weights = dict(context)
         self._session = session
 
     def fuse(self, ranked: Mapping[str, Sequence[Candidate]]) -> Sequence[Fused]:
         """Return the union of all candidates, best first."""
-        union = _Union(ranked)
-        places = _places(union.candidates, max(map(len, self._context.values()), default=0))
-        arms = {name: arm for name, arm in union.evidence.items() if arm}
-        weights = {name: self._weight(name) * _trust(name, arm) for name, arm in arms.items()}
+        union = CandidateUnion(ranked)
+        places = places_of(union.candidates, max(map(len, self._neighbor_weights.values()), default=0))
+        lists = {name: own for name, own in union.scores.items() if own}
+        weights = {name: self._weight(name, own) for name, own in lists.items()}
         total = sum(weights.values()) or 1.0
-        numbers = range(len(union.candidates))
-        scores = [0.0 for _ in numbers]
-        for name, arm in arms.items():
-            weight = weights[name] / total
-            if not weight:
-                continue
-            middle = sum(arm.values()) / len(arm) if name in UNKNOWN else 0.0
-            evidence = [arm.get(number, middle) for number in numbers]
-            told = _told(evidence, places, BESIDE_MEANT if name == "vector" else BESIDE)
-            shares = self._context.get(name)
-            if shares is not None:
-                # Against the middle: to have neighbors tells nothing by itself.
-                told = [value - middle for value in told]
-                _add_neighbors(evidence, places, told, union.words[name], shares)
-            part: Iterable[int] = numbers
-            if shares is None and name not in UNKNOWN:
-                part = arm.keys() | {n for place in places if place.made for n in (*place.made, *place.said)}
-            high = max(evidence[number] for number in part)
-            width = max(high - min(evidence[number] for number in part), SPREAD.get(name, 0.0))
-            for number in part:
-                scores[number] += weight * (1.0 - (high - evidence[number]) / width if width else 1.0)
+        fused = [0.0 for _ in union.candidates]
+        for name, own in lists.items():
+            if weight := weights[name] / total:
+                self._add_list(fused, name, weight, own, union.words[name], places)
         if self._session:
-            scores = _with_sessions(scores, union.candidates, places, self._session)
-        return union.fused(scores)
+            fused = _with_sessions(fused, union.candidates, places, self._session)
+        return union.fused(fused)
 
-    def _weight(self, name: str) -> float:
-        return self._weights.get(name, 1.0)
+    def _weight(self, name: str, own: Mapping[int, float]) -> float:
+        """Return W of a list, steps 5: what it weighs, and how far it is to be trusted."""
+        trust = min(1.0, max(0.0, *own.values())) if self._of(name).absolute else 1.0
+        return self._weights.get(name, 1.0) * trust
 
+    def _add_list(
+        self,
+        fused: list[float],
+        name: str,
+        weight: float,
+        own: Mapping[int, float],
+        words: Mapping[int, int],
+        places: Sequence[Place],
+    ) -> None:
+        """Add a list's normalized scores to those of all candidates, steps 1 to 5."""
+        traits, numbers = self._of(name), range(len(fused))
+        of_all = traits.missing_score == "mean"
+        missing = sum(own.values()) / len(own) if of_all else 0.0
+        scores = [own.get(number, missing) for number in numbers]
+        place_scores = _share(scores, places, traits.shared_weight)
+        neighbor_weights = self._neighbor_weights.get(name)
+        if neighbor_weights is not None:
+            above = [score - missing for score in place_scores]
+            _add_neighbors(scores, places, above, words, neighbor_weights)
+        normalized: Iterable[int] = numbers
+        if neighbor_weights is None and not of_all:
+            shared = {n for place in places if place.derived for n in (*place.derived, *place.messages)}
+            normalized = own.keys() | shared
+        high = max(scores[number] for number in normalized)
+        width = max(high - min(scores[number] for number in normalized), traits.smallest_spread)
+        for number in normalized:
+            fused[number] += weight * (1.0 - (high - scores[number]) / width if width else 1.0)
 
-class ReciprocalRankFusion:
-    """Adds up 1 / (k + rank) over the lists (Cormack, Clarke & Buettcher, SIGIR 2009)."""
-
-    def __init__(self, weights: Mapping[str, float] | None = None, k: int = 60) -> None:
-        self._weights = {"conversation": 0.0, **(weights or {})}
-        self._k = k
-
-    def fuse(self, ranked: Mapping[str, Sequence[Candidate]]) -> Sequence[Fused]:
-        """Return the union of all candidates, best first."""
-        union = _Union(ranked)
-        total = sum(self._weights.get(name, 1.0) for name, arm in ranked.items() if arm) or 1.0
-        return union.fused(
-            [
-                sum(
-                    self._weights.get(name, 1.0) / total * (self._k + 1) / (self._k + rank)
-                    for name, rank in ranks.items()
-                )
-                for ranks in union.ranks
-            ]
-        )
-
-
-class _Union:
-    """The candidates of all lists, each once and with a number; the first one seen stands for it.
-
-    ``evidence`` is that of each list, by number, and ``words`` are those it comes from, where the list tells; ``ranks``
-    count from 1 and leave out what is hidden.
-    """
-
-    def __init__(self, ranked: Mapping[str, Sequence[Candidate]]) -> None:
-        self.candidates: list[Candidate] = []
-        self.evidence: dict[str, dict[int, float]] = {}
-        self.words: dict[str, dict[int, int]] = {}
-        self.ranks: list[dict[str, int]] = []
-        self._relevance: list[float] = []
-        numbers: dict[tuple[Kind, str], int] = {}
-        for name in sorted(ranked):
-            arm = self.evidence[name] = {}
-            words = self.words[name] = {}
-            rank = 0
-            for candidate in ranked[name]:
-                number = numbers.setdefault((candidate.kind, candidate.id), len(numbers))
-                if number == len(self.candidates):
-                    self.candidates.append(candidate)
-                    self.ranks.append({})
-                    self._relevance.append(0.0)
-                if number not in arm:
-                    arm[number] = candidate.score if candidate.evidence is None else candidate.evidence
-                    if candidate.words:
-                        words[number] = candidate.words
-                if not candidate.hidden:
-                    if name not in self.ranks[number]:
-                        rank += 1
-                        self.ranks[number][name] = rank
-                    if candidate.relevance and candidate.relevance > self._relevance[number]:
-                        self._relevance[number] = candidate.relevance
-
-    def fused(self, scores: Sequence[float]) -> list[Fused]:
-        """Return what some list shows, best first."""
-        fused = [
-            Fused(candidate.id, candidate.kind, score, relevance, ranks)
-            for candidate, score, relevance, ranks in zip(
-                self.candidates, scores, self._relevance, self.ranks, strict=True
-            )
-            if ranks
-        ]
-        fused.sort(key=_best_first)
-        return fused
+    def _of(self, name: str) -> ListTraits:
+        return self._traits.get(name, UNKNOWN_LIST)
 
 
-@dataclass(slots=True)  # not frozen: made by the hundred
-class _Place:
-    """The numbers of what was said in one place of a conversation, and of what was made of it.
-
-    ``near`` are the numbers of the places before and after it, one list per distance.
-    """
-
-    session: str
-    said: list[int]
-    made: list[int]
-    everything: list[int]
-    near: list[list[int]]
-
-
-def _trust(name: str, evidence: Mapping[int, float]) -> float:
-    return min(1.0, max(0.0, *evidence.values())) if name in ABSOLUTE else 1.0
-
-
-def _best_first(item: Fused) -> tuple[float, str]:
-    return -item.score, item.id
-
-
-def _places(candidates: Sequence[Candidate], reach: int) -> list[_Place]:
-    """Return the places in conversations that candidates stand at, with their neighbors so many turns away."""
-    places: list[_Place] = []
-    sessions: dict[str, dict[int, int]] = {}
-    for number, candidate in enumerate(candidates):
-        if candidate.session_id is not None and candidate.position is not None:
-            session = sessions.setdefault(candidate.session_id, {})
-            at = session.setdefault(candidate.position, len(places))
-            if at == len(places):
-                places.append(_Place(candidate.session_id, [], [], [], []))
-            place = places[at]
-            place.everything.append(number)
-            if candidate.kind == "message":
-                place.said.append(number)
-            elif candidate.kind == "memory":
-                place.made.append(number)
-    for session in sessions.values():
-        for position, at in session.items():
-            for distance in range(1, reach + 1):
-                sides = (session.get(position - distance), session.get(position + distance))
-                places[at].near.append([side for side in sides if side is not None])
-    return places
-
-
-def _told(evidence: list[float], places: Sequence[_Place], beside: float) -> list[float]:
-    """Return the evidence of every place; a message and what was made of it get their share of each other's."""
-    told = []
+def _share(scores: list[float], places: Sequence[Place], shared_weight: float) -> list[float]:
+    """Let messages and what was derived from them share their scores, step 2; return the score of every place."""
+    place_scores = []
     for place in places:
-        said = evidence[place.said[-1]] if place.said else 0.0
-        if not place.made:
-            told.append(said)
+        message = scores[place.messages[-1]] if place.messages else 0.0
+        if not place.derived:
+            place_scores.append(message)
             continue
         best = 0.0
-        for number in place.made:
-            known = max(0.0, evidence[number])
+        for number in place.derived:
+            known = max(0.0, scores[number])
             best = max(best, known)
-            evidence[number] = max(said, ALONE * known) + beside * known
+            scores[number] = max(message, STAND_IN * known) + shared_weight * known
         if best:
-            said = max(said, ALONE * best) + beside * best
-        for number in place.said:
-            evidence[number] = said
-        told.append(said)
-    return told
+            message = max(message, STAND_IN * best) + shared_weight * best
+        for number in place.messages:
+            scores[number] = message
+        place_scores.append(message)
+    return place_scores
 
 
 def _add_neighbors(
-    evidence: list[float],
-    places: Sequence[_Place],
-    told: Sequence[float],
+    scores: list[float],
+    places: Sequence[Place],
+    place_scores: Sequence[float],
     words: Mapping[int, int],
-    shares: Sequence[float],
+    neighbor_weights: Sequence[float],
 ) -> None:
-    """Add to the evidence of what stands in a conversation a share of its neighbors', of words that are new here.
+    """Add to each place a share of its neighbors' scores, as far as their words are new there, step 3.
 
-    The nearer neighbor tells first, and of two as near the one before: an answer takes up what was asked.
+    The nearer neighbor comes first, and of two as near the one before: an answer takes up what was asked.
     """
-    spoken = _spoken(places, words) if words else None
+    words_of = _words_of_places(places, words) if words else None
     for number, place in enumerate(places):
         gain = 0.0
-        heard = spoken[number] if spoken else 0
-        for share, near in zip(shares, place.near, strict=False):  # of one arm it may end earlier
+        seen = words_of[number] if words_of else 0
+        for weight, near in zip(neighbor_weights, place.near, strict=False):  # of one list it may end earlier
             for other in near:
-                value = told[other]
-                if value and spoken and (said := spoken[other]):
-                    new = said & ~heard
-                    heard |= new
-                    value *= new.bit_count() / said.bit_count()
-                gain += share * value
+                score = place_scores[other]
+                if score and words_of and (its := words_of[other]):
+                    new = its & ~seen
+                    seen |= new
+                    score *= new.bit_count() / its.bit_count()
+                gain += weight * score
         if gain:
             for candidate in place.everything:
-                evidence[candidate] += gain
+                scores[candidate] += gain
 
 
-def _spoken(places: Sequence[_Place], words: Mapping[int, int]) -> list[int]:
-    """Return which words of the question were said at every place.
+def _words_of_places(places: Sequence[Place], words: Mapping[int, int]) -> list[int]:
+    """Return the bits of the question's words that stand at every place.
 
-    What was made of a message says its words again, and always who it is about: that is no news to its neighbors.
+    Where the message is known its words count alone: a memory derived from it repeats them, and always names whom it
+    is about, which is nothing new to its neighbors.
     """
-    spoken = []
+    found = []
     for place in places:
         here = 0
-        for candidate in place.said or place.everything:
+        for candidate in place.messages or place.everything:
             here |= words.get(candidate, 0)
-        spoken.append(here)
-    return spoken
+        found.append(here)
+    return found
 
 
 def _with_sessions(
-    scores: Sequence[float], candidates: Sequence[Candidate], places: Sequence[_Place], lift: float
+    scores: Sequence[float], candidates: Sequence[Candidate], places: Sequence[Place], lift: float
 ) -> list[float]:
-    """Return the scores, each lifted by the best places of its session, within [0, 1]."""
+    """Return the scores, each lifted by the best places of its session, within [0, 1], step 6."""
     sessions: dict[str, list[float]] = defaultdict(list)
     for place in places:
         here = place.everything
@@ -283,7 +205,7 @@ def _with_sessions(
     for session, values in sessions.items():
         values.sort(reverse=True)
         mean = sum(values[:SESSION_BEST]) / min(len(values), SESSION_BEST)
-        best[session] = 0.75 * mean + 0.25 * values[0]
+        best[session] = (1.0 - BEST_SHARE) * mean + BEST_SHARE * values[0]
     return [
         (score + lift * best.get(candidate.session_id, score)) / (1.0 + lift)
         for score, candidate in zip(scores, candidates, strict=True)

@@ -1,71 +1,43 @@
-"""The pipeline behind ``recall()``: candidates, fusion, scoring, optional reranking."""
+"""The pipeline behind ``recall()``: retrievers, fusion, hydrate, scoring, deduplicate, rerank."""
 
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
 
 from neuromem.domain.recall_result import Candidate, Fused
 from neuromem.errors import EmbeddingSpaceError, PluginError, RecallError
-from neuromem.recall import deduplicate
+from neuromem.recall.deduplicate import demote_duplicates, statement
+from neuromem.recall.results import Found, Outcome, best_first, same_scores
+from neuromem.recall.signals import Signals
 from neuromem.recall.timeout import guarded
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence, Set
 
-    from neuromem.domain.graph import Edge
     from neuromem.domain.query import Kind, Query
-    from neuromem.domain.recall_result import RetrievedItem, Turn, VectorSearch
+    from neuromem.domain.recall_result import RetrievedItem
     from neuromem.plugin.ports import Reader
-    from neuromem.plugin.stages import Fusion, Reranker, Retriever, Scorer
+    from neuromem.plugin.stages import Fusion, Reranker, Retriever
+    from neuromem.recall.results import Weighted
+    from neuromem.recall.signals import QuestionSignals
+
+    Hits = dict[tuple[Kind, str], RetrievedItem]
 
 T = TypeVar("T", Candidate, Fused)
 
-DEEPER, DEEPEST = 8, 10_000  # how a question is asked again that finds the same again and again
-
-
-@dataclass(frozen=True, slots=True)
-class Weighted:
-    """A scorer and what its signal of 1 adds to a fused score, which lies in [0, 1]."""
-
-    scorer: Scorer
-    weight: float
-
-
-@dataclass(frozen=True, slots=True)
-class Found:
-    """A hit with every number that led to its place.
-
-    ``left`` is the part of its score that was left to what others show, too.
-    """
-
-    hit: RetrievedItem
-    score: float
-    signals: Mapping[str, float] = field(default_factory=dict)
-    left: float = 1.0
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What a run of the pipeline found: the merged list, each arm's list, what is stored about all of them.
-
-    ``search`` says how the vector arm searched, if it did; ``weights`` are those of the signals.
-    """
-
-    merged: Sequence[Found]
-    arms: Mapping[str, Sequence[Candidate]]
-    hits: Mapping[tuple[Kind, str], RetrievedItem]
-    skipped: Sequence[str]
-    fused: Sequence[Fused] = ()
-    relations: Sequence[Edge] = ()
-    search: VectorSearch | None = None
-    turns: Mapping[str, Sequence[Turn]] = field(default_factory=dict)
-    weights: Mapping[str, float] = field(default_factory=dict)
+DEEPER, DEEPEST = 8, 10_000  # factor and bound of the depth when entries that say the same fill a list
 
 
 class Pipeline:
-    """The stages in force; made once, used by many recalls at the same time."""
+    """The active stages; made once, used by many recalls at the same time.
+
+    Attributes:
+        retrievers: By name, in their order.
+        uses_vectors: The names of those that search by the question's vector.
+        uses_relations: The names of those that follow the relations of what the question names.
+    """
 
     def __init__(
         self,
@@ -75,14 +47,16 @@ class Pipeline:
         scorers: Mapping[str, Weighted],
         rerankers: Mapping[str, Reranker],
         timeout: float,
+        uses_vectors: Set[str] = frozenset(),
+        uses_relations: Set[str] = frozenset(),
     ) -> None:
         self.retrievers = dict(retrievers)
-        self.fusion = fusion
-        self.scorers = dict(scorers)
-        self.rerankers = dict(rerankers)
+        self.uses_vectors = uses_vectors
+        self.uses_relations = uses_relations
+        self._fusion = fusion
+        self._signals = Signals(scorers)
+        self._rerankers = dict(rerankers)
         self._timeout = timeout
-        self._silent = dict.fromkeys(self.scorers, 0.0)
-        self._highest = 1.0 + sum(weighted.weight for weighted in self.scorers.values())
 
     async def run(
         self,
@@ -94,65 +68,74 @@ class Pipeline:
     ) -> Outcome:
         """Answer a question.
 
-        What is less relevant than ``min_relevance`` is left out, and of entries that say the same only the best
-        stays. With ``skip_errors`` a failing or late retriever or reranker is named instead of raised.
+        Args:
+            query: The question, resolved.
+            reader: Reads what the question may see.
+            min_relevance: What is less relevant is left out; None: nothing.
+            skip_errors: Whether a failing or late retriever or reranker is named in the outcome instead of raised.
+
+        Returns:
+            At most ``query.limit`` items, and what led to them; of entries that say the same only the best.
+
+        Raises:
+            RecallError: A stage failed or was late.
         """
         outcome = await self._ranked(query, reader, min_relevance, skip_errors=skip_errors)
         while query.depth < DEEPEST and _starved(outcome, query):
             query = replace(query, depth=min(DEEPEST, query.depth * DEEPER))
             outcome = await self._ranked(query, reader, min_relevance, skip_errors=skip_errors)
         merged, skipped = outcome.merged, [*outcome.skipped]
-        for name, reranker in self.rerankers.items():
-            asked = _reranked(query, name, reranker, merged)
+        for name, reranker in self._rerankers.items():
+            reranked = _reranked(query, name, reranker, merged)
             try:
-                merged = await guarded("reranker", name, query, self._timeout, asked)
+                merged = await guarded("reranker", name, query, self._timeout, reranked)
             except RecallError:
                 if not skip_errors:
                     raise
                 skipped.append(name)
         return replace(outcome, merged=merged[: query.limit], skipped=skipped)
 
-    async def _ranked(
-        self, query: Query, reader: Reader, min_relevance: float | None, *, skip_errors: bool
-    ) -> Outcome:
-        """Return what the retrievers found, scored and in order, some more than asked for where it may yet change."""
-        arms, skipped = await self._candidates(query, reader, skip_errors=skip_errors)
-        hidden = {(c.kind, c.id) for arm in arms.values() for c in arm if c.hidden}
-        fused = everything = _seen(self.fusion.fuse(arms), hidden)
-        arms = _ordered({name: _seen(arm, hidden) for name, arm in arms.items()}, fused)
-        if min_relevance is not None:
-            fused = [item for item in fused if item.relevance >= min_relevance]
-        speaking = self._speaking(query)
-        # Of a fact and its message one may step back.
-        both = {"message", "memory"} <= {item.kind for item in fused}
-        most = query.limit * (2 if self.rerankers or both else 1)
-        shown = {(c.kind, c.id) for arm in arms.values() for c in arm[: query.limit]}
-        shown.update((item.kind, item.id) for item in fused[:most])
-        if len(fused) > most:
-            # Who will overtake some of these comes with them: signals are seldom all against one.
-            least = fused[most - 1].score - _most(speaking) / 2
-            shown.update((item.kind, item.id) for item in fused[most:] if item.score > least)
-        hits: dict[tuple[Kind, str], RetrievedItem] = {}
-        await _fill(query, reader, [item for item in everything if (item.kind, item.id) in shown], hits)
-        merged = await self._best(query, reader, speaking, fused, most, hits)
-        merged = deduplicate.told_once(merged)[:most]
-        weights = {name: weighted.weight for name, weighted in self.scorers.items()}
-        return Outcome(merged, arms, hits, skipped, fused, weights=weights)
-
     async def close(self) -> None:
         """Close the retrievers and rerankers that can be closed: they may hold connections."""
-        for stage in (*self.retrievers.values(), *self.rerankers.values()):
+        for stage in (*self.retrievers.values(), *self._rerankers.values()):
             if (close := getattr(stage, "close", None)) is not None:
                 await close()
 
-    async def _candidates(
+    async def _ranked(
+        self, query: Query, reader: Reader, min_relevance: float | None, *, skip_errors: bool
+    ) -> Outcome:
+        """Return the answer before reranking, some items longer than asked for where the order may yet change."""
+        ranked, skipped = await self._retrieve(query, reader, skip_errors=skip_errors)
+        suppressed = {(c.kind, c.id) for found in ranked.values() for c in found if c.suppressed}
+        fused = everything = _shown(self._fusion.fuse(ranked), suppressed)
+        ranked = _ordered({name: _shown(found, suppressed) for name, found in ranked.items()}, fused)
+        if min_relevance is not None:
+            fused = [item for item in fused if item.relevance >= min_relevance]
+        signals = self._signals.for_question(query)
+        # Of a message and what was derived from it one may be demoted.
+        both = {"message", "memory"} <= {item.kind for item in fused}
+        most = query.limit * (2 if self._rerankers or both else 1)
+        wanted = {(c.kind, c.id) for found in ranked.values() for c in found[: query.limit]}
+        wanted.update((item.kind, item.id) for item in fused[:most])
+        if len(fused) > most:
+            # Items that may overtake some of these are read in the same statement: half of the signals is a guess
+            # that is seldom too low, and what it misses is read later.
+            least = fused[most - 1].score - signals.most / 2
+            wanted.update((item.kind, item.id) for item in fused[most:] if item.score > least)
+        hits: Hits = {}
+        await _hydrate(query, reader, [i for i in everything if (i.kind, i.id) in wanted], hits)
+        best = await self._best(query, reader, signals, fused, most, hits)
+        merged = demote_duplicates(best)[:most]
+        return Outcome(merged, ranked, hits, skipped, fused, weights=self._signals.weights)
+
+    async def _retrieve(
         self, query: Query, reader: Reader, *, skip_errors: bool
     ) -> tuple[dict[str, Sequence[Candidate]], list[str]]:
+        """Ask all retrievers at the same time; return their lists and the names of those that failed."""
         names = list(self.retrievers)
-        results = await asyncio.gather(
-            *(self._one(name, query, reader) for name in names), return_exceptions=True
-        )
-        arms: dict[str, Sequence[Candidate]] = {}
+        tasks = (self._retrieve_one(name, query, reader) for name in names)
+        results = await asyncio.gather(*tasks, return_exceptions=True)
+        ranked: dict[str, Sequence[Candidate]] = {}
         skipped: list[str] = []
         for name, result in zip(names, results, strict=True):
             if isinstance(result, RecallError | EmbeddingSpaceError):
@@ -162,10 +145,10 @@ class Pipeline:
             elif isinstance(result, BaseException):
                 raise result
             else:
-                arms[name] = result
-        return arms, skipped
+                ranked[name] = result
+        return ranked, skipped
 
-    async def _one(self, name: str, query: Query, reader: Reader) -> Sequence[Candidate]:
+    async def _retrieve_one(self, name: str, query: Query, reader: Reader) -> Sequence[Candidate]:
         work = self.retrievers[name].candidates(query, reader)
         return await guarded("retriever", name, query, self._timeout, work)
 
@@ -173,115 +156,68 @@ class Pipeline:
         self,
         query: Query,
         reader: Reader,
-        speaking: Mapping[str, Weighted],
+        signals: QuestionSignals,
         fused: Sequence[Fused],
         most: int,
-        hits: dict[tuple[Kind, str], RetrievedItem],
+        hits: Hits,
     ) -> list[Found]:
-        """Return the best of each statement, as many as are asked for at the least.
+        """Return the best item of each statement, scored, ``most`` or more where there are as many.
 
-        Signals only add, and within bounds: whoever stays below the last of the best even with all of them is
-        neither loaded nor scored.
+        Signals only add, and within bounds: what would stay below the last of the best even with all of them is
+        neither read nor scored.
         """
         best: dict[str, Found] = {}
         ordered: list[Found] = []
         floor = -1.0
-        for taken in range(0, len(fused), most):
-            some = [item for item in fused[taken : taken + most] if item.score > floor]
+        for start in range(0, len(fused), most):
+            some = [item for item in fused[start : start + most] if item.score > floor]
             if not some:
                 break
             if any((item.kind, item.id) not in hits for item in some):
-                await _fill(
-                    query, reader, [i for i in fused[taken:] if i.score > floor] if taken else some, hits
-                )
+                rest = [item for item in fused[start:] if item.score > floor] if start else some
+                await _hydrate(query, reader, rest, hits)
             for item in some:
                 if (hit := hits.get((item.kind, item.id))) is not None:
-                    found = self._scored(query, hit, speaking)
-                    said = statement(hit)
-                    other = best.get(said)
-                    if other is None or _order(found) < _order(other):
-                        best[said] = found
-            ordered = sorted(best.values(), key=_order)
+                    found = signals.score(hit)
+                    says = statement(hit)
+                    other = best.get(says)
+                    if other is None or best_first(found) < best_first(other):
+                        best[says] = found
+            ordered = sorted(best.values(), key=best_first)
             if len(ordered) >= most:
-                floor = ordered[most - 1].score * self._highest - _most(speaking)
+                floor = signals.least_fused(ordered[most - 1].score)
         return ordered
 
-    def _speaking(self, query: Query) -> dict[str, Weighted]:
-        """Return the scorers that may tell anything about an answer to the question."""
-        return {n: w for n, w in self.scorers.items() if not getattr(w.scorer, "mute", _never)(query)}
 
-    def _scored(self, query: Query, hit: RetrievedItem, speaking: Mapping[str, Weighted]) -> Found:
-        """Add the weighted signals to the fused score; the sum is scaled back to [0, 1]."""
-        signals = self._silent.copy()
-        score = hit.score
-        for name, weighted in speaking.items():
-            try:
-                signal = signals[name] = weighted.scorer.score(query, hit)
-                sound = 0.0 <= signal <= 1.0
-            except Exception as error:
-                raise RecallError(
-                    f"The scorer {name!r} failed for a question of user {query.user_id!r}: {error!r}. "
-                    "Put it into settings.disable to answer without it.",
-                    arm=name,
-                ) from error
-            if not sound:
-                raise RecallError(
-                    f"The scorer {name!r} returned {signal!r}; a signal lies in [0, 1].", arm=name
-                )
-            score += weighted.weight * signal
-        return Found(hit, min(1.0, max(0.0, score / self._highest)), signals)
-
-
-def _seen(found: Sequence[T], hidden: Set[tuple[Kind, str]]) -> Sequence[T]:
-    """Return what may be shown: what is hidden was only to lend its evidence."""
-    return [item for item in found if (item.kind, item.id) not in hidden] if hidden else found
+def _shown(found: Sequence[T], suppressed: Set[tuple[Kind, str]]) -> Sequence[T]:
+    """Return what may be shown: suppressed candidates only lent their scores."""
+    return [item for item in found if (item.kind, item.id) not in suppressed] if suppressed else found
 
 
 def _ordered(
-    arms: Mapping[str, Sequence[Candidate]], fused: Sequence[Fused]
+    ranked: Mapping[str, Sequence[Candidate]], fused: Sequence[Fused]
 ) -> dict[str, Sequence[Candidate]]:
-    """Return the arms, each best first: in its own order, or where its scores tell nothing in that of fusion."""
-    telling_nothing = {name for name, arm in arms.items() if arm and arm[0].score == arm[-1].score}
-    if not telling_nothing:
-        return dict(arms)
+    """Return the lists, each best first; one whose scores are all equal in the order of the fusion."""
+    without_order = {name for name, found in ranked.items() if same_scores(found)}
+    if not without_order:
+        return dict(ranked)
     place = {(item.kind, item.id): i for i, item in enumerate(fused)}
     return {
-        name: sorted(arm, key=lambda c: place.get((c.kind, c.id), len(place)))
-        if name in telling_nothing
-        else arm
-        for name, arm in arms.items()
+        name: sorted(found, key=lambda c: place.get((c.kind, c.id), len(place)))
+        if name in without_order
+        else found
+        for name, found in ranked.items()
     }
 
 
 def _starved(outcome: Outcome, query: Query) -> bool:
-    """Tell whether entries that say the same took the places of others, of which the retrievers have more."""
+    """Return whether entries that say the same took the places of others, of which the retrievers have more."""
     few = len(outcome.merged) < query.limit and len(outcome.merged) < len(outcome.fused)
-    return few and any(len(arm) >= query.depth for arm in outcome.arms.values())
+    return few and any(len(found) >= query.depth for found in outcome.ranked.values())
 
 
-def _most(speaking: Mapping[str, Weighted]) -> float:
-    """Return what all signals together can add to a score."""
-    return sum(weighted.weight for weighted in speaking.values())
-
-
-def _never(query: Query) -> bool:
-    del query
-    return False
-
-
-def statement(hit: RetrievedItem) -> str:
-    """Return what a hit says; what differs in case, spaces or a final stop says the same."""
-    return " ".join(hit.content.casefold().split()).rstrip(".!?。！？ ")
-
-
-def _order(found: Found) -> tuple[float, str]:
-    return -found.score, found.hit.id
-
-
-async def _fill(
-    query: Query, reader: Reader, items: Sequence[Fused], hits: dict[tuple[Kind, str], RetrievedItem]
-) -> None:
-    """Load what is not yet among the hits."""
+async def _hydrate(query: Query, reader: Reader, items: Sequence[Fused], hits: Hits) -> None:
+    """Read what is stored about the items that are not yet among the hits."""
     missing = [item for item in items if (item.kind, item.id) not in hits]
     if missing:
         hits.update({(hit.kind, hit.id): hit for hit in await reader.load(query, missing)})
@@ -294,9 +230,9 @@ async def _reranked(query: Query, name: str, reranker: Reranker, merged: Sequenc
         raise PluginError(f"It returned {len(relevance)} numbers for {len(merged)} hits.")
     if not all(0.0 <= score <= 1.0 for score in relevance):
         raise PluginError(f"It returned {relevance!r:.200}; a relevance lies in [0, 1].")
-    again = [
+    reranked = [
         replace(found, score=score, signals={**found.signals, name: score})
         for found, score in zip(merged, relevance, strict=True)
     ]
-    again.sort(key=_order)
-    return again
+    reranked.sort(key=best_first)
+    return reranked

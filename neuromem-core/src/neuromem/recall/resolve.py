@@ -1,22 +1,42 @@
-"""Reads a question: whom it names, and what it is about without the names."""
+"""Resolves what a question says, before anything is searched: the times and speakers that it names, and its topic."""
 
 from __future__ import annotations
 
 import re
 import unicodedata
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from neuromem.domain.text.scripts import UNSPACED_SPEAKERS
+from neuromem.domain.time import parser
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from neuromem.domain.query import Query
 
-def read(text: str, speakers: Sequence[str]) -> tuple[tuple[str, ...], str]:
-    """Return the speakers that a question names, and its text without the names of any speaker.
+
+def with_times(query: Query) -> Query:
+    """Return the question with the times that it names, as they are meant at ``query.now``."""
+    return replace(query, spans=parser.read_time_spans(query.text, query.now))
+
+
+def with_speakers(query: Query, speakers: Sequence[str]) -> Query:
+    """Return the question with the speakers that it names, and with its topic: its text without their names.
+
+    Args:
+        query: The question.
+        speakers: The names that messages of the user carry.
+    """
+    named, topic = named_speakers(query.text, speakers)
+    return replace(query, named=named, topic=topic)
+
+
+def named_speakers(text: str, speakers: Sequence[str]) -> tuple[tuple[str, ...], str]:
+    """Return the speakers that a text names, and the text without the names of any speaker.
 
     Every turn of a conversation is by or to somebody of that name, so the name says nothing about which turn is
-    meant; without it an embedding is about the matter alone. A question that is nothing but names stays as it is.
+    meant; without it an embedding is about the matter alone. A text that is nothing but names stays as it is.
     """
     named = tuple(name for name in speakers if (pattern := _pattern(name)) and pattern.search(_plain(text)))
     topic = text

@@ -1,4 +1,4 @@
-"""The built-in retrievers: thin, because the reader does the finding."""
+"""The built-in retrievers: each asks the reader for one kind of candidates."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class LexicalRetriever:
 
 
 class GraphRetriever:
-    """What the relations of the named people and things were learned from; nothing while the graph is off."""
+    """The sources of the relations of named people and things; none while the graph is off."""
 
     async def candidates(self, query: Query, reader: Reader) -> Sequence[Candidate]:
         """Return the sources of the relations."""
@@ -39,7 +39,7 @@ class GraphRetriever:
 class ConversationRetriever:
     """The turns around what was found: the answer to a matching question, or what it refers to.
 
-    They carry no score of their own; fusion gives them what their neighbors in the session are worth.
+    They have no score of their own; fusion gives them a share of their neighbors' scores.
     """
 
     async def candidates(self, query: Query, reader: Reader) -> Sequence[Candidate]:

@@ -14,7 +14,8 @@ NEUTRAL = 0.5
 class RecencyScorer:
     """How fresh a memory is: 1 now, 1/2 after ``half_life`` days, never 0.
 
-    Hyperbolic, not exponential: what was learned a year ago keeps a voice. High arousal fades slower.
+    Hyperbolic, not exponential, so that what was learned a year ago still counts. ``half_life`` grows with arousal,
+    up to twice as long.
     """
 
     def __init__(self, half_life: float = 90.0) -> None:
@@ -29,19 +30,19 @@ class RecencyScorer:
 
 
 class SpeakerScorer:
-    """Whether the question names who said it, or whom it is about; one that names nobody, or several, is neutral."""
+    """Whether the question names who said it, or whom it is about; 0 for all when it names nobody, or several."""
 
     def score(self, query: Query, candidate: RetrievedItem) -> float:
         """Return the signal."""
-        return 0.0 if self.mute(query) or candidate.speaker != query.named[0] else 1.0
+        return 1.0 if self.applies(query) and candidate.speaker == query.named[0] else 0.0
 
-    def mute(self, query: Query) -> bool:
-        """Tell whether the signal is 0 for everything that answers this question."""
-        return len(query.named) != 1
+    def applies(self, query: Query) -> bool:
+        """Return whether the question names exactly one speaker."""
+        return len(query.named) == 1
 
 
 class StatementScorer:
-    """Whether it states something: a message that asks seldom holds the answer, what follows it does."""
+    """Whether it states something: a message that asks seldom holds the answer, the turn after it does."""
 
     def score(self, query: Query, candidate: RetrievedItem) -> float:
         """Return the signal."""
@@ -51,23 +52,23 @@ class StatementScorer:
 
 
 class GraphScorer:
-    """Whether a relation of what the question names leads to it, the nearest ones most."""
+    """Whether a relation of what the question names leads to it: 1 / sqrt(rank) in the list of a retriever."""
+
+    def __init__(self, retriever: str) -> None:
+        self._retriever = retriever
 
     def score(self, query: Query, candidate: RetrievedItem) -> float:
         """Return the signal."""
-        return (
-            0.0
-            if self.mute(query) or "graph" not in candidate.ranks
-            else 1.0 / candidate.ranks["graph"] ** 0.5
-        )
+        rank = candidate.ranks.get(self._retriever) if self.applies(query) else None
+        return 0.0 if rank is None else 1.0 / rank**0.5
 
-    def mute(self, query: Query) -> bool:
-        """Tell whether the signal is 0 for everything that answers this question."""
-        return not query.graph
+    def applies(self, query: Query) -> bool:
+        """Return whether the knowledge graph takes part."""
+        return query.graph
 
 
 class OpeningScorer:
-    """Whether it opens a session: what people come with is what they remember."""
+    """Whether it opens a session: people ask later about what they came with."""
 
     def score(self, query: Query, candidate: RetrievedItem) -> float:
         """Return the signal."""
@@ -76,16 +77,16 @@ class OpeningScorer:
 
 
 class TimeScorer:
-    """How near a memory is to the times that the question names; a question without any is neutral to all."""
+    """How near a memory is to the times that the question names; 0 for all when it names none."""
 
     def score(self, query: Query, candidate: RetrievedItem) -> float:
         """Return the signal."""
         then = candidate.occurred_at or candidate.created_at
         return max((span.nearness(then) for span in query.spans), default=0.0)
 
-    def mute(self, query: Query) -> bool:
-        """Tell whether the signal is 0 for everything that answers this question."""
-        return not query.spans
+    def applies(self, query: Query) -> bool:
+        """Return whether the question names a time."""
+        return bool(query.spans)
 
 
 class ImportanceScorer:

@@ -1,4 +1,8 @@
-"""``recall()``: checks what is asked, runs the pipeline, renders the answer."""
+"""Answers a question: resolve -> search -> response.
+
+`RecallService.question` checks what is asked, `recall.resolve` adds what is known before anything is searched,
+`recall.pipeline` finds and ranks on one connection, `recall.response` makes the dict.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +14,6 @@ from neuromem.domain import validation
 from neuromem.domain.bounded_cache import BoundedCache
 from neuromem.domain.memory_types import MEMORY_TYPES, RECALLED_TYPES
 from neuromem.domain.query import Filters, Query
-from neuromem.domain.time import parser
 from neuromem.errors import InputError
 from neuromem.recall import resolve
 from neuromem.recall.response import result
@@ -24,7 +27,8 @@ if TYPE_CHECKING:
     from neuromem.domain.recall_result import RecallResult
     from neuromem.plugin.context import Clock
     from neuromem.plugin.ports import Search
-    from neuromem.recall.pipeline import Outcome, Pipeline
+    from neuromem.recall.pipeline import Pipeline
+    from neuromem.recall.results import Outcome
 
 
 MAX_LIMIT = 10_000
@@ -33,9 +37,11 @@ MAX_QUERY = 100_000  # characters
 
 
 class QueryEmbeddings:
-    """The last questions' vectors, so that a question asked again is not embedded again.
+    """The vectors of the last questions, so that a question asked again is not embedded again.
 
-    ``embed`` takes the number of an embedding space and a text.
+    Args:
+        embed: Embeds a text by the model of the embedding space of a number.
+        size: How many vectors are kept at most.
     """
 
     def __init__(self, embed: Callable[[int, str], Awaitable[Sequence[float]]], size: int = 512) -> None:
@@ -169,34 +175,54 @@ class RecallService:
         skip_errors: bool = False,
         neighbors: int = 0,
     ) -> tuple[Outcome, UserSnapshot]:
-        """Run the pipeline on one connection, the question's embedding beside it.
+        """Resolve a question and run the pipeline on it.
 
-        Whom a question may name is known from the last answer; where that was no longer true, it is asked anew.
+        Args:
+            query: The question, as `question` built it.
+            min_relevance: What is less relevant is left out; None: nothing.
+            skip_errors: Whether a failing or late retriever or reranker is named in the outcome instead of raised.
+            neighbors: So many turns before and after each message found come with it.
+
+        Returns:
+            What was found, and what is known of the user at the moment of the search.
+
+        Raises:
+            RecallError: A stage failed or was late.
         """
-        query = replace(query, spans=parser.read_time_spans(query.text, query.now))
-        known = (await self._search.known_snapshot(query.user_id)).speakers
-        named, topic = resolve.read(query.text, known)
+        query = resolve.with_times(query)
+        speakers = (await self._search.known_snapshot(query.user_id)).speakers
+        resolved = resolve.with_speakers(query, speakers)
         while True:
-            query = replace(query, named=named, topic=topic)
-            outcome, about = await self._once(query, min_relevance, neighbors, skip_errors=skip_errors)
-            before, known = known, about.speakers
-            if known == before or (named, topic) == (again := resolve.read(query.text, known)):
-                return outcome, about
-            named, topic = again
+            outcome, snapshot = await self._search_once(
+                resolved, min_relevance, neighbors, skip_errors=skip_errors
+            )
+            # The speakers were known from the last answer, which saves a statement before each search. When a
+            # message by somebody new arrived since, and the question names him, the search is repeated.
+            if snapshot.speakers == speakers:
+                return outcome, snapshot
+            speakers, previous = snapshot.speakers, resolved
+            resolved = resolve.with_speakers(query, speakers)
+            if resolved == previous:
+                return outcome, snapshot
 
-    async def _once(
+    async def _search_once(
         self, query: Query, min_relevance: float | None, neighbors: int, *, skip_errors: bool
     ) -> tuple[Outcome, UserSnapshot]:
-        with_vectors = "vector" in self.pipeline.retrievers
+        """Run the pipeline on one connection and in one snapshot, and read what is shown beside the answer."""
+        pipeline = self.pipeline
+        with_vectors = bool(pipeline.uses_vectors)
         async with self._search.open(query.user_id, self._vector, with_vectors=with_vectors) as reader:
-            outcome = await self.pipeline.run(
-                query, reader, min_relevance=min_relevance, skip_errors=skip_errors
+            outcome = await pipeline.run(query, reader, min_relevance=min_relevance, skip_errors=skip_errors)
+            vector_lists = pipeline.uses_vectors & outcome.ranked.keys()
+            with_relations = pipeline.uses_relations & outcome.ranked.keys()
+            messages = [found.hit for found in outcome.merged if found.hit.kind == "message"]
+            outcome = replace(
+                outcome,
+                relations=await reader.relations(query) if with_relations else (),
+                vector_search=reader.search(query) if vector_lists else None,
+                vector_lists=vector_lists,
+                turns=await reader.turns(query, messages, neighbors) if neighbors and messages else {},
             )
-            relations = await reader.relations(query) if "graph" in outcome.arms else ()
-            search = reader.search(query) if "vector" in outcome.arms else None
-            said = [found.hit for found in outcome.merged if found.hit.kind == "message"]
-            turns = await reader.turns(query, said, neighbors) if neighbors and said else {}
-            outcome = replace(outcome, relations=relations, search=search, turns=turns)
             return outcome, await reader.about(query)
 
     async def _vector(self, space: int, text: str) -> Sequence[float]:

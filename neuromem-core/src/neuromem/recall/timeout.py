@@ -1,4 +1,4 @@
-"""Runs an arm of recall within its budget, so that a failure or a delay has a name."""
+"""Runs a stage of recall within its time, so that a failure or a delay has a name."""
 
 from __future__ import annotations
 
@@ -14,11 +14,23 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-GRACE = 1.0  # seconds beyond the budget: a statement of our own is ended by PostgreSQL before we end its task
+GRACE = 1.0  # seconds beyond the timeout: PostgreSQL ends a statement of ours before we end its task
 
 
 async def guarded(what: str, name: str, query: Query, budget: float, work: Awaitable[T]) -> T:
-    """Return what an arm returns; raises `RecallError` naming it when it fails or takes more than its seconds."""
+    """Return what a stage returns.
+
+    Args:
+        what: The kind of stage, as an error calls it.
+        name: Its name.
+        query: The question it works on.
+        budget: The seconds that it may take.
+        work: The stage at work.
+
+    Raises:
+        RecallError: It failed or was late.
+        EmbeddingSpaceError: The active embedding space is one that this process has no model for.
+    """
     try:
         async with asyncio.timeout(budget + GRACE):
             return await work
@@ -29,7 +41,7 @@ async def guarded(what: str, name: str, query: Query, budget: float, work: Await
             arm=name,
         ) from error
     except EmbeddingSpaceError:
-        raise  # no fault of the arm's: this process must be started anew
+        raise  # not the stage's fault: this process must be restarted
     except Exception as error:
         known = str(error) if isinstance(error, NeuroMemError) else repr(error)
         raise RecallError(

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 GROUP = "neuromem"
 BLOCK = "NEUROMEM_DISABLE_PLUGINS"
+CORE = f"{__name__.partition('.')[0]}."  # the package that all modules of the core lie in
 
 log = logging.getLogger("neuromem.registry")
 
@@ -48,7 +49,9 @@ class Loader:
         """Load the installed plugins and, beside them, those that were handed in."""
         sources: dict[str, list[tuple[Origin, Callable[[], Any]]]] = defaultdict(list)
         for point in entry_points(GROUP):
-            sources[point.name].append((Origin(point.name, point.distribution, point.version), point.load))
+            core = point.value.partition(":")[0].startswith(CORE)
+            origin = Origin(point.name, point.distribution, point.version, core)
+            sources[point.name].append((origin, point.load))
         for plugin in plugins:
             origin = Origin(str(getattr(plugin, "__name__", None) or type(plugin).__qualname__))
             sources[origin.plugin].append((origin, partial(lambda given: given, plugin)))

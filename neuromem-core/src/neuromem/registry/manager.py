@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from neuromem.config import Settings
     from neuromem.plugin.context import Clock
+    from neuromem.plugin.list_traits import ListTraits
     from neuromem.plugin.providers import DatabaseProvider, EmbeddingProvider, LLMProvider, ObjectStorage
     from neuromem.plugin.specs import CommandSpec, ProviderSpec, StageSpec
     from neuromem.plugin.stages import Extractor, Fusion, Observer, Reranker, Retriever, Scorer
@@ -168,11 +169,31 @@ class PluginRegistry:
         return switchboard.stages(extractors, fusion, rerankers)
 
     def build(
-        self, offer: Offer[StageSpec[T]], *, clock: Clock | None = None, llm: LLMProvider | None = None
+        self,
+        offer: Offer[StageSpec[T]],
+        *,
+        clock: Clock | None = None,
+        llm: LLMProvider | None = None,
+        retrievers: Mapping[str, ListTraits] | None = None,
     ) -> T:
-        """Build a stage and check that it has the method its hook asks for; ``llm`` is what it may call."""
-        options = self._chooser.options(offer)
-        context = Context(options=options, env=self._env, clock=clock or SystemClock(), llm=llm)
+        """Build a stage and check that it has the method its hook asks for.
+
+        Args:
+            offer: The stage.
+            clock: Where it gets the time from; None: the machine's.
+            llm: The LLM that it may call.
+            retrievers: For a fusion: the active retrievers, and how their lists are to be read.
+
+        Raises:
+            PluginError: Its factory fails, or what that returned cannot do the stage's work.
+        """
+        context = Context(
+            options=self._chooser.options(offer),
+            env=self._env,
+            clock=clock or SystemClock(),
+            llm=llm,
+            retrievers=retrievers or {},
+        )
         return choosing.build(offer, context)
 
     def report(self, settings: Settings) -> list[PluginReport]:

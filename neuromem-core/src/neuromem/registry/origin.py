@@ -17,11 +17,20 @@ T_co = TypeVar("T_co", covariant=True)
 
 @dataclass(frozen=True, slots=True, order=True)
 class Origin:
-    """A plugin's name and its distribution; the latter is empty for objects given to the constructor."""
+    """Where a plugin comes from.
+
+    Attributes:
+        plugin: Its name: that of its entry point, or of the object that was given to the constructor.
+        distribution: The distribution that installed it; empty for an object given to the constructor.
+        version: The version of that distribution.
+        core: Whether its code is part of the core's own package, so that its retrievers are known to read through the
+            ports alone.
+    """
 
     plugin: str
     distribution: str = ""
     version: str = ""
+    core: bool = field(default=False, compare=False)
 
     def __str__(self) -> str:
         """Return it as errors show it."""

@@ -219,13 +219,13 @@ class ScorerContract:
             again = [scorer.score(asked, found) for found in reversed(_HITS)]
             assert first == again[::-1]
 
-    def test_what_is_mute_is_0_for_everything(self, scorer: Scorer) -> None:
-        """``mute(query)`` is a promise."""
-        mute = getattr(scorer, "mute", None)
-        if mute is None:
-            pytest.skip("the scorer has no mute()")
+    def test_what_does_not_apply_is_0_for_everything(self, scorer: Scorer) -> None:
+        """A scorer whose ``applies(query)`` is false is not asked, so its signal must be 0."""
+        applies = getattr(scorer, "applies", None)
+        if applies is None:
+            pytest.skip("the scorer has no applies()")
         for asked in self.questions():
-            if mute(asked):
+            if not applies(asked):
                 assert {scorer.score(asked, found) for found in _HITS} == {0.0}
 
 
