@@ -53,6 +53,7 @@ def test_neuromem_plugins_shows_it_with_its_provenance(with_acme: Environment) -
     assert {(offer["hook"], offer["name"], offer["active"]) for offer in acme["offers"]} == {
         ("neuromem_embeddings", "acme", True),
         ("neuromem_retrievers", "abbreviations", True),
+        ("neuromem_retrievers", "nicknames", False),
         ("neuromem_scorers", "statements", True),
         ("neuromem_commands", "acme-hello", True),
     }

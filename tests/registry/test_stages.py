@@ -9,8 +9,20 @@ import pytest
 
 from neuromem._entry_points import entry_points
 from neuromem.errors import ConfigurationError, PluginError
-from neuromem.plugin import Context, Fusion, Observer, Reranker, Retriever, Scorer, StageSpec, hookimpl
+from neuromem.plugin import (
+    Context,
+    EmbeddingProvider,
+    Fusion,
+    Observer,
+    ProviderSpec,
+    Reranker,
+    Retriever,
+    Scorer,
+    StageSpec,
+    hookimpl,
+)
 from neuromem.registry import PluginRegistry
+from neuromem.testing import HashEmbedding
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -146,3 +158,82 @@ def test_what_cannot_do_a_stages_work_is_refused_when_it_is_built(registry: Plug
     with pytest.raises(PluginError, match=r"'deaf' .*it is no Observer"):
         registry.build(observers["deaf"])
     assert isinstance(registry.build(observers["ear"]), Observer)
+
+
+class AsksTheQuestion:
+    """A retriever as it was before the reader was handed over beside the question."""
+
+    async def candidates(self, query: Any) -> list[Any]:
+        return list(await query.reader.lexical(query))
+
+
+class Mute(Half):
+    def mute(self, query: Any) -> bool:
+        return False
+
+
+class Background(HashEmbedding):
+    background = 0.7
+
+
+class Old:
+    """Offers what was written for an earlier version of the interfaces."""
+
+    @hookimpl
+    def neuromem_retrievers(self) -> list[StageSpec[Any]]:
+        return [stage("old", product=AsksTheQuestion())]
+
+    @hookimpl
+    def neuromem_scorers(self) -> list[StageSpec[Any]]:
+        return [stage("muted", product=Mute())]
+
+    @hookimpl
+    def neuromem_embeddings(self) -> list[ProviderSpec[EmbeddingProvider]]:
+        return [ProviderSpec("lit", lambda ctx: Background(), "made for a test")]
+
+
+def test_what_was_written_for_an_earlier_interface_is_refused_with_what_to_change() -> None:
+    registry = PluginRegistry.discover([Old()], env=ENV)
+    (retriever,), (scorer,) = registry.retrievers(), registry.scorers()
+    with pytest.raises(
+        PluginError,
+        match=r"retriever 'old' of plugin 'Old' .*candidates\(query\) is called with \(query, reader\): .*query\.reader",
+    ):
+        registry.build(retriever)
+    with pytest.raises(
+        PluginError, match=r"scorer 'muted' of plugin 'Old' .*it has mute, .* rename it to applies"
+    ):
+        registry.build(scorer)
+    with pytest.raises(PluginError, match=r"'lit' of plugin 'Old' .*it has background, .*baseline_cosine"):
+        registry.choose_embedding("lit")
+
+
+@pytest.mark.parametrize(
+    ("traits", "says"),
+    [
+        ({"weight": -1.0}, "weight=-1.0"),
+        ({"weight": float("nan")}, "weight=nan"),
+        ({"neighbor_weights": (0.5, float("inf"))}, r"neighbor_weights\[1\]=inf"),
+        ({"shared_weight": "half"}, "shared_weight='half'"),
+        ({"smallest_spread": -0.1}, "smallest_spread=-0.1"),
+        ({"missing_score": "median"}, "missing_score='median'"),
+    ],
+)
+def test_traits_that_no_fusion_can_add_up_are_refused_at_the_authors_line(
+    traits: dict[str, Any], says: str
+) -> None:
+    with pytest.raises(PluginError, match=f"stage 'odd' has {says}"):
+        StageSpec("odd", lambda ctx: None, "made for a test", **traits)
+
+
+def test_what_is_known_of_the_retrievers_reaches_the_fusion() -> None:
+    seen: list[Context] = []
+
+    def build(ctx: Context) -> Any:
+        seen.append(ctx)
+        return SimpleNamespace(fuse=lambda ranked: [])
+
+    spec = StageSpec("acme", lambda ctx: None, "made for a test", weight=2.0, absolute=True)
+    registry = PluginRegistry.discover([Pipeline(StageSpec("sum", build, "", default=True))], env=ENV)
+    registry.build(registry.stages().fusion, retrievers={"acme": spec})
+    assert seen[0].retrievers == {"acme": spec}

@@ -15,7 +15,7 @@ from neuromem.plugin import (
     hookimpl,
 )
 from neuromem_acme.embedding import AcmeEmbedding
-from neuromem_acme.stages import Abbreviations, Statements
+from neuromem_acme.stages import Abbreviations, Nicknames, Statements
 
 if TYPE_CHECKING:
     import click
@@ -41,8 +41,19 @@ def neuromem_embeddings() -> list[ProviderSpec[EmbeddingProvider]]:
 
 @hookimpl
 def neuromem_retrievers() -> list[StageSpec[Retriever]]:
-    """Offer the retriever, active where it is installed."""
-    return [StageSpec("abbreviations", lambda ctx: Abbreviations(), "Spells them out", 30, default=True)]
+    """Offer a retriever that is active where it is installed, and one that says how its list is to be read."""
+    return [
+        StageSpec("abbreviations", lambda ctx: Abbreviations(), "Spells them out", 30, default=True),
+        StageSpec(
+            "nicknames",
+            lambda ctx: Nicknames(),
+            "Knows full names",
+            31,
+            weight=3.0,
+            neighbor_weights=(0.6,),
+            absolute=True,
+        ),
+    ]
 
 
 @hookimpl
