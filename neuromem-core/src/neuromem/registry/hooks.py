@@ -76,10 +76,8 @@ class Hook(Generic[S]):
         try:
             signature.bind(*self.parameters)
         except TypeError:
-            wanted = ", ".join(self.parameters)
-            return (
-                f"its {self.method}{signature} is called with ({wanted}): declare these parameters{self.hint}"
-            )
+            declared, wanted = ", ".join(signature.parameters), ", ".join(self.parameters)
+            return f"its {self.method}({declared}) is called with ({wanted}): declare these parameters{self.hint}"
         return None
 
 
