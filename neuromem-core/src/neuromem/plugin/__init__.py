@@ -8,6 +8,7 @@ whatever waits is an ``async def`` method of the object that a descriptor's fact
 from __future__ import annotations
 
 from neuromem.plugin.context import Clock, Context
+from neuromem.plugin.list_traits import ListTraits
 from neuromem.plugin.markers import hookimpl
 from neuromem.plugin.ports import Reader
 from neuromem.plugin.providers import (
@@ -32,6 +33,7 @@ __all__ = [
     "Extractor",
     "Fusion",
     "LLMProvider",
+    "ListTraits",
     "ObjectStorage",
     "Observer",
     "ProviderSpec",

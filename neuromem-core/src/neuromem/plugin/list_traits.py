@@ -40,20 +40,19 @@ class ListTraits:
     smallest_spread: float = 0.0
     shared_weight: float = 0.3
 
-    def check_traits(self, name: str) -> None:
-        """Raise `PluginError` for values that no fusion can add up; ``name`` is the stage's."""
-        numbers = {
-            "weight": 0.0 if self.weight is None else self.weight,
-            "smallest_spread": self.smallest_spread,
-            "shared_weight": self.shared_weight,
-            **{f"neighbor_weights[{n}]": share for n, share in enumerate(self.neighbor_weights)},
-        }
-        for field, value in numbers.items():
-            if not isinstance(value, int | float) or not math.isfinite(value) or value < 0:
-                raise PluginError(
-                    f"The stage {name!r} has {field}={value!r}; it is a finite number from 0 on."
-                )
-        if self.missing_score not in ("zero", "mean"):
-            raise PluginError(
-                f"The stage {name!r} has missing_score={self.missing_score!r}: use 'zero' or 'mean'."
-            )
+
+def check_traits(traits: ListTraits, name: str) -> None:
+    """Raise `PluginError` for values that no fusion can add up; ``name`` is the stage's."""
+    numbers = {
+        "weight": 0.0 if traits.weight is None else traits.weight,
+        "smallest_spread": traits.smallest_spread,
+        "shared_weight": traits.shared_weight,
+        **{f"neighbor_weights[{n}]": share for n, share in enumerate(traits.neighbor_weights)},
+    }
+    for field, value in numbers.items():
+        if not isinstance(value, int | float) or not math.isfinite(value) or value < 0:
+            raise PluginError(f"The stage {name!r} has {field}={value!r}; it is a finite number from 0 on.")
+    if traits.missing_score not in ("zero", "mean"):
+        raise PluginError(
+            f"The stage {name!r} has missing_score={traits.missing_score!r}: use 'zero' or 'mean'."
+        )

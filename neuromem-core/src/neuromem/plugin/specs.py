@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from neuromem.errors import PluginError
-from neuromem.plugin.list_traits import ListTraits
+from neuromem.plugin.list_traits import ListTraits, check_traits
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -85,7 +85,7 @@ class StageSpec(ListTraits, Generic[T_co]):
     def __post_init__(self) -> None:
         """Check name, factory and traits."""
         _check(self.name, self.factory)
-        self.check_traits(self.name)
+        check_traits(self, self.name)
 
 
 @dataclass(frozen=True, slots=True)
