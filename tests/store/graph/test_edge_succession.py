@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from neuromem.domain.graph import EdgeType, NewEdge, NodeType, Relation, name
+from neuromem.domain.graph import EdgeType, NewEdge, NodeType, Relation, node_name
 from neuromem.store.graph.edge_succession import EdgeBatch
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 ALICE, PARIS, ROME = 1, 2, 3
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
 LIVES_IN = NewEdge(
-    name(NodeType.USER, "alice"), Relation(EdgeType.LIVES_IN), name(NodeType.LOCATION, "a city")
+    node_name(NodeType.USER, "alice"), Relation(EdgeType.LIVES_IN), node_name(NodeType.LOCATION, "a city")
 )
 VISITED = replace(LIVES_IN, relation=Relation(EdgeType.VISITED))
 
