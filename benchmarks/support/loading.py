@@ -8,7 +8,7 @@ from hashlib import blake2b
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
-import numpy as np
+from pgvector import HalfVector
 
 from neuromem.domain.searchable import searchable_tokens
 from neuromem.store import index, middles, schema, vectors
@@ -16,14 +16,11 @@ from neuromem.store import url as urls
 from neuromem.store.engine import Database
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
     from benchmarks.support.server import Place
     from benchmarks.support.synthetic import Batch, Synthetic
     from neuromem.plugin import EmbeddingProvider
-
-DIGITS = 10_000
-_NUMBERS = {x: f"{x / DIGITS:g}" for x in range(-DIGITS, DIGITS + 1)}
 
 MEMORIES = """
     INSERT INTO {s}.memories (user_id, memory_id, version, entry, memory_type, content, content_hash,
@@ -41,7 +38,7 @@ class _Ready:
 
     batch: Batch
     tokens: list[list[str]]
-    literals: list[str]
+    vectors: list[HalfVector]
 
 
 async def load(
@@ -90,13 +87,8 @@ def _prepare(batch: Batch) -> _Ready:
             searchable_tokens(text, "en", occurred_at=moment)
             for text, moment in zip(batch.texts, batch.moments, strict=True)
         ],
-        [_literal(row) for row in np.rint(batch.vectors * DIGITS).astype(int).tolist()],
+        [HalfVector(row) for row in batch.vectors],
     )
-
-
-def _literal(row: Sequence[int]) -> str:
-    """Write a vector of whole parts of `DIGITS`; looking the numbers up is ten times faster than formatting."""
-    return f"[{','.join([_NUMBERS[x] for x in row])}]"
 
 
 async def _store(database: Database, space: vectors.Space, user_id: str, ready: _Ready) -> None:
@@ -121,7 +113,7 @@ async def _store(database: Database, space: vectors.Space, user_id: str, ready: 
             )
         ]
         await index.add(transaction, user_id, index.MEMORY, entries, moment.now, embed=False)
-        await vectors.insert(transaction, user_id, space, list(zip(numbers, ready.literals, strict=True)))
+        await vectors.insert(transaction, user_id, space, list(zip(numbers, ready.vectors, strict=True)))
 
 
 async def _vacuum(where: Place) -> None:

@@ -167,11 +167,10 @@ async def test_the_index_is_what_is_read_whatever_the_planner_thinks(
         database = nm._open_rooms.database
         space = await vectors.active(database)
         where, params = visible.condition(condition)
-        literal = vectors.literal(Directions().vector("any"), space, "tests")
         values = {
             "user": LARGE,
             "space": space.space,
-            "vector": literal,
+            "vector": vectors.normalized(Directions().vector("any"), space, "tests"),
             "depth": 60,
             "kinds": ["m"],
             **params,

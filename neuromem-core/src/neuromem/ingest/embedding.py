@@ -11,6 +11,8 @@ from neuromem.store import approximate, documents, index, jobs, memories, messag
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from pgvector import HalfVector
+
     from neuromem.observe import Observers
     from neuromem.plugin.providers import EmbeddingProvider
     from neuromem.store.engine import Database
@@ -54,15 +56,21 @@ class Embedder:
 
     async def embedded(
         self, user_id: str, entries: Sequence[int]
-    ) -> tuple[list[tuple[int, str]], dict[int, ProviderResponseError]]:
-        """Return the vectors of a user's entries as literals, and what was refused with the reason.
+    ) -> tuple[list[tuple[int, HalfVector]], dict[int, ProviderResponseError]]:
+        """Return the vectors of a user's entries, normalized, and what was refused with the reason.
 
         Neither has entries that are gone, nor those whose text has no direction.
         """
         await self._measure_background()
         outcome = await self._embed(await self._texts(user_id, entries))
-        refused = {entry: o for entry, o in outcome.items() if isinstance(o, ProviderResponseError)}
-        return [(entry, o) for entry, o in outcome.items() if isinstance(o, str)], refused
+        found: list[tuple[int, HalfVector]] = []
+        refused: dict[int, ProviderResponseError] = {}
+        for entry, vector in outcome.items():
+            if isinstance(vector, ProviderResponseError):
+                refused[entry] = vector
+            elif vector is not None:
+                found.append((entry, vector))
+        return found, refused
 
     async def _measure_background(self) -> None:
         """Record once per space how near unrelated texts are: relevance is what goes beyond that."""
@@ -81,8 +89,10 @@ class Embedder:
             rows = await transaction.all(TEXTS, wanted)
         return [(row.entry, row.content) for row in rows]
 
-    async def _embed(self, texts: Sequence[tuple[int, str]]) -> dict[int, str | ProviderResponseError | None]:
-        """Return for each entry its vector as a literal, None when it has no direction, or what went wrong.
+    async def _embed(
+        self, texts: Sequence[tuple[int, str]]
+    ) -> dict[int, HalfVector | ProviderResponseError | None]:
+        """Return for each entry its normalized vector, None when it has no direction, or what went wrong.
 
         A batch that the provider refuses is halved until the texts that it cannot take are alone.
         """
@@ -95,11 +105,11 @@ class Embedder:
                 return {texts[0][0]: error}
             middle = len(texts) // 2
             return await self._embed(texts[:middle]) | await self._embed(texts[middle:])
-        return {entry: self._literal(vector) for (entry, _), vector in zip(texts, embedded, strict=True)}
+        return {entry: self._normalized(vector) for (entry, _), vector in zip(texts, embedded, strict=True)}
 
-    def _literal(self, vector: Sequence[float]) -> str | ProviderResponseError | None:
+    def _normalized(self, vector: Sequence[float]) -> HalfVector | ProviderResponseError | None:
         try:
-            return vectors.literal(vector, self._space, self._embedding.provider)
+            return vectors.normalized(vector, self._space, self._embedding.provider)
         except ProviderResponseError as error:
             return error
 

@@ -21,6 +21,8 @@ from neuromem.store.about import about
 if TYPE_CHECKING:
     from collections.abc import Sequence, Set
 
+    from pgvector import HalfVector
+
     from neuromem.config import BM25Settings
     from neuromem.domain.recall import Query
     from neuromem.store.engine import Transaction
@@ -123,7 +125,7 @@ class Meaning:
     """A question's vector in its space."""
 
     space: Space
-    literal: str
+    vector: HalfVector
 
 
 async def run(
@@ -174,7 +176,7 @@ async def run(
         "topical": [term in topical for term in counts], "k1": bm25.k1, "b": bm25.b, **params, **whose,
     }  # fmt: skip
     if meaning is not None:
-        values |= {"space": meaning.space.space, "vector": meaning.literal}
+        values |= {"space": meaning.space.space, "vector": meaning.vector}
     row = (await transaction.all(sql, values))[0]
     contrast = _Contrast(row["asked"], row["square"], row["n"]) if meaning and row["n"] else None
     return row, [

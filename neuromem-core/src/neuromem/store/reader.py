@@ -20,6 +20,8 @@ from neuromem.store.once import Once
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence, Set
 
+    from pgvector import HalfVector
+
     from neuromem.config import Settings
     from neuromem.domain.graph import Edge
     from neuromem.domain.recall import About, Fused, Kind, Query, Turn, VectorSearch
@@ -54,7 +56,7 @@ class StoreReader:
         self._transaction: Transaction | None = None
         self._about: About | None = None
         self._relations: list[Edge] | None = None
-        self._literals: dict[tuple[int, str], Once[str | None]] = {}
+        self._vectors: dict[tuple[int, str], Once[HalfVector | None]] = {}
         self._indexed = False  # and the transaction was begun to use it
         self._searches: dict[str, VectorSearch] = {}
         self._probes: list[tuple[Query, bool, Once[list[tuple[Probed, float]]]]] = []
@@ -159,7 +161,7 @@ class StoreReader:
             by_meaning = self._changed is None
 
     async def _probe_in(
-        self, query: Query, space: vectors.Space, vector: str | None
+        self, query: Query, space: vectors.Space, vector: HalfVector | None
     ) -> list[tuple[Probed, float]] | None:
         """Run the probe by words and by a vector of a space; None when that is not the active space any more."""
         async with self._statement(query) as transaction:
@@ -239,22 +241,22 @@ class StoreReader:
         self._indexed = self._known.indexed(self._user_id)
         return approximate.planned(self._database, 2 * query.depth) if self._indexed else LOOKUPS
 
-    async def _vector(self, query: Query, space: vectors.Space) -> str | None:
-        """Return the question's vector as a literal, made once per space and text."""
+    async def _vector(self, query: Query, space: vectors.Space) -> HalfVector | None:
+        """Return the question's vector, made once per space and text."""
         text = query.topic or query.text
         key = (space.space, text)
-        if key not in self._literals:
-            self._literals[key] = Once(partial(self._literal, space, text))
-        return await self._literals[key].get()
+        if key not in self._vectors:
+            self._vectors[key] = Once(partial(self._normalized, space, text))
+        return await self._vectors[key].get()
 
-    async def _vector_if_any(self, query: Query, space: vectors.Space) -> str | None:
+    async def _vector_if_any(self, query: Query, space: vectors.Space) -> HalfVector | None:
         try:
             return await self._vector(query, space)
         except Exception:  # noqa: BLE001  the vector retriever raises it; words are found all the same
             return None
 
-    async def _literal(self, space: vectors.Space, text: str) -> str | None:
-        return vectors.literal(await self._embed(space.space, text), space, space.provider)
+    async def _normalized(self, space: vectors.Space, text: str) -> HalfVector | None:
+        return vectors.normalized(await self._embed(space.space, text), space, space.provider)
 
     @asynccontextmanager
     async def _statement(self, query: Query) -> AsyncIterator[Transaction]:
