@@ -18,6 +18,8 @@ from uuid import uuid4
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from pgvector import HalfVector
+
 from benchmarks.support import command, environment
 from benchmarks.support.cpu import Meter, Stopwatch, Timing
 from benchmarks.support.loading import load
@@ -127,8 +129,8 @@ async def _round(
             for number, key, text, moment_of in zip(numbers, ids, batch.texts, batch.moments, strict=True)
         ]
         await add_entries(transaction, HISTORY, MEMORY_KIND, entries, moment.now, embed=False)
-        literals = ["[" + ",".join(f"{x:.4g}" for x in row) + "]" for row in batch.vectors.tolist()]
-        await insert_vectors(transaction, HISTORY, space, list(zip(numbers, literals, strict=True)))
+        halves = [HalfVector(row) for row in batch.vectors]
+        await insert_vectors(transaction, HISTORY, space, list(zip(numbers, halves, strict=True)))
     return moment.now
 
 

@@ -9,6 +9,9 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
+from pgvector import HalfVector
+from pgvector.asyncpg import register_vector
+
 from neuromem.domain.text.tokenizer import tokenize
 
 if TYPE_CHECKING:
@@ -34,7 +37,7 @@ STATEMENT = f"""
                             + $6::float8 * h.length / w.average))) AS score
         FROM hits h JOIN weight w USING (term) GROUP BY h.entry ORDER BY score DESC, h.entry LIMIT {DEPTH}
     ), near AS (
-        SELECT v.entry, (v.v <#> $7::text::halfvec) + 0 AS distance FROM {{s}}.vectors v
+        SELECT v.entry, (v.v <#> $7::halfvec) + 0 AS distance FROM {{s}}.vectors v
         WHERE v.user_id = $1 AND v.space = $8 AND v.kind = $4::"char" AND v.current
         ORDER BY distance, v.entry LIMIT {DEPTH}
     )
@@ -59,6 +62,7 @@ class Bare:
     async def open(cls, where: Place, settings: BM25Settings) -> Bare:
         """Connect and prepare."""
         connection = await where.connect()
+        await register_vector(connection)
         # as anybody who measures would: no compilation of short statements, plans for the values at hand
         await connection.execute("SET jit = off")
         await connection.execute("SET plan_cache_mode = force_custom_plan")
@@ -77,7 +81,7 @@ class Bare:
             b"k",
             self._settings.k1,
             self._settings.b,
-            str(list(vector)),
+            HalfVector(list(vector)),
             self._space,
         )
 

@@ -8,7 +8,7 @@ from hashlib import blake2b
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
-import numpy as np
+from pgvector import HalfVector
 
 from neuromem.domain.text.indexed_text import searchable_tokens
 from neuromem.store.database.database import Database
@@ -20,14 +20,11 @@ from neuromem.store.search_index.entries import MEMORY_KIND, IndexEntry, add_ent
 from neuromem.store.search_index.vectors import EmbeddingSpace, insert_vectors, open_space
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
     from benchmarks.support.server import Place
     from benchmarks.support.synthetic import Batch, Synthetic
     from neuromem.plugin import EmbeddingProvider
-
-DIGITS = 10_000
-_NUMBERS = {x: f"{x / DIGITS:g}" for x in range(-DIGITS, DIGITS + 1)}
 
 MEMORIES = """
     INSERT INTO {s}.memories (user_id, memory_id, version, entry, memory_type, content, content_hash,
@@ -45,7 +42,7 @@ class _Ready:
 
     batch: Batch
     tokens: list[list[str]]
-    literals: list[str]
+    vectors: list[HalfVector]
 
 
 async def load(
@@ -97,13 +94,8 @@ def _prepare(batch: Batch) -> _Ready:
             searchable_tokens(text, "en", occurred_at=moment)
             for text, moment in zip(batch.texts, batch.moments, strict=True)
         ],
-        [_literal(row) for row in np.rint(batch.vectors * DIGITS).astype(int).tolist()],
+        [HalfVector(row) for row in batch.vectors],
     )
-
-
-def _literal(row: Sequence[int]) -> str:
-    """Write a vector of whole parts of `DIGITS`; looking the numbers up is ten times faster than formatting."""
-    return f"[{','.join([_NUMBERS[x] for x in row])}]"
 
 
 async def _store(database: Database, space: EmbeddingSpace, user_id: str, ready: _Ready) -> None:
@@ -132,7 +124,7 @@ async def _store(database: Database, space: EmbeddingSpace, user_id: str, ready:
             )
         ]
         await add_entries(transaction, user_id, MEMORY_KIND, entries, moment.now, embed=False)
-        await insert_vectors(transaction, user_id, space, list(zip(numbers, ready.literals, strict=True)))
+        await insert_vectors(transaction, user_id, space, list(zip(numbers, ready.vectors, strict=True)))
 
 
 async def _vacuum(where: Place) -> None:

@@ -24,7 +24,7 @@ from neuromem.store.search_index.hnsw import (
     index_name,
     index_state,
 )
-from neuromem.store.search_index.vectors import active_space, vector_literal
+from neuromem.store.search_index.vectors import active_space, normalized_vector
 from neuromem.testing.internals import database_of
 from tests.conftest import opened
 
@@ -180,11 +180,10 @@ async def test_the_index_is_what_is_read_whatever_the_planner_thinks(
         await fill(nm, LARGE, texts())
         database = database_of(nm)
         space = await active_space(database)
-        literal = vector_literal(Directions().vector("any"), space, "tests")
         values = {
             "user": LARGE,
             "space": space.space,
-            "vector": literal,
+            "vector": normalized_vector(Directions().vector("any"), space, "tests"),
             "depth": 60,
             "kinds": ["m"],
         }

@@ -16,12 +16,14 @@ from neuromem.store.search_index.vectors import (
     EmbeddingSpace,
     insert_vectors,
     mean_cosine,
+    normalized_vector,
     record_baseline_cosine,
-    vector_literal,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+    from pgvector import HalfVector
 
     from neuromem.observe import Observers
     from neuromem.plugin.providers import EmbeddingProvider
@@ -87,17 +89,23 @@ class EmbeddingHandler:
 
     async def embed_entries(
         self, user_id: str, entries: Sequence[int]
-    ) -> tuple[list[tuple[int, str]], dict[int, ProviderResponseError]]:
+    ) -> tuple[list[tuple[int, HalfVector]], dict[int, ProviderResponseError]]:
         """Embed a user's entries.
 
         Returns:
-            The vectors by entry, as SQL literals, and the errors of the entries that the provider refused. Neither has
+            The normalized vectors by entry, and the errors of the entries that the provider refused. Neither has
             entries that are gone, nor those whose vector is zero.
         """
         await self._record_baseline()
         outcomes = await self._embed_texts(await self._texts(user_id, entries))
-        refused = {entry: o for entry, o in outcomes.items() if isinstance(o, ProviderResponseError)}
-        return [(entry, o) for entry, o in outcomes.items() if isinstance(o, str)], refused
+        vectors: list[tuple[int, HalfVector]] = []
+        refused: dict[int, ProviderResponseError] = {}
+        for entry, outcome in outcomes.items():
+            if isinstance(outcome, ProviderResponseError):
+                refused[entry] = outcome
+            elif outcome is not None:
+                vectors.append((entry, outcome))
+        return vectors, refused
 
     async def _record_baseline(self) -> None:
         """Record once per space the mean cosine of unrelated texts: relevance is what goes beyond it."""
@@ -118,8 +126,8 @@ class EmbeddingHandler:
 
     async def _embed_texts(
         self, texts: Sequence[tuple[int, str]]
-    ) -> dict[int, str | ProviderResponseError | None]:
-        """Return for each entry its vector as an SQL literal, None for a vector of zero, or the provider's error.
+    ) -> dict[int, HalfVector | ProviderResponseError | None]:
+        """Return for each entry its normalized vector, None for a vector of zero, or the provider's error.
 
         A batch that the provider refuses is halved until the texts that it cannot take are alone.
         """
@@ -132,11 +140,11 @@ class EmbeddingHandler:
                 return {texts[0][0]: error}
             half = len(texts) // 2
             return await self._embed_texts(texts[:half]) | await self._embed_texts(texts[half:])
-        return {entry: self._literal(vector) for (entry, _), vector in zip(texts, embedded, strict=True)}
+        return {entry: self._normalized(vector) for (entry, _), vector in zip(texts, embedded, strict=True)}
 
-    def _literal(self, vector: Sequence[float]) -> str | ProviderResponseError | None:
+    def _normalized(self, vector: Sequence[float]) -> HalfVector | ProviderResponseError | None:
         try:
-            return vector_literal(vector, self._space, self._embedding.provider)
+            return normalized_vector(vector, self._space, self._embedding.provider)
         except ProviderResponseError as error:
             return error
 

@@ -7,7 +7,6 @@ import logging
 import re
 from collections import deque
 from contextlib import asynccontextmanager, contextmanager
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import asyncpg
@@ -140,6 +139,7 @@ class Database:
         self.target = target
         self.schema = schema
         self.search_path = "public"  # quoted where needed
+        self.vector_schema: str | None = None  # the same, not quoted; None: no vectors are sent yet
         self.pgvector = (0, 7)
         self._statements: dict[str, tuple[str, tuple[str, ...]]] = {}
         self._echo = echo
@@ -147,7 +147,17 @@ class Database:
         self.keeps_sessions = pooler is None
         self.engine = migration_engine(target, pooler=pooler)
         self._pooler = pooler
-        self.pool = Pool(partial(open_connection, target, pooler), pool_size)
+        self.pool = Pool(self._connect, pool_size)
+
+    def found_extension(self, version: tuple[int, int], schema: str, search_path: str) -> None:
+        """Note pgvector's version and schema; idle connections, which cannot send vectors yet, are dropped."""
+        self.pgvector, self.search_path = version, search_path
+        if schema != self.vector_schema:
+            self.vector_schema = schema
+            self.pool.forget()
+
+    async def _connect(self) -> asyncpg.Connection:
+        return await open_connection(self.target, self._pooler, self.vector_schema)
 
     def statement(self, sql: str | Fragment, params: Mapping[str, Any] | None) -> tuple[str, list[Any]]:
         """Return a statement as the driver wants it, with its arguments; each text is parsed once.
@@ -223,7 +233,7 @@ class Database:
         ``settings`` are left out behind a pooler, where they would reach others.
         """
         with self.translated():
-            driver = await open_connection(self.target, self._pooler)
+            driver = await open_connection(self.target, self._pooler, None)
             try:
                 for name, value in (settings or {}).items() if self._pooler is None else ():
                     await driver.execute(f"SET {name} = {quote_literal(value)}")

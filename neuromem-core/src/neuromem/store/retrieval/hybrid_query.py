@@ -25,6 +25,8 @@ from neuromem.store.search_index.vectors import exact_search_expression
 if TYPE_CHECKING:
     from collections.abc import Sequence, Set
 
+    from pgvector import HalfVector
+
     from neuromem.config import BM25Settings
     from neuromem.domain.query import Query
     from neuromem.store.database.database import Transaction
@@ -129,7 +131,7 @@ class QueryVector:
     """A question's vector in its space."""
 
     space: EmbeddingSpace
-    literal: str
+    vector: HalfVector
 
 
 async def run_hybrid_query(
@@ -198,7 +200,7 @@ def _statement(
             else exact_search_expression(query.filters, condition)
         )
         expressions.append(Fragment(CENTROID_EXPRESSIONS))
-        parameters |= {"space": meaning.space.space, "vector": meaning.literal}
+        parameters |= {"space": meaning.space.space, "vector": meaning.vector}
     known_then = source_known(query.filters.as_of) if query.filters.as_of else current_version("e", None)
     found = fill(
         FIND,

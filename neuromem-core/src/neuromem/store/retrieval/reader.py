@@ -22,10 +22,12 @@ from neuromem.store.retrieval.user_snapshot import UserSnapshots
 from neuromem.store.search_index.centroids import centroid_trust
 from neuromem.store.search_index.entries import KIND_NAMES
 from neuromem.store.search_index.hnsw import HNSW_MAX_DEPTH, hnsw_planner_settings, more_entries_pass_than
-from neuromem.store.search_index.vectors import ActiveSpaces, EmbeddingSpace, vector_literal
+from neuromem.store.search_index.vectors import ActiveSpaces, EmbeddingSpace, normalized_vector
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence, Set
+
+    from pgvector import HalfVector
 
     from neuromem.config import Settings
     from neuromem.domain.graph import Edge
@@ -69,7 +71,7 @@ class StoreReader:
         self._transaction: Transaction | None = None
         self._about: UserSnapshot | None = None
         self._relations: list[Edge] | None = None
-        self._literals: dict[tuple[int, str], SingleFlight[str | None]] = {}
+        self._vectors: dict[tuple[int, str], SingleFlight[HalfVector | None]] = {}
         self._indexed = False  # and the transaction was begun to use it
         self._searches: dict[str, VectorSearch] = {}
         self._probes: list[tuple[Query, bool, SingleFlight[list[tuple[ScoredEntry, float]]]]] = []
@@ -176,7 +178,7 @@ class StoreReader:
             by_meaning = self._changed is None
 
     async def _probe_in(
-        self, query: Query, space: EmbeddingSpace, vector: str | None
+        self, query: Query, space: EmbeddingSpace, vector: HalfVector | None
     ) -> list[tuple[ScoredEntry, float]] | None:
         """Run the probe by words and by a vector of a space; None when that is not the active space any more."""
         async with self._statement(query) as transaction:
@@ -260,22 +262,22 @@ class StoreReader:
         self._indexed = self._known.indexed(self._user_id)
         return hnsw_planner_settings(self._database, 2 * query.depth) if self._indexed else PLANNER_INDEX_ONLY
 
-    async def _vector(self, query: Query, space: EmbeddingSpace) -> str | None:
-        """Return the question's vector as a literal, made once per space and text."""
+    async def _vector(self, query: Query, space: EmbeddingSpace) -> HalfVector | None:
+        """Return the question's vector, computed once per space and text."""
         text = query.topic or query.text
         key = (space.space, text)
-        if key not in self._literals:
-            self._literals[key] = SingleFlight(partial(self._literal, space, text))
-        return await self._literals[key].get()
+        if key not in self._vectors:
+            self._vectors[key] = SingleFlight(partial(self._normalized, space, text))
+        return await self._vectors[key].get()
 
-    async def _vector_if_any(self, query: Query, space: EmbeddingSpace) -> str | None:
+    async def _vector_if_any(self, query: Query, space: EmbeddingSpace) -> HalfVector | None:
         try:
             return await self._vector(query, space)
         except Exception:  # noqa: BLE001  the vector retriever raises it; words are found all the same
             return None
 
-    async def _literal(self, space: EmbeddingSpace, text: str) -> str | None:
-        return vector_literal(await self._embed(space.space, text), space, space.provider)
+    async def _normalized(self, space: EmbeddingSpace, text: str) -> HalfVector | None:
+        return normalized_vector(await self._embed(space.space, text), space, space.provider)
 
     @asynccontextmanager
     async def _statement(self, query: Query) -> AsyncIterator[Transaction]:

@@ -44,6 +44,15 @@ class MigrationPlan:
     pending: tuple[tuple[str, str], ...]
 
 
+@dataclass(frozen=True, slots=True)
+class _Extension:
+    """pgvector's version and its schema, as it is named and as a search path quotes it."""
+
+    version: tuple[int, int]
+    schema: str
+    search_path: str
+
+
 async def prepare_schema(database: Database, *, migrate: bool) -> None:
     """Check the server, then migrate the schema, or with ``migrate=False`` insist that it is up to date.
 
@@ -57,7 +66,7 @@ async def prepare_schema(database: Database, *, migrate: bool) -> None:
                 key = int.from_bytes(blake2b(database.schema.encode(), digest_size=8).digest(), signed=True)
                 await connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": key})
                 await _create_extension(connection)
-            database.pgvector, database.search_path = await _extension(connection)
+            extension = await _extension(connection)
             plan = await connection.run_sync(_plan, database.schema)
             if plan.pending and not migrate:
                 raise MigrationError(
@@ -68,10 +77,11 @@ async def prepare_schema(database: Database, *, migrate: bool) -> None:
                 await _create_schema(connection, database)
                 await connection.execute(
                     text("SELECT set_config('search_path', :path, true)"),
-                    {"path": database.search_path},
+                    {"path": extension.search_path},
                 )
                 async with _only_one_here():
                     await connection.run_sync(_upgrade, database.schema)
+        database.found_extension(extension.version, extension.schema, extension.search_path)
     except DRIVER_ERRORS as error:
         cause = driver_error(error)
         if isinstance(cause, asyncpg.InsufficientPrivilegeError):
@@ -127,33 +137,33 @@ async def _create_extension(connection: AsyncConnection) -> None:
         ) from error
 
 
-async def _installed(connection: AsyncConnection) -> tuple[str, str] | None:
-    """Return pgvector's version and the schema it lives in, quoted."""
+async def _installed(connection: AsyncConnection) -> tuple[str, str, str] | None:
+    """Return pgvector's version and the schema it lives in, as it is and quoted."""
     row = (
         await connection.execute(
             text(
-                "SELECT e.extversion, quote_ident(n.nspname) FROM pg_extension e "
+                "SELECT e.extversion, n.nspname, quote_ident(n.nspname) FROM pg_extension e "
                 "JOIN pg_namespace n ON n.oid = e.extnamespace WHERE e.extname = 'vector'"
             )
         )
     ).first()
-    return None if row is None else (row[0], row[1])
+    return None if row is None else (row[0], row[1], row[2])
 
 
-async def _extension(connection: AsyncConnection) -> tuple[tuple[int, int], str]:
+async def _extension(connection: AsyncConnection) -> _Extension:
     found = await _installed(connection)
     if found is None:
         raise MigrationError(
             "The database has no pgvector. An administrator must run, once: CREATE EXTENSION vector;"
         )
-    version, schema = found
+    version, schema, search_path = found
     major, minor = (int(part) for part in version.split(".")[:2])
     if (major, minor) < MIN_PGVECTOR:
         raise MigrationError(
             f"The database has pgvector {version}; neuromem needs 0.7 or newer. After installing it, an "
             "administrator must run: ALTER EXTENSION vector UPDATE;"
         )
-    return (major, minor), schema
+    return _Extension((major, minor), schema, search_path)
 
 
 async def _create_schema(connection: AsyncConnection, database: Database) -> None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from functools import cache
 from typing import TYPE_CHECKING
+
+from pgvector import HalfVector
 
 from neuromem.errors import EmbeddingSpaceError, ProviderResponseError
 from neuromem.store.database.sql import Fragment, all_of, fill
@@ -32,8 +33,8 @@ OPEN = """
 INSERT = f"""
     WITH stored AS (
         INSERT INTO {{s}}.vectors (user_id, space, entry, kind, current, v)
-        SELECT e.user_id, :space, e.entry, e.kind, e.superseded_at IS NULL, n.v::halfvec
-        FROM unnest(CAST(:entry AS int[]), CAST(:vector AS text[])) AS n(entry, v)
+        SELECT e.user_id, :space, e.entry, e.kind, e.superseded_at IS NULL, n.v
+        FROM unnest(CAST(:entry AS int[]), CAST(:vector AS halfvec[])) AS n(entry, v)
         JOIN {{s}}.entries e ON e.user_id = :user AND e.entry = n.entry
         ON CONFLICT (user_id, space, entry, part) DO UPDATE SET v = excluded.v, current = excluded.current
     )
@@ -160,8 +161,8 @@ async def record_baseline_cosine(database: Database, space: EmbeddingSpace, base
         )
 
 
-def vector_literal(vector: Sequence[float], space: EmbeddingSpace, provider: str) -> str | None:
-    """Return a vector normalized and written as pgvector reads it; None for a zero vector.
+def normalized_vector(vector: Sequence[float], space: EmbeddingSpace, provider: str) -> HalfVector | None:
+    """Return a vector normalized and rounded to half precision; None for a zero vector.
 
     Raises `ProviderResponseError` when its length or its numbers are wrong.
     """
@@ -181,19 +182,13 @@ def vector_literal(vector: Sequence[float], space: EmbeddingSpace, provider: str
         raise ProviderResponseError(
             f"{provider} returned a vector that is not made of finite numbers.", provider=provider
         )
-    return f"[{_form(space.dims) % tuple([x / norm for x in vector])}]" if norm > 0 else None
-
-
-@cache
-def _form(dims: int) -> str:
-    """Return what writes so many numbers at once: a question's vector is written with every question."""
-    return ",".join(["%.6g"] * dims)
+    return HalfVector([x / norm for x in vector]) if norm > 0 else None
 
 
 async def insert_vectors(
-    transaction: Transaction, user_id: str, space: EmbeddingSpace, vectors: Sequence[tuple[int, str]]
+    transaction: Transaction, user_id: str, space: EmbeddingSpace, vectors: Sequence[tuple[int, HalfVector]]
 ) -> None:
-    """Store vectors (entry, literal); entries that are gone by now are passed over.
+    """Store vectors (entry, vector); entries that are gone by now are passed over.
 
     The work that they came from is to be acknowledged before: when it was the last, the user's middle follows.
     """

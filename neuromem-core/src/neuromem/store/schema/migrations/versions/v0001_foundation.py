@@ -7,6 +7,7 @@ constraint, foreign key and index of a table with user data; `protect` goes over
 from __future__ import annotations
 
 from alembic import context, op
+from pgvector.sqlalchemy import HALFVEC
 
 from neuromem.store.database.row_security import row_security_ddl
 
@@ -14,6 +15,7 @@ revision = "0001"
 down_revision = None
 
 USER = 'user_id text COLLATE "C" NOT NULL'
+VECTOR = HALFVEC().get_col_spec()
 
 TABLES = {
     # One row per user. `last_tx` makes transaction time strictly increasing per user; writing to a user begins
@@ -148,7 +150,7 @@ TABLES = {
         part smallint NOT NULL DEFAULT 0,
         kind "char" NOT NULL,
         current boolean NOT NULL,
-        v halfvec NOT NULL,
+        v {VECTOR} NOT NULL,
         PRIMARY KEY (user_id, space, entry, part),
         FOREIGN KEY (user_id, entry) REFERENCES {{s}}.entries ON DELETE CASCADE
     """,

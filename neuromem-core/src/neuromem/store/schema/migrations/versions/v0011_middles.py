@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from alembic import context, op
+from pgvector.sqlalchemy import HALFVEC
 
 from neuromem.store.database.row_security import row_security_ddl
 
@@ -11,13 +12,13 @@ down_revision = "0010"
 
 # The middle of a user's vectors in a space: the mean of `n` of them, made when the user had had so many `entries`. None
 # is made here of what is stored already: where it is missing a question works it out, until more is embedded.
-MIDDLES = """
-    CREATE TABLE {s}.middles (
+MIDDLES = f"""
+    CREATE TABLE {{s}}.middles (
         user_id text COLLATE "C" NOT NULL,
-        space smallint NOT NULL REFERENCES {s}.spaces,
+        space smallint NOT NULL REFERENCES {{s}}.spaces,
         entries integer NOT NULL,
         n integer NOT NULL,
-        v halfvec NOT NULL,
+        v {HALFVEC().get_col_spec()} NOT NULL,
         PRIMARY KEY (user_id, space)
     )
 """
