@@ -100,9 +100,10 @@ def test_what_is_in_a_section_overrides_its_own_variable_in_any_order() -> None:
 
 def test_json_is_read_where_it_is_meant() -> None:
     env = {
-        "NEUROMEM_PLUGINS__ACME__HOSTS": '["a", "b"]', "NEUROMEM_PLUGINS__ACME__KEY": "1234",
+        "NEUROMEM_PLUGINS__ACME__HOSTS": '["a", "b"]',
+        "NEUROMEM_PLUGINS__ACME__KEY": "1234",
         "NEUROMEM_EXTRACTION__INSTRUCTIONS": '{"style": "brief"}',
-    }  # fmt: skip
+    }
     settings = Settings.load(env=env)
     assert settings.plugins == {"acme": {"hosts": ["a", "b"], "key": "1234"}}
     assert settings.extraction.instructions == '{"style": "brief"}'

@@ -71,26 +71,33 @@ class BM25Settings(_Section):
     """Lexical retrieval: BM25 in the variant that bm25s calls ``lucene``."""
 
     k1: float = Field(
-        default=0.6, ge=0, le=10,
+        default=0.6,
+        ge=0,
+        le=10,
         description="Saturation, without a unit: the smaller, the sooner a repeated word stops counting.",
-    )  # fmt: skip
+    )
     b: float = Field(
-        default=0.4, ge=0, le=1,
+        default=0.4,
+        ge=0,
+        le=1,
         description="Length normalization, a share: 0 ignores how long a text is, 1 discounts long texts fully.",
-    )  # fmt: skip
+    )
 
 
 class RecallSettings(_Section):
     """The pipeline that answers ``recall()`` and every other search."""
 
     depth: int = Field(
-        default=60, ge=1, le=1_000,
+        default=60,
+        ge=1,
+        le=1_000,
         description="Candidates that each retriever offers; as many as `limit` where that is more.",
-    )  # fmt: skip
+    )
     timeout: float = Field(
-        default=10.0, gt=0,
+        default=10.0,
+        gt=0,
         description="Seconds that each retriever, each reranker and the embedding of the question may take.",
-    )  # fmt: skip
+    )
     fusion: str | None = Field(
         default=None, description="Name of the fusion. Not set: the one that is on by default."
     )
@@ -98,7 +105,7 @@ class RecallSettings(_Section):
         default_factory=dict,
         description='Weights of scorers, by their names, such as `{"recency": 0.05}`: what a score of 1 adds before '
         "the sum is scaled to at most 1. Empty: every scorer has its usual weight.",
-    )  # fmt: skip
+    )
     rerankers: tuple[str, ...] = Field(
         default=(), description="Names of the rerankers, in their order. Empty: those that are on by default."
     )
@@ -108,14 +115,16 @@ class VectorSettings(_Section):
     """When vectors are searched through an approximate index instead of one by one."""
 
     exact_limit: int = Field(
-        default=20_000, ge=1,
+        default=20_000,
+        ge=1,
         description="Vectors of one user up to which all are compared with the question. Beyond it an HNSW index of "
         "this user alone is searched, which may miss some.",
-    )  # fmt: skip
+    )
     max_indexes: int = Field(
-        default=64, ge=0,
+        default=64,
+        ge=0,
         description="Users who may have such an index, in the whole schema; for all others every vector is compared.",
-    )  # fmt: skip
+    )
 
 
 class WorkSettings(_Section):
@@ -123,18 +132,21 @@ class WorkSettings(_Section):
 
     concurrency: int = Field(default=2, ge=1, le=64, description="Jobs that run at the same time.")
     lease: float = Field(
-        default=60.0, gt=0,
+        default=60.0,
+        gt=0,
         description="Seconds after which a job is taken over from a worker that has stopped renewing its lease.",
-    )  # fmt: skip
+    )
     poll: float = Field(default=1.0, gt=0, description="Seconds between two looks at an idle queue.")
     retry_delay: float = Field(
-        default=1.0, gt=0,
+        default=1.0,
+        gt=0,
         description="Seconds before a failed job is tried again; doubled after each further failure, up to a bound.",
-    )  # fmt: skip
+    )
     max_attempts: int = Field(
-        default=8, ge=1,
+        default=8,
+        ge=1,
         description="Attempts after which a failing job is dead; outages of a provider or the database never kill it.",
-    )  # fmt: skip
+    )
     embed_batch: int = Field(default=64, ge=1, le=4096, description="Texts that one call embeds, at most.")
     extract_batch: int = Field(
         default=10, ge=1, le=100, description="Messages that one call extracts from, at most."
@@ -155,22 +167,26 @@ class ExtractionSettings(_Section):
         default=10, ge=0, le=100, description="Messages before the new ones that an extractor is shown."
     )
     known_memories: int = Field(
-        default=20, ge=0, le=200,
+        default=20,
+        ge=0,
+        le=200,
         description="Memories that an extractor is shown, those nearest to the new messages.",
-    )  # fmt: skip
+    )
     window_size: int = Field(
-        default=24_000, ge=1_000,
+        default=24_000,
+        ge=1_000,
         description="Characters of new messages in one call, at most; a message that is longer is alone in its call.",
-    )  # fmt: skip
+    )
     timezone: Annotated[str, AfterValidator(_time_zone)] = Field(
         default="UTC",
         description="Time zone, such as `Europe/Berlin`, in which dates are meant, in messages that say nothing else "
         "and in questions.",
-    )  # fmt: skip
+    )
     daily_tokens: int | None = Field(
-        default=None, ge=0,
+        default=None,
+        ge=0,
         description="Tokens that a user may cost per day (UTC); what is over it waits for the next. Not set: no limit.",
-    )  # fmt: skip
+    )
     instructions: str = Field(
         default="", max_length=20_000, description="Text that is added to the prompt. Empty: nothing is."
     )
@@ -178,12 +194,13 @@ class ExtractionSettings(_Section):
         default=None,
         description="Pydantic model of further fields of facts and episodes, or its name as `package.module:Name`. "
         "Not set: none.",
-    )  # fmt: skip
+    )
     prompt: str | None = Field(
-        default=None, min_length=1,
+        default=None,
+        min_length=1,
         description="Text that replaces the built-in prompt; `{instructions}` and `{relations}` in it are filled in. "
         "Not set: the built-in one.",
-    )  # fmt: skip
+    )
 
     @property
     def zone(self) -> tzinfo:
@@ -195,18 +212,22 @@ class DigestSettings(_Section):
     """From memories to insights."""
 
     related_memories: int = Field(
-        default=15, ge=0, le=100,
+        default=15,
+        ge=0,
+        le=100,
         description="Memories from before that the LLM is shown with a batch, those nearest to it.",
-    )  # fmt: skip
+    )
     known_insights: int = Field(
-        default=30, ge=1, le=200,
+        default=30,
+        ge=1,
+        le=200,
         description="Insights that the LLM is shown with a batch, the latest and those nearest to it.",
-    )  # fmt: skip
+    )
     sensitive_inferences: bool = Field(
         default=False,
         description="Whether hints may lead to insights on health, religion, politics and the like; otherwise only "
         "what was said outright does.",
-    )  # fmt: skip
+    )
 
 
 class FileSettings(_Section):
@@ -222,9 +243,11 @@ class FileSettings(_Section):
         default=300, ge=20, le=2_000, description="Tokens of one passage, estimated, at most."
     )
     passage_overlap: int = Field(
-        default=50, ge=0, le=1_000,
+        default=50,
+        ge=0,
+        le=1_000,
         description="Tokens at the beginning of a passage that are also the end of the one before, at most.",
-    )  # fmt: skip
+    )
     parse_timeout: float = Field(default=120.0, gt=0, description="Seconds that reading one file may take.")
     parse_memory: int = Field(
         default=2**30, ge=2**28, description="Bytes of memory that reading one file may take."
@@ -236,21 +259,22 @@ class Settings(_Section):
     """Everything that can be set; sections nest with ``__``: ``NEUROMEM_RECALL__DEPTH=200``."""
 
     database_url: str | None = Field(
-        default=None, repr=False,
+        default=None,
+        repr=False,
         description="URL of the PostgreSQL database. Not set: the default of the plugins.",
-    )  # fmt: skip
+    )
     embedding: str | None = Field(
         default=None,
         description="Embedding provider, as `name` or `name:model`. Not set: the default of the plugins.",
-    )  # fmt: skip
+    )
     llm: str | None = Field(
         default=None,
         description="LLM provider, as `name` or `name:model`, or `none`. Not set: the default of the plugins, if any.",
-    )  # fmt: skip
+    )
     storage: str | None = Field(
         default=None,
         description="Object storage for the bytes of files, by name. Not set: the default of the plugins, if any.",
-    )  # fmt: skip
+    )
     enable: tuple[str, ...] = Field(
         default=(), description="Names of stages that are on besides the default ones. Empty: no others."
     )
@@ -258,9 +282,10 @@ class Settings(_Section):
         default=(), description="Names of stages that are off though on by default. Empty: none."
     )
     plugins: dict[str, dict[str, Any]] = Field(
-        default_factory=dict, repr=False,
+        default_factory=dict,
+        repr=False,
         description="Options of providers and stages, by their names. Empty: all have their own defaults.",
-    )  # fmt: skip
+    )
     language: str = Field(
         default="en", description="Language, as a tag such as `en` or `zh`, of users for whom none was set."
     )

@@ -7,10 +7,14 @@ import random
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from neuromem.store.engine import Database
 from pgvector import HalfVector
 
 from neuromem.errors import DatabaseError, ProviderResponseError
+from neuromem.store.database.database import Database
+from neuromem.store.database.dsn import parse_dsn
+from neuromem.store.schema.migrate import prepare_schema
+from neuromem.store.search_index.vectors import EmbeddingSpace, normalized_vector
+from neuromem.testing.internals import database_of
 from tests.conftest import opened
 
 if TYPE_CHECKING:

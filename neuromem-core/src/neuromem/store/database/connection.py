@@ -72,9 +72,12 @@ async def _register_halfvec(connection: asyncpg.Connection, target: Target, sche
     """
     try:
         await connection.set_type_codec(
-            "halfvec", schema=schema, encoder=HalfVector.to_binary, decoder=HalfVector.from_binary,
+            "halfvec",
+            schema=schema,
+            encoder=HalfVector.to_binary,
+            decoder=HalfVector.from_binary,
             format="binary",
-        )  # fmt: skip
+        )
     except ValueError as error:  # asyncpg's "unknown type"
         raise DatabaseError(
             f"The type halfvec of pgvector is not in schema {schema!r} at {target.label} any more: the extension "
