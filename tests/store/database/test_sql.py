@@ -14,7 +14,7 @@ def test_a_template_takes_the_parameters_of_what_fills_it() -> None:
 
 
 def test_every_place_is_filled_and_everything_has_a_place() -> None:
-    with pytest.raises(ValueError, match="Nothing fills the place {b}"):
+    with pytest.raises(ValueError, match=r"Nothing fills the place \{b\}"):
         fill("{a} {b}", a="1")
     with pytest.raises(ValueError, match="no place for c"):
         fill("{a}", a="1", c="2")
