@@ -87,13 +87,13 @@ def test_a_type_that_is_added_to_the_list_is_known_everywhere() -> None:
         from neuromem.domain import validation
         from neuromem.domain.extraction import ExtractedMemory
         from neuromem.domain.memories import NewMemory
-        from neuromem.ingest.extraction.validate import EXTRACTED
+        from neuromem.ingest.extraction.validate import EXTRACTED_TYPES
         from neuromem.recall.prompt_block import TITLES
         from neuromem.recall.service import _kinds
         from neuromem.store.memories.write import statement_hash
         assert validation.memory_type("vow") == "vow"
         assert TITLES["vow"] == "Vows"
-        assert EXTRACTED["vow"].counted_as == "vows"
+        assert EXTRACTED_TYPES["vow"].counted_as == "vows"
         assert _kinds("vow", None) == ("memory",)
         one, other = (NewMemory("I will", "vow", occurred_at=datetime(2024, n, 1, tzinfo=UTC)) for n in (1, 2))
         assert statement_hash(one) != statement_hash(other)
