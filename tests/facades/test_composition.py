@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import inspect
+import re
 from typing import TYPE_CHECKING
 
 import pytest
 
 from neuromem import memory as module
 from neuromem.errors import ClosedError
+from neuromem.facades.conversations import Conversations
+from neuromem.facades.files import Files
+from neuromem.facades.graph import Graph
+from neuromem.facades.kv import KeyValue
 from neuromem.memory import NeuroMemory
 from neuromem.testing import HashEmbedding
 from tests.conftest import opened
@@ -16,14 +21,14 @@ from tests.conftest import opened
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-NAMED = {"Conversations", "Files", "Graph", "KeyValue"}
+NAMED = (Conversations, Files, Graph, KeyValue)
 """Facades with an attribute of their own on a NeuroMemory."""
 
 
 def facades() -> Iterator[type]:
     """The classes of facades whose methods are those of NeuroMemory itself."""
-    for name, value in vars(module).items():
-        if inspect.isclass(value) and value.__module__.startswith("neuromem.facades.") and name not in NAMED:
+    for value in vars(module).values():
+        if inspect.isclass(value) and value.__module__.startswith("neuromem.facades.") and value not in NAMED:
             yield value
 
 
@@ -45,6 +50,21 @@ def test_signatures_and_docstrings_are_those_of_the_facade() -> None:
     assert list(shown.parameters) == ["self", "user_id", "memory_id", "as_of"]
     assert inspect.signature(NeuroMemory.recall).parameters["neighbors"].default == 0
     assert (inspect.getdoc(NeuroMemory.pin) or "").startswith("Keep a memory")
+
+
+def test_every_parameter_of_the_public_api_is_documented() -> None:
+    parameters = [("NeuroMemory", NeuroMemory.__doc__, inspect.signature(NeuroMemory))]
+    for owner in (NeuroMemory, *NAMED):
+        for name, method in inspect.getmembers(owner, inspect.isfunction):
+            if not name.startswith("_"):
+                parameters.append((f"{owner.__name__}.{name}", method.__doc__, inspect.signature(method)))
+    undocumented = [
+        f"{name}({parameter})"
+        for name, text, signature in parameters
+        for parameter in signature.parameters
+        if parameter != "self" and not re.search(rf"^ +\**{parameter}: ", text or "", re.MULTILINE)
+    ]
+    assert undocumented == []
 
 
 async def test_a_method_that_was_taken_before_opening_works_while_it_is_open(database_url: str) -> None:
