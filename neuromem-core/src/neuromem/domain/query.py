@@ -22,20 +22,31 @@ _DAY = timedelta(days=1)
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """A stretch of time, its end not included."""
+    """A stretch of time.
+
+    Attributes:
+        start: Its first moment, timezone-aware.
+        end: The moment after its last, timezone-aware.
+    """
 
     start: datetime
     end: datetime
 
     def nearness(self, moment: datetime) -> float:
-        """Return 1 within the span, and less the more lengths of it (a day at least) the moment is away."""
+        """Return 1 within the span; a moment that is n of its lengths away (a day at least) has 1 / (1 + 2 n)."""
         gap = max(self.start - moment, moment - self.end, timedelta())
         return 1.0 / (1.0 + 2.0 * gap / max(self.end - self.start, _DAY))
 
 
 @dataclass(frozen=True, slots=True)
 class DocumentFilter:
-    """Which documents may be found: of a category, with all of the tags, of one of the types; None leaves open."""
+    """Which documents may be found.
+
+    Attributes:
+        category: Only documents of this category; None: of any.
+        tags: Only documents that have all of these tags; None: with any tags or none.
+        file_types: Only documents of one of these types; None: of any.
+    """
 
     category: str | None = None
     tags: tuple[str, ...] | None = None
@@ -44,11 +55,21 @@ class DocumentFilter:
 
 @dataclass(frozen=True, slots=True)
 class Filters:
-    """Which entries may be found; every field narrows, None leaves open.
+    """Which entries may be found; every field narrows, None does not. Moments are timezone-aware.
 
-    ``kinds`` says which kinds of entries take part, ``memory_types`` narrows the memories among them.
-    ``session_id`` leaves only the messages of one session, ``documents`` only passages of certain documents.
-    ``include_extracted`` lets raw messages take part whose extraction by a model is done.
+    Attributes:
+        kinds: The kinds of entries that take part.
+        memory_types: Only memories of these types; other kinds are not affected.
+        created_after: Learned at this moment or later.
+        created_before: Learned earlier than this moment.
+        event_after: Happened at this moment or later; an entry without a time of its event is left out.
+        event_before: Happened earlier than this moment; an entry without a time of its event is left out.
+        metadata: Keys and values that the entry's metadata must contain.
+        as_of: Only what was known at this moment.
+        include_extracted: Whether messages take part that a model has extracted; otherwise they are suppressed, and
+            the memories derived from them are found in their place.
+        session_id: Only messages of this session.
+        documents: Only passages of these documents.
     """
 
     kinds: tuple[Kind, ...] = ("message", "memory")
@@ -66,13 +87,18 @@ class Filters:
 
 @dataclass(frozen=True, slots=True)
 class UserSnapshot:
-    """What recall knows of a user before it looks for anything.
+    """What is known of a user without searching.
 
-    ``speakers`` are the names that messages carry, the most frequent first; ``pending`` counts the background
-    work that is not done; ``last_entry`` is the number of the newest index entry, ``entries`` how many of them hold
-    now; ``profile`` is namespace ``profile`` at the moment that the answer speaks from; ``extracted`` tells whether a
-    model is done with any message; ``space`` is the number of the active embedding space, ``baseline_cosine`` the
-    cosine of unrelated texts in it, None where it was not measured.
+    Attributes:
+        speakers: The names that messages carry, the most frequent first.
+        language: The user's language, such as "de"; None: not known.
+        pending: Background jobs that are not done yet.
+        last_entry: The number of the newest index entry.
+        entries: How many index entries are current.
+        profile: Namespace ``profile``, at the moment that the answer speaks from.
+        extracted: Whether a model has extracted any message.
+        space: The number of the active embedding space; None: there is none yet.
+        baseline_cosine: The mean cosine of unrelated texts in that space; None: not measured.
     """
 
     speakers: tuple[str, ...] = ()
@@ -88,12 +114,20 @@ class UserSnapshot:
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """One question of one user; ``depth`` is how many candidates each retriever should offer.
+    """One question of one user. A value: what reads for it is handed to the retrievers beside it.
 
-    ``topic`` is the text without the names of speakers, ``named`` are the speakers and ``spans`` the times it
-    names; ``graph`` says whether the knowledge graph takes part. ``now`` is the moment the answer speaks from:
-    ``as_of`` when it was given, else the present; ``language`` is that of the question, None: the
-    user's. ``reader`` reads what this question may see, in one transaction that all retrievers of the core share.
+    Attributes:
+        user_id: Whose memories and messages.
+        text: The question.
+        now: The moment that the answer speaks from, timezone-aware: ``as_of`` where it was given, else the present.
+        limit: How many items the answer has at most, from 1 on.
+        depth: How many candidates each retriever should return at most; at least ``limit``.
+        language: The question's language, such as "de"; None: the user's.
+        topic: The text without the names of speakers; empty: not resolved yet, the text stands in.
+        named: The speakers that the question names.
+        spans: The times that it names.
+        graph: Whether the knowledge graph takes part.
+        filters: Which entries may be found.
     """
 
     user_id: str

@@ -19,13 +19,20 @@ VectorSearch = Literal["exact", "approximate"]
 
 @dataclass(slots=True)
 class Candidate:
-    """What a retriever found; ``score`` orders this retriever's list, higher is better.
+    """What a retriever found.
 
-    ``relevance`` is absolute, in [0, 1] and comparable between queries; None when the retriever cannot say.
-    ``evidence`` is what fusion adds up, where that is not the score itself. ``session_id`` and ``position`` place a
-    message, and what was extracted from it, in the conversation. What is ``hidden`` lends its evidence to others and
-    is itself never shown: a raw message in whose place the memories made of it stand. ``words`` has a bit for each word
-    of the question that this evidence comes from, None when it is not of words or the retriever cannot say.
+    Attributes:
+        id: The id of the message, memory or passage.
+        kind: "message", "memory" or "document".
+        score: Orders this retriever's list, higher is better; finite, in a unit of its own.
+        relevance: How relevant it is in absolute terms, in [0, 1], comparable between questions; None: not known.
+        fusion_score: What the fusion adds up, where that is not ``score``: finite, in one unit throughout the list. Of
+            a list that its `StageSpec` calls ``absolute``, 1 means certainty. None: ``score``.
+        session_id: The session of a message, or of the one that a memory was extracted from; None: none.
+        position: The place of that message in the session, from 0 on; None: none.
+        suppressed: Whether it only lends its score to others and is never shown: a message whose extracted memories
+            are shown in its place.
+        words: A bit for each word of the question that the score comes from; None: not from words, or not known.
     """
 
     id: str
@@ -41,7 +48,15 @@ class Candidate:
 
 @dataclass(slots=True)
 class Fused:
-    """A candidate after fusion: ``score`` in [0, 1] orders, ``relevance`` is absolute, ``ranks`` count from 1."""
+    """A candidate after fusion.
+
+    Attributes:
+        id: The id of the message, memory or passage.
+        kind: "message", "memory" or "document".
+        score: Orders the fused list, in [0, 1].
+        relevance: The highest relevance that a retriever gave it, in [0, 1]; 0 where none could say.
+        ranks: Its rank in the list of each retriever that found it, by the retriever's name, from 1 on.
+    """
 
     id: str
     kind: Kind
@@ -54,7 +69,24 @@ class Fused:
 class RetrievedItem:
     """A fused candidate together with what is stored about it: what scorers and rerankers see.
 
-    ``speaker`` is who said a message, and whom a memory is about.
+    Attributes:
+        id: The id of the message, memory or passage.
+        kind: "message", "memory" or "document".
+        score: Its score after fusion, in [0, 1].
+        relevance: How relevant it is in absolute terms, in [0, 1].
+        ranks: Its rank in the list of each retriever that found it, by the retriever's name, from 1 on.
+        content: Its text, as stored.
+        memory_type: The type of a memory, such as "fact"; "message" or "document" for the others.
+        created_at: When it was stored.
+        occurred_at: When it was said or happened; None: not known.
+        metadata: Its metadata, as stored.
+        sources: The ids of the messages that a memory was derived from; empty for the others.
+        session_id: The session of a message; None for the others.
+        position: The place of a message in its session, from 0 on; None for the others.
+        speaker: The name of who said a message, else the role; whom a memory is about; None: not known.
+        importance: How much a memory matters, 1 to 10; None: not known.
+        valence: How pleasant the emotion is, -1 to 1; None: not known.
+        arousal: How strong the emotion is, 0 to 1; None: not known.
     """
 
     id: str
@@ -77,7 +109,16 @@ class RetrievedItem:
 
 
 class Turn(TypedDict):
-    """A message before or after one that was found; ``distance`` counts the turns to it, negative: before."""
+    """A message before or after one that was found.
+
+    Attributes:
+        id: The id of the message.
+        role: "user", "assistant", "system" or "tool".
+        name: The name of who said it; None: not known.
+        content: Its text.
+        occurred_at: When it was said.
+        distance: The turns between it and the one that was found, negative before it.
+    """
 
     id: str
     role: str
@@ -90,11 +131,25 @@ class Turn(TypedDict):
 class RecallItem(TypedDict):
     """One item of ``merged``, ``vector_results``, ``bm25_results`` and ``conversation_results``.
 
-    ``speaker`` is the name of who said a message, else the role, and whom a memory is about, where that is known.
-    ``explain`` has ``arms`` (per retriever ``rank, score, evidence``, and for the vector arm ``search``: "exact" or
-    "approximate"), ``signals``, ``fused``, ``kind``, and ``repeats``, the part of its score that was left to what
-    shows nothing new. With the ``weights`` of the answer, ``score`` is ``repeats * (fused + the sum of weight *
-    signal) / (1 + the sum of all weights)``, or what the last reranker said.
+    Attributes:
+        id: The id of the message, memory or passage.
+        content: Its text, as stored.
+        source: The name of the retriever that ranked it highest.
+        score: Orders this answer, in [0, 1]. In the list of a single retriever: its score there, divided by the best.
+        relevance: How relevant it is in absolute terms, in [0, 1], comparable between questions.
+        memory_type: The type of a memory, such as "fact"; "message" or "document" for the others.
+        created_at: When it was stored.
+        occurred_at: When it was said or happened; None: not known.
+        metadata: Its metadata, as stored.
+        sources: The ids of the messages that a memory was derived from; empty for the others.
+        speaker: The name of who said a message, else the role; whom a memory is about; None: not known.
+        neighbors: The turns around a message, in order; with the argument ``neighbors``.
+        explain: How ``score`` came about; with ``explain=True``. ``arms``: per retriever ``rank``, ``score`` and
+            ``fusion_score``, and of one that searches by vectors ``search``, "exact" or "approximate"; ``fused``, the
+            score after fusion; ``signals``, per scorer; ``kind``; and ``repeats`` where the item shows nothing new: the
+            part of its score that it keeps. With the ``weights`` of the answer,
+            score = repeats * (fused + sum of weight * signal) / (1 + sum of all weights), or what the last reranker
+            returned.
     """
 
     id: str
@@ -113,7 +168,14 @@ class RecallItem(TypedDict):
 
 
 class GraphItem(TypedDict):
-    """One relation that recall found in the graph."""
+    """One relation that recall found in the graph.
+
+    Attributes:
+        subject: The id of the node that it starts at.
+        relation: Its name, or its type.
+        object: The id of the node that it leads to.
+        content: All three as one line: ``alice -> WORKS_AT -> google``.
+    """
 
     subject: str
     relation: str
@@ -124,7 +186,18 @@ class GraphItem(TypedDict):
 class RecallResult(TypedDict):
     """What ``recall()`` returns.
 
-    ``explain`` says how the vector arm searched and what the signals weigh: ``{"vector": "exact", "weights": {...}}``.
+    Attributes:
+        merged: The answer, best first, at most ``limit`` items.
+        vector_results: What the search by vectors found, best first.
+        bm25_results: What the search by words found, best first.
+        conversation_results: The turns around what these found.
+        graph_results: The relations of whom and what the question names; empty while the graph is off.
+        graph_context: The same relations as lines: ``alice -> WORKS_AT -> google``.
+        user_profile: Namespace ``profile``, at the moment that the answer speaks from.
+        pending: Background jobs of the user that are not done yet, so that the answer may lack something.
+        skipped: The retrievers and rerankers that failed or were late; with ``on_arm_error="skip"``, if there are any.
+        explain: With ``explain=True``: ``vector``, how the nearest vectors were found ("exact" or "approximate"), and
+            ``weights``, what a signal of 1 of each scorer adds to a fused score.
     """
 
     merged: list[RecallItem]

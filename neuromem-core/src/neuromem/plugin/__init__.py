@@ -1,4 +1,4 @@
-"""All that the author of a plugin may import.
+"""All that the author of a plugin may import, beside `neuromem.domain` and `neuromem.errors`.
 
 A plugin is a module (or object) with functions marked ``@hookimpl``, named by an entry point of the group
 ``neuromem``. Hooks describe, objects do: a hook is a plain ``def`` without arguments that returns descriptors;

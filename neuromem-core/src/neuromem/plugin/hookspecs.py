@@ -207,7 +207,9 @@ def neuromem_extractors() -> Iterable[StageSpec[Extractor]]:
 
 @hookspec
 def neuromem_retrievers() -> Iterable[StageSpec[Retriever]]:
-    """Offer retrievers; all active ones are asked at the same time and each gets a list in the fusion.
+    """Offer retrievers; all active ones are asked at the same time and each has a list in the fusion.
+
+    How that list is to be read (weight, neighbors, whether its scores are absolute) stands on the `StageSpec`.
 
     ::
 
@@ -251,10 +253,10 @@ def neuromem_fusions() -> Iterable[StageSpec[Fusion]]:
             def fuse(self, ranked: Mapping[str, Sequence[Candidate]]) -> Sequence[Fused]:
                 found: dict[str, Candidate] = {}
                 ranks: dict[str, dict[str, int]] = {}
-                for arm, candidates in ranked.items():
+                for name, candidates in ranked.items():
                     for rank, candidate in enumerate(candidates, start=1):
                         found[candidate.id] = candidate
-                        ranks.setdefault(candidate.id, {})[arm] = rank
+                        ranks.setdefault(candidate.id, {})[name] = rank
                 fused = [
                     Fused(
                         id=candidate.id,
@@ -282,6 +284,8 @@ def neuromem_fusions() -> Iterable[StageSpec[Fusion]]:
 @hookspec
 def neuromem_scorers() -> Iterable[StageSpec[Scorer]]:
     """Offer scorers; every active one adds a weighted signal in [0, 1], their order does not matter.
+
+    The weight is that of the `StageSpec`, unless ``settings.recall.scorer_weights`` names another.
 
     ::
 
@@ -338,7 +342,7 @@ def neuromem_rerankers() -> Iterable[StageSpec[Reranker]]:
 
 @hookspec
 def neuromem_observers() -> Iterable[StageSpec[Observer]]:
-    """Offer observers, which are told of every call and event; their errors are logged, never raised.
+    """Offer observers, which are called after every call and event; their errors are logged, never raised.
 
     ::
 

@@ -1,4 +1,4 @@
-"""What a stage may read: ports that the store fills."""
+"""The ports that recall reads through; the store implements them."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ class Reader(Protocol):
         ...
 
     def search(self, query: Query) -> VectorSearch:
-        """Return how `vector` found the nearest entries: by looking at all, or through an index that may miss some."""
+        """Return how `vector` found the nearest: "exact", or "approximate" through an index that may miss some."""
         ...
 
     async def around(self, query: Query) -> Sequence[Candidate]:
-        """Return the turns before and after what words and meaning found, in the order of the conversation."""
+        """Return the turns before and after what words and vectors found, with scores of 0."""
         ...
 
     async def relations(self, query: Query) -> Sequence[Edge]:
@@ -37,25 +37,25 @@ class Reader(Protocol):
         ...
 
     async def related(self, query: Query) -> Sequence[Candidate]:
-        """Return the messages that those relations come from and the memories made of them, the nearest first."""
+        """Return the messages that those relations come from and the memories derived from them, nearest first."""
         ...
 
     async def about(self, query: Query) -> UserSnapshot:
-        """Return what is known of the user at the moment of this reading."""
+        """Return what is known of the user, in the transaction of this reader."""
         ...
 
     async def turns(
         self, query: Query, hits: Sequence[RetrievedItem], reach: int
     ) -> Mapping[str, Sequence[Turn]]:
-        """Return what was said up to ``reach`` turns before and after messages, by their ids, in order."""
+        """Return up to ``reach`` turns before and after each message of ``hits``, by the message's id, in order."""
         ...
 
     async def visible(self, query: Query, keys: Sequence[tuple[Kind, str]]) -> Set[tuple[Kind, str]]:
-        """Return which entries, by kind and id, the question may see."""
+        """Return those of the given entries, by kind and id, that the question may see."""
         ...
 
     async def load(self, query: Query, found: Sequence[Fused]) -> Sequence[RetrievedItem]:
-        """Return what is stored about what was found; what the question may not see is left out."""
+        """Return what is stored about fused candidates; what the question may not see is left out."""
         ...
 
 

@@ -78,7 +78,7 @@ class ChatMessage(TypedDict):
 
 
 class ChatReply(str):
-    """The text of a reply that also knows what it cost; None where the provider does not tell."""
+    """The text of a reply, with the model and the tokens it cost; None where the provider does not say."""
 
     __slots__ = ("completion_tokens", "finish_reason", "model", "prompt_tokens")
 

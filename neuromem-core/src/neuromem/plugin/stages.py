@@ -23,7 +23,7 @@ class Extractor(Protocol):
     """Turns messages into memories, relations and profile updates."""
 
     async def extract(self, window: Window) -> Extraction:
-        """Return what the window's messages say that is worth keeping."""
+        """Return what the messages of a window say that is worth keeping."""
         ...
 
 
@@ -31,40 +31,60 @@ class Retriever(Protocol):
     """A source of candidates."""
 
     async def candidates(self, query: Query, reader: Reader) -> Sequence[Candidate]:
-        """Return up to ``query.depth`` candidates, best first."""
+        """Return candidates for a question.
+
+        Args:
+            query: The question.
+            reader: Reads what the question may see, in one transaction that all retrievers share. It is closed when
+                the question is answered.
+
+        Returns:
+            Up to ``query.depth`` candidates, best first. Those of a plugin are checked: what the question may not see
+            is left out, what comes twice counts once.
+        """
         ...
 
 
 class Fusion(Protocol):
-    """Makes one list of many."""
+    """Makes one list of many.
+
+    How the list of each retriever is to be read stands in ``ctx.retrievers`` of its factory.
+    """
 
     def fuse(self, ranked: Mapping[str, Sequence[Candidate]]) -> Sequence[Fused]:
-        """Return the union of all candidates, best first; the keys are the names of the retrievers."""
+        """Return the union of all candidates.
+
+        Args:
+            ranked: The list of each retriever, best first, by the retriever's name. Candidates in it may be suppressed.
+
+        Returns:
+            Every candidate once, best first, with scores in [0, 1].
+        """
         ...
 
 
 class Scorer(Protocol):
-    """One signal about a hit.
+    """One signal about a retrieved item.
 
-    A scorer may also have ``mute(query) -> bool``, which tells that the signal is 0 for everything that answers the
-    question: recall then looks at fewer entries.
+    A scorer may also have ``applies(query) -> bool``: whether the signal may differ from 0 for any answer to the
+    question. Where it is false the scorer is not asked, and recall reads fewer entries.
     """
 
     def score(self, query: Query, candidate: RetrievedItem) -> float:
-        """Return the signal in [0, 1]."""
+        """Return the signal, in [0, 1]; it is multiplied by the scorer's weight and added to the fused score."""
         ...
 
 
 class Reranker(Protocol):
-    """Orders the best hits anew."""
+    """Gives the best items of an answer another order."""
 
     async def rerank(self, query: Query, hits: Sequence[RetrievedItem]) -> Sequence[float]:
-        """Return one relevance in [0, 1] per hit, in the order of the hits."""
+        """Return one relevance in [0, 1] for each hit, in the order of the hits; it becomes the hit's score."""
         ...
 
 
 class Observer:
-    """Told of every call and event; override what interests you, sync only. Errors are logged, never raised."""
+    """Is called after every call and event; override the methods you need. They are plain defs; errors are logged."""
 
     def on_llm_call(self, event: LLMCallEvent) -> None:
         """Called after every LLM call."""

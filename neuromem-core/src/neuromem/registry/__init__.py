@@ -1,7 +1,8 @@
-"""Finds plugins, holds them to the rules, and answers what they offer.
+"""The plugins: loads them, checks that they keep to the hooks, and returns what they offer.
 
-``PluginRegistry.discover()`` is the way in. Order never depends on what was discovered first, every error
-names plugin, distribution and version, and nothing is kept between two registries.
+It may import `plugin` and what lies below. Begin with ``PluginRegistry.discover()`` in `manager.py`: `loading` imports,
+`collecting` calls the hooks, `choosing` builds providers, `stages` decides which stages are active; order never depends
+on what was found first, and every error names plugin, distribution and version.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Questions, hits, messages and windows to try stages on, without a database."""
+"""Makes questions, hits, messages and windows to try stages on, without a database."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
 
 
 def query(text: str = "Where does Alice work?", **fields: Any) -> Query:
-    """Return a question; ``fields`` are those of `neuromem.Query`. It has no reader."""
+    """Return a question; ``fields`` are those of `neuromem.Query`."""
     return Query(**{"user_id": "alice", "text": text, "now": NOW, "topic": text, **fields})
 
 

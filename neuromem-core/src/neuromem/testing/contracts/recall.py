@@ -27,7 +27,7 @@ NAME = "under-test"
 
 
 class _Watched:
-    """Asks the retriever, and keeps what it was asked and what it said."""
+    """Asks the retriever, and records the questions and its answers."""
 
     def __init__(self, retriever: Retriever) -> None:
         self._retriever = retriever
@@ -88,7 +88,7 @@ class RetrieverContract:
 
         With ``cancel`` a question that is given up half-way comes before.
 
-        Returns what the retriever was asked and said, the answers, and per user the ids that exist.
+        Returns the questions with the retriever's candidates, the answers of recall, and per user the ids that exist.
         """
         watched = _Watched(retriever)
 

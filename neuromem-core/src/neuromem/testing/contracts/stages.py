@@ -85,7 +85,7 @@ class ExtractorContract(Contract):
             assert memory.occurred_at is None or memory.occurred_at.tzinfo is not None
 
     def test_users_at_the_same_time_are_not_mixed(self, subject: Extractor) -> None:
-        """A window gives what it gives alone, whatever is extracted beside it."""
+        """A window gives the same whether it is extracted alone or at the same time as others."""
         users = ("alice", "bob", "carol")
         windows = [
             window(*self.contents[n % len(self.contents) :], user_id=user) for n, user in enumerate(users)
@@ -136,7 +136,7 @@ class FusionContract:
         """Everything once, nothing invented, scores that fall."""
         ranked = self.ranked()
         fused = fusion.fuse(ranked)
-        assert sorted(item.id for item in fused) == sorted({c.id for arm in ranked.values() for c in arm})
+        assert sorted(item.id for item in fused) == sorted({c.id for found in ranked.values() for c in found})
         scores = [item.score for item in fused]
         assert scores == sorted(scores, reverse=True)
 
@@ -164,8 +164,8 @@ class FusionContract:
         ranked = self.ranked()
         for item in fusion.fuse(ranked):
             places = {
-                arm: place
-                for arm, candidates in ranked.items()
+                name: place
+                for name, candidates in ranked.items()
                 for place, candidate in enumerate(candidates, start=1)
                 if (candidate.kind, candidate.id) == (item.kind, item.id)
             }
@@ -177,7 +177,7 @@ class FusionContract:
         def shown(ranked: Mapping[str, Sequence[Candidate]]) -> list[tuple[str, float]]:
             return [(item.id, round(item.score, 9)) for item in fusion.fuse(ranked)]
 
-        answers = [shown(dict(arms)) for arms in itertools.permutations(self.ranked().items())]
+        answers = [shown(dict(lists)) for lists in itertools.permutations(self.ranked().items())]
         assert all(answer == answers[0] for answer in answers)
 
     def test_the_lists_are_left_alone(self, fusion: Fusion) -> None:
