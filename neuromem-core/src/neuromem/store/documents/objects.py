@@ -1,7 +1,7 @@
 """The bookkeeping of objects, which hold the bytes of documents in a storage outside of the database.
 
-The rule that this module decides: before an object is stored or deleted, a job to delete it is announced, leased to
-whoever announces it. The transaction that gives the object to a document acknowledges the job. When that never happens,
+The rule that this module decides: before an object is stored or deleted, a job to delete it is announced, leased to the
+caller. The transaction that gives the object to a document acknowledges the job. When that never happens,
 the lease runs out and a worker deletes the object, so no object is left without a document.
 """
 

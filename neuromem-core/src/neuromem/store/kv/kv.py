@@ -114,7 +114,7 @@ class KVChange:
         namespace: Where the pairs belong.
         pairs: Values as JSON text, by key.
         expires_at: When the values stop being visible; None for never.
-        origin: Who made the change, as it is stored beside the values.
+        origin: Who made the change, stored with the values.
     """
 
     namespace: str

@@ -1,7 +1,7 @@
 """Ends or erases memories in the search index, and with them the insights that they alone supported.
 
-The rule that this module decides: whoever ends or erases a memory also ends or erases, before the transaction commits,
-the insights that nothing supports any more. Which insights those are is decided in `evidence.py`.
+The rule that this module decides: before a transaction that ends or erases memories commits, it also ends or erases the
+insights that nothing supports any more. Which insights those are is decided in `evidence.py`.
 """
 
 from __future__ import annotations

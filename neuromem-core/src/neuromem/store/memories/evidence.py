@@ -114,8 +114,8 @@ def _retire(which: str) -> Fragment:
 RETIRE_ALL_INSIGHTS = _retire("")
 RETIRE_INSIGHTS_BY_ID = _retire("AND m.memory_id = ANY(CAST(:insights AS uuid[]))")
 
-# Of an insight the versions go for which nothing is left that supported them when they were made. A mood goes as soon
-# as one of its memories is gone.
+# Of an insight the versions go for which nothing is left that supported them when they were made. A mood is deleted as
+# soon as one of its memories is.
 DELETE_ORPHANS = fill(
     """
     WITH deleted_moods AS (

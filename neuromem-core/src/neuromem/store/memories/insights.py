@@ -37,7 +37,7 @@ class StoredInsight:
         content: What it says.
         category: The area of life that it is about.
         importance: From 0 to 10, None for unknown.
-        confidence: From 0 to 1; 1 without evidence: then a person wrote it, or kept it though its evidence is gone.
+        confidence: From 0 to 1; 1 without evidence: then a person wrote it, or kept it though its evidence has ended.
         evidence: Ids of the memories that support it, the earliest first.
         created_at: When this version was made.
     """

@@ -56,7 +56,7 @@ VERSIONED_TABLES = (
 NOT_ROLLED_BACK = {
     "memories": "rolled back by `roll_back_memories`",
     "entries": "rolled back with the memories that they index",
-    "documents": "files are the user's own, not what was concluded; the bytes of a deleted one are gone",
+    "documents": "files are the user's own, not what was concluded; the bytes of a deleted one are deleted too",
 }
 
 CLOSE_LATER_VERSIONS = """
@@ -80,7 +80,7 @@ MARK_GRAPH_CHANGES_UNDONE = """
     WHERE user_id = :user AND created_at > :to AND undone_at IS NULL
 """
 
-# What digests have concluded since then is gone, so their memories have to be digested again.
+# What digests have concluded since then has ended, so their memories have to be digested again.
 MARK_UNDIGESTED = """
     UPDATE {s}.memories SET digested_at = NULL
     WHERE user_id = :user AND superseded_at IS NULL AND digested_at > :to

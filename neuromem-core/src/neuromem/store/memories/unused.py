@@ -1,6 +1,6 @@
 """Finds memories that nobody has used for long, and decides which of these may be forgotten (`forgettable_ids`).
 
-A memory is used when it is learned, changed, said again, or returned by recall.
+A memory is used when it is learned, changed, stated again, or returned by recall.
 """
 
 from __future__ import annotations

@@ -11,6 +11,7 @@ from hashlib import blake2b
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
+from neuromem.store.database.sql import fill
 from neuromem.store.queue.job_kinds import OUTLIVING_USERS
 from neuromem.store.schema.catalog import user_tables
 from neuromem.store.search_index.hnsw import drop_indexes_of_user
@@ -66,7 +67,7 @@ async def delete_user(database: Database, user_id: str) -> dict[str, int]:
         deleted = {}
         for table in (*first, *(table for table in tables if table not in first)):
             deleted[table.name] = await transaction.run(
-                f"DELETE FROM {{s}}.{table.name} WHERE user_id = :user", {"user": user_id}
+                fill("DELETE FROM {s}.{table} WHERE user_id = :user", table=table.name), {"user": user_id}
             )
         if objects:
             await transaction.run(SET_SCOPE, {"scope": "worker"})
@@ -98,6 +99,7 @@ async def _count(transaction: Transaction, user_id: str, table: str) -> int:
     # Jobs that delete objects are counted as pending objects.
     others = f"AND kind <> ALL({OUTLIVING_USERS})" if table == "jobs" else ""
     found = await transaction.value(
-        f"SELECT count(*) FROM {{s}}.{table} WHERE user_id = :user {others}", {"user": user_id}
+        fill("SELECT count(*) FROM {s}.{table} WHERE user_id = :user {others}", table=table, others=others),
+        {"user": user_id},
     )
     return int(found)

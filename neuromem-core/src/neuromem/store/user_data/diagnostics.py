@@ -8,6 +8,7 @@ from uuid import uuid4
 
 from neuromem.errors import DatabaseError
 from neuromem.store.database.row_security import GLOBAL_TABLES, WORKER_TABLES
+from neuromem.store.database.sql import fill
 from neuromem.store.database.users import begin_write
 from neuromem.store.schema.migrate import MIN_PGVECTOR, MIN_POSTGRES
 from neuromem.store.search_index.vectors import ACTIVE_SPACE, EmbeddingSpace, space_of
@@ -184,7 +185,7 @@ async def _seen_by_others(transaction: Transaction, table: str) -> bool:
         identities.append(("", "worker"))
     for user, scope in identities:
         await transaction.run(SET_IDENTITY, {"user": user, "scope": scope})
-        if await transaction.value(f'SELECT EXISTS (SELECT FROM {{s}}."{table}")'):
+        if await transaction.value(fill('SELECT EXISTS (SELECT FROM {s}."{table}")', table=table)):
             return True
     return False
 

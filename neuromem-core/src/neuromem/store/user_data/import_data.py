@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 IS_IMPORTED = "SELECT EXISTS (SELECT FROM {s}.imports WHERE user_id = :user AND digest = :digest)"
 INSERT_IMPORT = "INSERT INTO {s}.imports (user_id, digest, created_at) VALUES (:user, :digest, :now)"
 
+HAS_ROWS = "SELECT EXISTS (SELECT FROM {s}.{table} WHERE user_id = :user)"
+
 INSERT_ROWS = """
     INSERT INTO {s}.{table} (user_id, {columns})
     SELECT :user, {values} FROM json_to_recordset(CAST(:rows AS json)) AS r({types})
@@ -139,9 +141,7 @@ async def begin_import(
             return
         tables = {table.name: table for table in (await user_tables(transaction))[::-1]}
         for name in tables.keys() - {"users", *NOT_EXPORTED}:
-            if await transaction.value(
-                f"SELECT EXISTS (SELECT FROM {{s}}.{name} WHERE user_id = :user)", {"user": user_id}
-            ):
+            if await transaction.value(fill(HAS_ROWS, table=name), {"user": user_id}):
                 raise ConflictError(
                     f"User {user_id!r} has data already (in {name}); nothing was imported. Import into another "
                     "user, or delete that one's data first with delete_user_data()."
