@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import logging
-from typing import TYPE_CHECKING, Any, Concatenate, Literal, ParamSpec, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Concatenate, Literal, ParamSpec, Self, TypeVar, cast
 
 from neuromem.config import Settings
 from neuromem.domain import validation
@@ -48,14 +48,15 @@ if TYPE_CHECKING:
 
 FacadeT = TypeVar("FacadeT")
 P = ParamSpec("P")
-R = TypeVar("R")
+# The coroutine as a whole: of the result alone, mypy would forget the name of a TypedDict.
+ReturnT = TypeVar("ReturnT", bound="Coroutine[Any, Any, Any]")
 
 logger = logging.getLogger("neuromem")
 
 
 def delegated(
-    facade: type[FacadeT], method: Callable[Concatenate[FacadeT, P], Coroutine[Any, Any, R]]
-) -> Callable[Concatenate[NeuroMemory, P], Coroutine[Any, Any, R]]:
+    facade: type[FacadeT], method: Callable[Concatenate[FacadeT, P], ReturnT]
+) -> Callable[Concatenate[NeuroMemory, P], ReturnT]:
     """Return a method of `NeuroMemory` that calls a method of one of its facades.
 
     Signature and docstring are the facade's: for `help()`, for `inspect`, and for the type checker.
@@ -65,12 +66,12 @@ def delegated(
         method: One of its coroutine functions.
     """
 
-    async def call(nm: NeuroMemory, /, *args: P.args, **kwargs: P.kwargs) -> R:
+    async def call(nm: NeuroMemory, /, *args: P.args, **kwargs: P.kwargs) -> Any:
         return await method(nm._facade(facade), *args, **kwargs)
 
     functools.update_wrapper(call, method)
     call.__qualname__ = f"NeuroMemory.{method.__name__}"
-    return call
+    return cast("Callable[Concatenate[NeuroMemory, P], ReturnT]", call)
 
 
 class NeuroMemory:
