@@ -12,10 +12,10 @@ from pydantic import BaseModel, Field
 
 from neuromem.config import Settings
 from neuromem.errors import ConfigurationError
-from neuromem.ingest.extraction import prompts
-from neuromem.ingest.extraction.llm_extractor import PROMPT, RELATIONS
+from neuromem.ingest.extraction.llm_extractor import PROMPT, PROMPTS, RELATIONS
 from neuromem.ingest.extraction.reply_models import extraction_schema, validate_reply
 from neuromem.memory import NeuroMemory
+from neuromem.structured_output.prompt_text import read_prompt
 from neuromem.testing import HashEmbedding
 from neuromem.testing.internals import database_of
 from tests.conftest import opened
@@ -220,7 +220,7 @@ def fits(value: Any, shape: dict[str, Any]) -> bool:
 
 
 def test_the_example_in_the_prompt_is_a_reply_as_it_is_asked_for() -> None:
-    system = prompts.read(PROMPT)
+    system = read_prompt(PROMPTS, PROMPT)
     line = next(line for line in system.splitlines() if line.startswith('{"facts"'))
     example = json.loads(line)
     assert fits(example, extraction_schema(graph=False, fields=None))

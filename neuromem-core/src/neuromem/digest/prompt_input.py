@@ -6,11 +6,11 @@ import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from neuromem.digest import prompts
 from neuromem.digest.reply_models import DIGEST_SCHEMA, SHAPE, Reply, validate_reply
 from neuromem.domain.insights import stage
 from neuromem.structured_output.ask import JsonQuestion, ask_for_json
 from neuromem.structured_output.labels import Labels
+from neuromem.structured_output.prompt_text import read_prompt
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from neuromem.plugin.providers import LLMProvider
     from neuromem.store.memories.insights import StoredInsight
 
+PROMPTS = "neuromem.digest.prompts"
 PROMPT = "digest-1"
 MAX_TOKENS = 4096
 TEMPERATURE = 0.2
@@ -68,7 +69,7 @@ async def ask_for_insights(
     Raises:
         ProviderResponseError: Both replies were unusable.
     """
-    system = prompts.read(PROMPT).replace("{sensitive}\n", "" if sensitive else CAREFUL)
+    system = read_prompt(PROMPTS, PROMPT).replace("{sensitive}\n", "" if sensitive else CAREFUL)
     question = JsonQuestion(
         messages=[
             {"role": "system", "content": system},

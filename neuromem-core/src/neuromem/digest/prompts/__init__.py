@@ -1,10 +1,1 @@
-"""Prompts are data: one text per version, named in the origin of every insight."""
-
-from __future__ import annotations
-
-from importlib.resources import files
-
-
-def read(name: str) -> str:
-    """Return a prompt by name and version, such as ``digest-1``."""
-    return (files(__name__) / f"{name}.txt").read_text(encoding="utf-8")
+"""The prompts of digests, one text per version."""

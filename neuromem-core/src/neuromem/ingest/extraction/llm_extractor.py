@@ -13,7 +13,6 @@ from pydantic import PydanticUserError, ValidationError
 from neuromem.domain.extraction import ExtractedMemory, ExtractedRelation, Extraction
 from neuromem.domain.memory_types import EPISODIC, FACT
 from neuromem.errors import ConfigurationError
-from neuromem.ingest.extraction import prompts
 from neuromem.ingest.extraction.prompt_input import WindowLabels, prompt_data
 from neuromem.ingest.extraction.reply_models import (
     SHAPE,
@@ -23,6 +22,7 @@ from neuromem.ingest.extraction.reply_models import (
     validate_reply,
 )
 from neuromem.structured_output.ask import JsonQuestion, ask_for_json
+from neuromem.structured_output.prompt_text import read_prompt
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from neuromem.ingest.extraction.reply_models import Item, Reply
     from neuromem.plugin.providers import LLMProvider
 
+PROMPTS = "neuromem.ingest.extraction.prompts"
 PROMPT = "extraction-3"
 RELATIONS = (
     '"relations": how two named things stand to each other, as a graph. "subject_type" and "object_type": USER (the '
@@ -85,7 +86,7 @@ class LLMExtractor:
             raise ConfigurationError("The extractor 'llm' needs an LLM, and none was chosen: pass llm=...")
         self._llm = llm
         own = _own_instructions(instructions, fields)
-        text = prompts.read(PROMPT) if prompt is None else prompt
+        text = read_prompt(PROMPTS, PROMPT) if prompt is None else prompt
         if own and "{instructions}" not in text:
             raise ConfigurationError(
                 "settings.extraction.prompt has no place for the instructions and fields that are set: put "
