@@ -29,14 +29,14 @@ TURNS_AROUND = """
 
 
 async def turns_around(
-    transaction: Transaction, user_id: str, hits: Sequence[RetrievedItem], reach: int, as_of: datetime | None
+    transaction: Transaction, user_id: str, items: Sequence[RetrievedItem], reach: int, as_of: datetime | None
 ) -> Mapping[str, Sequence[Turn]]:
     """Return the turns near messages, by the ids of these, in the order of the conversation.
 
     Args:
         transaction: A transaction of the user.
         user_id: The user.
-        hits: The messages, each with its session and position.
+        items: The messages, each with its session and position.
         reach: How many turns before and after each are returned at the most.
         as_of: Leaves out what was stored later; None is now.
     """
@@ -44,16 +44,16 @@ async def turns_around(
         TURNS_AROUND,
         {
             "user": user_id,
-            "items": [hit.id for hit in hits],
-            "sessions": [hit.session_id for hit in hits],
-            "positions": [hit.position for hit in hits],
+            "items": [item.id for item in items],
+            "sessions": [item.session_id for item in items],
+            "positions": [item.position for item in items],
             "reach": reach,
             "as_of": as_of,
         },
     )
-    turns: dict[str, list[Turn]] = {hit.id: [] for hit in hits}
-    for item, message_id, role, name, content, occurred_at, distance in rows:
-        turns[item].append(
+    turns: dict[str, list[Turn]] = {item.id: [] for item in items}
+    for item_id, message_id, role, name, content, occurred_at, distance in rows:
+        turns[item_id].append(
             Turn(
                 id=message_id,
                 role=role,

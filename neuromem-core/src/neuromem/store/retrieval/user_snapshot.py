@@ -1,4 +1,7 @@
-"""What recall knows of a user before and beside the looking: kept for the last users, and read anew each time."""
+"""The user snapshot: what recall knows of a user without searching.
+
+Every answer reads it in its hybrid query, and the last one is kept for the start of the next answer.
+"""
 
 from __future__ import annotations
 
@@ -19,10 +22,10 @@ if TYPE_CHECKING:
     from neuromem.store.database.database import Database, Transaction
     from neuromem.store.database.rows import Row
 
-KEPT = 1_024  # users
-SPEAKERS = 50  # names that a question is searched for
+CACHED_USERS = 1_024
+MAX_SPEAKERS = 50  # names that are looked for in a question
 
-SNAPSHOT = """
+SELECT_SNAPSHOT = """
     SELECT u.language, coalesce(u.last_entry, 0) AS last_entry, coalesce(u.extracted, false) AS extracted,
            s.space, s.baseline_cosine,
            (SELECT coalesce(sum(entries), 0) FROM {s}.corpora WHERE user_id = :user) AS entries,
@@ -45,48 +48,59 @@ def snapshot_query(as_of: datetime | None, exact_limit: int) -> Fragment:
         as_of: The moment at which the profile is read; None is now.
         exact_limit: Entries above which the column ``indexed`` tells whether the user has an HNSW index.
     """
-    statement = fill(SNAPSHOT, visible=kv_visible(as_of), indexed=INDEX_READY, not_pending=NOT_PENDING)
-    own = {"speakers": SPEAKERS, "namespace": PROFILE, "exact_limit": exact_limit}
+    statement = fill(SELECT_SNAPSHOT, visible=kv_visible(as_of), indexed=INDEX_READY, not_pending=NOT_PENDING)
+    own = {"speakers": MAX_SPEAKERS, "namespace": PROFILE, "exact_limit": exact_limit}
     return Fragment(statement.sql, {**statement.parameters, **own})
 
 
 class UserSnapshots:
-    """What is known of the users who asked last."""
+    """A cache of the snapshots of the users who asked last.
+
+    Args:
+        database: The database.
+        exact_limit: Entries above which it is of interest whether a user has an HNSW index.
+    """
 
     def __init__(self, database: Database, exact_limit: int) -> None:
         self._database = database
         self.exact_limit = exact_limit
-        self._indexed: BoundedCache[str, bool] = BoundedCache(KEPT)
-        self._abouts: BoundedCache[str, UserSnapshot] = BoundedCache(KEPT)
+        self._has_hnsw_index: BoundedCache[str, bool] = BoundedCache(CACHED_USERS)
+        self._snapshots: BoundedCache[str, UserSnapshot] = BoundedCache(CACHED_USERS)
 
     def last(self, user_id: str) -> UserSnapshot | None:
-        """Return what the last answer knew of a user."""
-        return self._abouts.get(user_id)
+        """Return the snapshot of the user's last answer; None when it is not kept."""
+        return self._snapshots.get(user_id)
 
-    def indexed(self, user_id: str) -> bool:
-        """Tell whether a user's vectors were so many that they had an index of their own, when last asked."""
-        return self._indexed.get(user_id) or False
+    def has_hnsw_index(self, user_id: str) -> bool:
+        """Return whether the user had an HNSW index, ready to use, at the last answer."""
+        return self._has_hnsw_index.get(user_id) or False
 
-    async def before(self, user_id: str) -> UserSnapshot:
-        """Return what the last answer knew of a user, else read it.
+    async def last_or_read(self, user_id: str) -> UserSnapshot:
+        """Return the snapshot of the user's last answer; where it is not kept, read it.
 
-        Speakers and language are all that is needed before a question is embedded, and they hardly change; each
-        answer reads them anew for the next.
+        Before a question is embedded, only speakers and language are needed; these hardly change, and each answer
+        reads them for the next.
         """
-        known = self._abouts.get(user_id)
-        if known is None:
+        snapshot = self._snapshots.get(user_id)
+        if snapshot is None:
             async with self._database.reader(user_id, settings=PLANNER_GENERIC) as transaction:
-                known = await self.read(transaction, user_id, None)
-        return known
+                snapshot = await self.read(transaction, user_id, None)
+        return snapshot
 
     async def read(self, transaction: Transaction, user_id: str, as_of: datetime | None) -> UserSnapshot:
-        """Read what is known of a user, the profile as it was ``as_of``."""
-        rows = await transaction.all(snapshot_query(as_of, self.exact_limit), {"user": user_id})
-        return self.learn(user_id, rows[0])
+        """Read the snapshot of a user and keep it.
 
-    def learn(self, user_id: str, row: Row) -> UserSnapshot:
+        Args:
+            transaction: A transaction of the user.
+            user_id: The user.
+            as_of: The moment at which the profile is read; None is now.
+        """
+        rows = await transaction.all(snapshot_query(as_of, self.exact_limit), {"user": user_id})
+        return self.keep_row(user_id, rows[0])
+
+    def keep_row(self, user_id: str, row: Row) -> UserSnapshot:
         """Return the snapshot in a row of `snapshot_query`, and keep it for the next question."""
-        known = UserSnapshot(
+        snapshot = UserSnapshot(
             speakers=tuple(row["speakers"]),
             language=row["language"],
             pending=row["pending"],
@@ -97,6 +111,6 @@ class UserSnapshots:
             space=row["space"],
             baseline_cosine=row["baseline_cosine"],
         )
-        self._abouts.put(user_id, known)
-        self._indexed.put(user_id, row.indexed)
-        return known
+        self._snapshots.put(user_id, snapshot)
+        self._has_hnsw_index.put(user_id, row["indexed"])
+        return snapshot

@@ -30,21 +30,24 @@ OPEN = """
     ON CONFLICT DO NOTHING
 """
 
-INSERT = f"""
+INSERT_VECTORS = fill(
+    """
     WITH stored AS (
-        INSERT INTO {{s}}.vectors (user_id, space, entry, kind, current, v)
+        INSERT INTO {s}.vectors (user_id, space, entry, kind, current, v)
         SELECT e.user_id, :space, e.entry, e.kind, e.superseded_at IS NULL, n.v
         FROM unnest(CAST(:entry AS int[]), CAST(:vector AS halfvec[])) AS n(entry, v)
-        JOIN {{s}}.entries e ON e.user_id = :user AND e.entry = n.entry
+        JOIN {s}.entries e ON e.user_id = :user AND e.entry = n.entry
         ON CONFLICT (user_id, space, entry, part) DO UPDATE SET v = excluded.v, current = excluded.current
     )
-    {CENTROID_OUTGROWN}
-"""
+    {centroid_outgrown}
+""",
+    centroid_outgrown=CENTROID_OUTGROWN,
+)
 
-# "+ 0" keeps every index out of the ordering: this scan is exact whatever the planner thinks.
 JOIN_ENTRIES = "JOIN {s}.entries e ON e.user_id = v.user_id AND e.entry = v.entry"
 
-NEAR = """
+# "+ 0" keeps the planner from reading the order from an index, so that the search is exact with any statistics.
+NEAREST_EXACT = """
     near AS (
         SELECT v.entry FROM {s}.vectors v {join}
         WHERE v.user_id = :user AND v.space = :space AND {condition}
@@ -193,7 +196,7 @@ async def insert_vectors(
     The work that they came from is to be acknowledged before: when it was the last, the user's middle follows.
     """
     outgrown = await transaction.value(
-        INSERT,
+        INSERT_VECTORS,
         {
             "user": user_id,
             "space": space.space,
@@ -216,4 +219,4 @@ def exact_search_expression(filters: Filters, condition: Fragment) -> Fragment:
     """
     current = "v.current" if filters.as_of is None else ""
     narrowed = all_of([Fragment(current), Fragment(kinds_condition("v", filters)), condition])
-    return fill(NEAR, join=JOIN_ENTRIES if condition else "", condition=narrowed)
+    return fill(NEAREST_EXACT, join=JOIN_ENTRIES if condition else "", condition=narrowed)
