@@ -1,4 +1,4 @@
-"""Tells what hides an item from a question, whatever its words and meaning."""
+"""Why an item is not in an answer: what excludes it from a question, whatever its words and its vector."""
 
 from __future__ import annotations
 
@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from neuromem.store.database.database import Transaction
     from neuromem.store.database.rows import Row
 
-NARROWING = {
+# The fields of `Filters` that narrow, and what the arguments of recall are called.
+NARROWING_FILTERS = {
     "memory_types": "memory_type",
     "created_after": "created_after",
     "created_before": "created_before",
@@ -30,8 +31,9 @@ NARROWING = {
     "documents": "documents",
 }
 
-VERSIONS = """
-    SELECT e.kind::text AS kind, {seen} AS seen, e.extracted, m.expires_at, {holds} AS holds, m.superseded_why,
+# Every version of an item, the newest first, with what each filter says of it.
+SELECT_VERSIONS = """
+    SELECT e.kind::text AS kind, {current} AS is_current, e.extracted, m.expires_at, {holds} AS holds, m.superseded_why,
            e.occurred_at IS NULL AS timeless, CAST(ARRAY[{passes}] AS boolean[]) AS passes
     FROM {s}.entries e
     LEFT JOIN {s}.memories m ON m.user_id = e.user_id AND m.memory_id = e.item AND m.version = e.version
@@ -40,7 +42,7 @@ VERSIONS = """
     ORDER BY e.version DESC
 """
 
-EMBEDDED = """
+SELECT_IS_EMBEDDED = """
     SELECT EXISTS (
         SELECT FROM {s}.entries e
         JOIN {s}.vectors v ON v.user_id = e.user_id AND v.entry = e.entry
@@ -50,30 +52,42 @@ EMBEDDED = """
 
 
 async def exclusion_reason(transaction: Transaction, query: Query, item: str) -> tuple[str, str] | None:
-    """Return by what an item is hidden and in which way, None when it is not; raises `NotFoundError`."""
-    given, statement = _versions(query.filters)
+    """Return what excludes an item from a question, whatever its words and its vector.
+
+    Args:
+        transaction: A transaction of the user.
+        query: The question, with its filters.
+        item: The id of a message, memory or passage.
+
+    Returns:
+        The name of the reason and a sentence; None when nothing excludes the item.
+
+    Raises:
+        NotFoundError: The user has no such item.
+    """
+    narrowing, statement = _versions(query.filters)
     rows: Sequence[Row] = ()
     if _is_uuid(item):
         rows = await transaction.all(statement, {"user": query.user_id, "item": item})
     if not rows:
         raise NotFoundError(f"User {query.user_id!r} has no memory, message or passage with the id {item!r}.")
-    last = next((row for row in rows if row.seen), None)
-    if last is None:
+    version = next((row for row in rows if row.is_current), None)
+    if version is None:
         if query.filters.as_of is not None:
             return "as_of", "No version of it was current at that moment."
         why = rows[0].superseded_why or "deleted"
         return "superseded", f"It does not hold any more ({why}); as_of shows it as of a moment when it did."
-    if last.holds is False:
-        return "expired", f"It expired at {last.expires_at.isoformat()}."
-    if KIND_NAMES[last.kind] not in query.filters.kinds:
-        return "filter", f"It is a {KIND_NAMES[last.kind]}, and the question asks for other kinds."
-    for name, passes in zip(given, last.passes, strict=True):
+    if version.holds is False:
+        return "expired", f"It expired at {version.expires_at.isoformat()}."
+    if KIND_NAMES[version.kind] not in query.filters.kinds:
+        return "filter", f"It is a {KIND_NAMES[version.kind]}, and the question asks for other kinds."
+    for name, passes in zip(narrowing, version.passes, strict=True):
         if not passes:
             timeless = (
-                ": when it happened is not known" if name.startswith("event_") and last.timeless else ""
+                ": when it happened is not known" if name.startswith("event_") and version.timeless else ""
             )
-            return "filter", f"The filter {NARROWING[name]} leaves it out{timeless}."
-    if last.kind == "m" and last.extracted and not query.filters.include_extracted:
+            return "filter", f"The filter {NARROWING_FILTERS[name]} leaves it out{timeless}."
+    if version.kind == "m" and version.extracted and not query.filters.include_extracted:
         return (
             "extracted",
             "It is a message that a model is done with, and what was made of it stands in its place; "
@@ -83,20 +97,26 @@ async def exclusion_reason(transaction: Transaction, query: Query, item: str) ->
 
 
 async def is_embedded(transaction: Transaction, query: Query, item: str) -> bool:
-    """Tell whether an item has a vector in the active space."""
-    return bool(await transaction.value(EMBEDDED, {"user": query.user_id, "item": item}))
+    """Return whether an item has a vector in the active space."""
+    return bool(await transaction.value(SELECT_IS_EMBEDDED, {"user": query.user_id, "item": item}))
 
 
 def _versions(filters: Filters) -> tuple[list[str], Fragment]:
-    """Return the names of the filters that were given, and a statement that tests every version of an item on each."""
-    nothing = Filters(include_extracted=True)
-    given = [f.name for f in fields(filters) if f.name in NARROWING and getattr(filters, f.name) is not None]
-    alone = [filter_condition(replace(nothing, **{name: getattr(filters, name)})) for name in given]
+    """Return the fields of the filters that were given, and the statement that tests each version on each of them."""
+    no_filters = Filters(include_extracted=True)
+    narrowing = [
+        f.name
+        for f in fields(filters)
+        if f.name in NARROWING_FILTERS and getattr(filters, f.name) is not None
+    ]
+    conditions = [
+        filter_condition(replace(no_filters, **{name: getattr(filters, name)})) for name in narrowing
+    ]
     moment = Fragment("now()") if filters.as_of is None else Fragment(":as_of", {"as_of": filters.as_of})
-    passes = Fragment(", ".join(f"coalesce({one.sql}, false)" for one in alone), merged(alone))
-    return given, fill(
-        VERSIONS,
-        seen=current_version("e", filters.as_of),
+    passes = Fragment(", ".join(f"coalesce({one.sql}, false)" for one in conditions), merged(conditions))
+    return narrowing, fill(
+        SELECT_VERSIONS,
+        current=current_version("e", filters.as_of),
         holds=fill("(m.expires_at IS NULL OR m.expires_at > {moment})", moment=moment),
         passes=passes,
     )

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from neuromem.domain.query import Query
     from neuromem.store.database.database import Transaction
 
-MESSAGES_AND_THEIR_MEMORIES = """
+SELECT_MESSAGES_AND_MEMORIES = """
     SELECT e.kind::text AS kind, e.item, e.session_id, e.position, n.id AS message_id
     FROM unnest(CAST(:messages AS uuid[])) AS n(id) CROSS JOIN LATERAL (
         SELECT e.kind, e.item, e.session_id, e.position FROM {s}.entries e
@@ -33,17 +33,22 @@ MESSAGES_AND_THEIR_MEMORIES = """
     ) AS e
 """
 
-RELATIONS = 50  # that a question may bring along
+MAX_RELATIONS = 50  # of one question
 FIRST_PERSON = re.compile(r"\b(?:i|me|my|mine|myself)\b|我", re.IGNORECASE)
 
 
 async def relations_of_question(transaction: Transaction, query: Query) -> list[Edge]:
-    """Return the relations of whom and what the question names, and of the user who asks in the first person."""
+    """Return the relations of the names in a question, and of the user where it speaks in the first person.
+
+    Args:
+        transaction: A transaction of the user.
+        query: The question.
+    """
     keys = names_in(query.text)
     if FIRST_PERSON.search(query.text):
         keys.append(name_key(query.user_id))
     return await edges_around_names(
-        transaction, query.user_id, keys, as_of=query.filters.as_of, limit=RELATIONS
+        transaction, query.user_id, keys, as_of=query.filters.as_of, limit=MAX_RELATIONS
     )
 
 
@@ -54,24 +59,29 @@ async def candidates_of_relations(
 
     The score of a message is 1 / n, where n is the number of messages of this relation and of those before it: a
     relation that was mentioned in many messages leads to none of them in particular.
+
+    Args:
+        transaction: A transaction of the user.
+        query: The question, with its filters.
+        edges: The relations, the nearest first.
     """
-    read: dict[str, int] = {}
+    ranks: dict[str, int] = {}
     for edge in edges:
-        unread = [source for source in edge.sources if source not in read]
-        read.update(dict.fromkeys(unread, len(read) + len(unread)))
-    if not read:
+        new_sources = [source for source in edge.sources if source not in ranks]
+        ranks.update(dict.fromkeys(new_sources, len(ranks) + len(new_sources)))
+    if not ranks:
         return []
     statement = fill(
-        MESSAGES_AND_THEIR_MEMORIES,
+        SELECT_MESSAGES_AND_MEMORIES,
         condition=entry_condition(query.filters),
         source_known=source_known(query.filters.as_of),
     )
-    values = {"user": query.user_id, "messages": list(read), "kinds": kind_letters(query.filters)}
+    values = {"user": query.user_id, "messages": list(ranks), "kinds": kind_letters(query.filters)}
     found = [
         Candidate(
             str(row.item),
             KIND_NAMES[row.kind],
-            1.0 / read[str(row.message_id)],
+            1.0 / ranks[str(row.message_id)],
             session_id=row.session_id,
             position=row.position,
         )

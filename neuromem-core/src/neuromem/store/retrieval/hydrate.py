@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from neuromem.domain.recall_result import Fused
     from neuromem.store.database.database import Transaction
 
-# One part per kind, so that a kind that was not found is not planned either.
-CONTENTS = {
+# One part for each kind, so that PostgreSQL does not plan the reading of kinds that were not found.
+SELECT_CONTENTS = {
     "message": """
         SELECT 'message' AS kind, m.message_id::text AS item, m.content, 'message' AS memory_type, m.created_at,
                m.occurred_at, nullif(m.metadata, '{}') AS metadata, ARRAY[m.message_id::text] AS sources,
@@ -50,7 +50,7 @@ CONTENTS = {
     """,
 }
 
-VISIBLE_ENTRIES = """
+SELECT_VISIBLE = """
     SELECT e.kind::text AS kind, e.item::text AS item FROM {s}.entries e
     WHERE e.user_id = :user AND e.item = ANY(CAST(:items AS uuid[]))
       AND e.kind = ANY(CAST(CAST(:kinds AS text[]) AS "char"[])) AND {condition}
@@ -61,7 +61,7 @@ async def visible_entries(
     transaction: Transaction, query: Query, keys: Sequence[tuple[Kind, str]]
 ) -> set[tuple[Kind, str]]:
     """Return which entries, by kind and id, pass all filters of a question."""
-    statement = fill(VISIBLE_ENTRIES, condition=entry_condition(query.filters))
+    statement = fill(SELECT_VISIBLE, condition=entry_condition(query.filters))
     values = {
         "user": query.user_id,
         "items": [item for _, item in keys],
@@ -71,7 +71,15 @@ async def visible_entries(
 
 
 async def hydrate(transaction: Transaction, query: Query, found: Sequence[Fused]) -> list[RetrievedItem]:
-    """Return what is stored about what was found; what the question may not see is left out."""
+    """Return what is stored about fused candidates, in no order.
+
+    Memories that do not hold at the moment of the question are left out.
+
+    Args:
+        transaction: A transaction of the user.
+        query: The question.
+        found: The candidates after fusion; at least one.
+    """
     ids: dict[str, list[str]] = {}
     for item in found:
         ids.setdefault(item.kind, []).append(item.id)
@@ -83,8 +91,10 @@ async def hydrate(transaction: Transaction, query: Query, found: Sequence[Fused]
 
 def _select(kinds: frozenset[str], as_of: datetime | None) -> Fragment:
     """Return the statement that reads what is stored about entries of these kinds."""
-    parts = {kind: Fragment(part) for kind, part in CONTENTS.items()}
-    parts["memory"] = fill(CONTENTS["memory"], holds=memory_holds(as_of), source_known=source_known(as_of))
+    parts = {kind: Fragment(part) for kind, part in SELECT_CONTENTS.items()}
+    parts["memory"] = fill(
+        SELECT_CONTENTS["memory"], holds=memory_holds(as_of), source_known=source_known(as_of)
+    )
     wanted = [part for kind, part in parts.items() if kind in kinds]
     return Fragment("UNION ALL".join(part.sql for part in wanted), merged(wanted))
 

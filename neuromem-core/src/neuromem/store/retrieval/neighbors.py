@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from neuromem.domain.recall_result import RetrievedItem
     from neuromem.store.database.database import Transaction
 
-TURNS_AROUND = """
+SELECT_TURNS = """
     SELECT n.item, m.message_id::text AS id, m.role, m.name, m.content, m.occurred_at,
            m.position - n.position AS distance
     FROM unnest(CAST(:items AS text[]), CAST(:sessions AS text[]), CAST(:positions AS int[]))
@@ -41,7 +41,7 @@ async def turns_around(
         as_of: Leaves out what was stored later; None is now.
     """
     rows = await transaction.all(
-        TURNS_AROUND,
+        SELECT_TURNS,
         {
             "user": user_id,
             "items": [item.id for item in items],

@@ -1,6 +1,6 @@
-"""Single flight: what several ask for at the same time is made once, and shared.
+"""Single flight: a result that several callers want is computed once and shared.
 
-Not by a task of its own, which would cost more than most of what is made here.
+The first caller computes it; a task of its own would cost more than most of what is computed here.
 """
 
 from __future__ import annotations
@@ -15,26 +15,29 @@ T = TypeVar("T")
 
 
 class SingleFlight(Generic[T]):
-    """Calls ``make`` once and gives its result, or its error, to all who ask.
+    """Calls a function once and gives its result, or its error, to all callers of `get`.
 
-    When the first who asks is canceled, the next one calls it.
+    When the caller that computes it is canceled, the next one computes it.
+
+    Args:
+        compute: The function.
     """
 
-    def __init__(self, make: Callable[[], Awaitable[T]]) -> None:
-        self._make = make
+    def __init__(self, compute: Callable[[], Awaitable[T]]) -> None:
+        self._compute = compute
         self._turn = asyncio.Lock()
-        self._made: list[T] = []
+        self._result: list[T] = []
         self._error: Exception | None = None
 
     async def get(self) -> T:
-        """Return the result, made by the first call; raises what ``make`` raised."""
-        if not self._made:
+        """Return the result, computed by the first call; raises what the function raised."""
+        if not self._result:
             async with self._turn:
-                if not self._made and self._error is None:
+                if not self._result and self._error is None:
                     try:
-                        self._made.append(await self._make())
-                    except Exception as error:  # noqa: BLE001  raised below, to everybody
+                        self._result.append(await self._compute())
+                    except Exception as error:  # noqa: BLE001  raised below, to every caller
                         self._error = error
             if self._error is not None:
                 raise self._error
-        return self._made[0]
+        return self._result[0]

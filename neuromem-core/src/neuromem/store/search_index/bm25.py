@@ -5,8 +5,8 @@ The variant is bm25s' ``lucene``: ``idf = ln(1 + (N - df + 0.5) / (df + 0.5))`` 
 Filters choose among the scored; they change neither N nor df nor the average. Under ``as_of`` all three are those
 of the rows visible then.
 
-A lateral subquery with OFFSET 0 is looked up once per row of what stands before it, through the index made for it:
-the plan does not depend on what statistics the planner has, which in a young database are none.
+A lateral subquery with OFFSET 0 is executed once per row of the table before it, through the index made for it: the
+plan does not depend on statistics, which a new database does not have yet.
 
 `bm25_expressions` gives common table expressions for a statement that needs ``:user``:
 ``scored (kind, entry, score, matched, words)`` and ``total (kind, idf)``. ``matched / idf`` is the part of the
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from neuromem.config import BM25Settings
     from neuromem.domain.query import Filters
 
-TERMS = """
+QUESTION_TERMS = """
     q AS MATERIALIZED (
         SELECT term, n, topical, 1::bigint << CAST(least(place, 63) - 1 AS int) AS bit
         FROM unnest(CAST(:terms AS text[]), CAST(:counts AS int[]), CAST(:topical AS bool[]))
@@ -36,8 +36,9 @@ TERMS = """
     )
 """
 
-# Counting first and fetching then reads a term's index pages twice, which costs less than keeping its rows to count.
-NOW = """
+# A term's postings are counted first and read then: that reads its index pages twice, which costs less than keeping
+# the rows in order to count them.
+PRESENT_HITS = """
     weight AS MATERIALIZED (
         SELECT c.kind, q.term, q.n, q.topical, q.bit, c.tokens::float8 / greatest(c.entries, 1) AS average,
                ln(1 + (c.entries - d.df + 0.5::float8) / (d.df + 0.5::float8)) AS idf
@@ -56,7 +57,7 @@ NOW = """
     )
 """
 
-THEN = """
+PAST_HITS = """
     seen AS MATERIALIZED (
         SELECT e.entry, e.kind, e.length FROM {s}.entries e
         WHERE e.user_id = :user AND {of_kinds} AND {visible}
@@ -83,7 +84,7 @@ THEN = """
     )
 """
 
-SCORED = """
+SCORES = """
     total AS MATERIALIZED (
         SELECT kind, sum(idf) AS idf FROM weight WHERE topical GROUP BY kind
     ), scored AS MATERIALIZED (
@@ -95,10 +96,10 @@ SCORED = """
     )
 """
 
-BM25_PRESENT = ",".join((TERMS, NOW, SCORED))
-PAST = ",".join((TERMS, THEN, SCORED))
+BM25_PRESENT = ",".join((QUESTION_TERMS, PRESENT_HITS, SCORES))
+BM25_PAST = ",".join((QUESTION_TERMS, PAST_HITS, SCORES))
 
-# Stands in where the question has no words or nobody asks for them.
+# The same two expressions, empty, for a question without words.
 BM25_NOTHING = """
     scored AS (
         SELECT 'm'::"char" AS kind, 0 AS entry, 0::float8 AS score, 0::float8 AS matched, 0::bigint AS words
@@ -133,5 +134,7 @@ def bm25_expressions(
     }
     if filters.as_of is None:
         return Fragment(BM25_PRESENT, parameters)
-    past = fill(PAST, of_kinds=kinds_condition("e", filters), visible=current_version("e", filters.as_of))
+    past = fill(
+        BM25_PAST, of_kinds=kinds_condition("e", filters), visible=current_version("e", filters.as_of)
+    )
     return Fragment(past.sql, {**past.parameters, **parameters})

@@ -55,7 +55,7 @@ ADD_ENTRIES = """
     WHERE s.wanted AND CAST(:embed AS boolean)
 """
 
-# Ends entries now; a question about the past still finds them.
+# Ends entries at ``:now``; a question about the past still finds them.
 CLOSE_ENTRIES = """
     WITH closed AS (
         UPDATE {s}.entries SET superseded_at = :now

@@ -27,7 +27,7 @@ METADATA_MATCHES = """
              WHERE f.user_id = :user AND f.labels @> CAST(:metadata AS jsonb))))
 """
 
-# A parameter that is NULL leaves its part open.
+# A parameter that is NULL narrows nothing.
 DOCUMENT_MATCHES = """
     (CAST(:category AS text) IS NULL OR d.category = :category)
     AND (CAST(:tags AS text[]) IS NULL OR d.tags @> CAST(:tags AS text[]))
@@ -49,12 +49,12 @@ def kind_letters(filters: Filters) -> list[str]:
 def kinds_condition(alias: str, filters: Filters) -> str:
     """Return the condition that a row is of a kind that takes part.
 
-    It is made of comparisons, because a list costs a scan a tenth more.
+    It consists of comparisons, because testing against a list makes a scan a tenth slower.
     """
-    asked = kind_letters(filters)
-    if len(asked) == 1:
-        return f"{alias}.kind = '{asked[0]}'"
-    return " AND ".join(f"{alias}.kind <> '{x}'" for x in KIND_LETTERS.values() if x not in asked) or "true"
+    letters = kind_letters(filters)
+    if len(letters) == 1:
+        return f"{alias}.kind = '{letters[0]}'"
+    return " AND ".join(f"{alias}.kind <> '{x}'" for x in KIND_LETTERS.values() if x not in letters) or "true"
 
 
 def filter_condition(filters: Filters) -> Fragment:
@@ -95,7 +95,7 @@ def filter_condition(filters: Filters) -> Fragment:
 def entry_condition(filters: Filters) -> Fragment:
     """Return the condition that ``entries e`` are current, now or at ``as_of``, and pass the filters."""
     if filters.as_of is not None:
-        return filter_condition(filters)  # its moment is among the filters
+        return filter_condition(filters)  # which includes the condition for that moment
     return all_of([current_version("e", None), filter_condition(filters)])
 
 

@@ -1,4 +1,4 @@
-"""Embedding spaces and the exact vector search."""
+"""The active embedding space, the vectors of its entries, and the exact vector search."""
 
 from __future__ import annotations
 
@@ -24,11 +24,15 @@ if TYPE_CHECKING:
 
 ACTIVE_SPACE = "SELECT space, provider, model, dims, revision, baseline_cosine FROM {s}.spaces WHERE active"
 
-OPEN = """
+INSERT_FIRST_SPACE = """
     INSERT INTO {s}.spaces (provider, model, dims, revision, active)
     VALUES (:provider, :model, :dims, :revision, true)
     ON CONFLICT DO NOTHING
 """
+
+SET_BASELINE_COSINE = (
+    "UPDATE {s}.spaces SET baseline_cosine = :cosine WHERE space = :space AND baseline_cosine IS NULL"
+)
 
 INSERT_VECTORS = fill(
     """
@@ -59,7 +63,16 @@ NEAREST_EXACT = """
 
 @dataclass(frozen=True, slots=True)
 class EmbeddingSpace:
-    """The active embedding space; ``baseline_cosine`` is the cosine that unrelated texts reach, None: not measured."""
+    """An embedding space: the vectors of one model; only vectors of the same space can be compared.
+
+    Attributes:
+        space: Its number.
+        provider: The provider of the model.
+        model: The name of the model.
+        dims: The number of dimensions of its vectors.
+        revision: The revision of the model; empty where it has none.
+        baseline_cosine: The mean cosine of unrelated texts; None: not measured.
+    """
 
     space: int
     provider: str
@@ -70,7 +83,7 @@ class EmbeddingSpace:
 
     @property
     def capability(self) -> str:
-        """What a worker must have to embed for this space, as jobs name it."""
+        """The capability that a worker needs to embed for this space, as jobs name it."""
         return EMBED.capability_for(self.space)
 
     def __str__(self) -> str:
@@ -79,27 +92,35 @@ class EmbeddingSpace:
 
 
 async def open_space(database: Database, embedding: EmbeddingProvider) -> EmbeddingSpace:
-    """Return the schema's space, making it when the schema has none; another model's is an error."""
-    asked = EmbeddingSpace(0, embedding.provider, embedding.model, embedding.dims, embedding.revision, None)
+    """Return the active space of the schema; where it has no space yet, create that of the model.
+
+    Args:
+        database: The database.
+        embedding: The model that the schema is opened with.
+
+    Raises:
+        EmbeddingSpaceError: The active space is that of another model.
+    """
+    wanted = EmbeddingSpace(0, embedding.provider, embedding.model, embedding.dims, embedding.revision, None)
     async with database.worker() as transaction:
         row = await transaction.first(ACTIVE_SPACE)
         if row is None:
             await transaction.run(
-                OPEN,
+                INSERT_FIRST_SPACE,
                 {
-                    "provider": asked.provider,
-                    "model": asked.model,
-                    "dims": asked.dims,
-                    "revision": asked.revision,
+                    "provider": wanted.provider,
+                    "model": wanted.model,
+                    "dims": wanted.dims,
+                    "revision": wanted.revision,
                 },
             )
             row = await transaction.first(ACTIVE_SPACE)
     if row is None:
         raise EmbeddingSpaceError(f"Schema {database.schema!r} has embedding spaces, but none is active.")
     space = space_of(row)
-    if replace(space, space=0, baseline_cosine=None) != asked:
+    if replace(space, space=0, baseline_cosine=None) != wanted:
         raise EmbeddingSpaceError(
-            f"Schema {database.schema!r} was filled with the embedding {space}, and was opened with {asked}. "
+            f"Schema {database.schema!r} was filled with the embedding {space}, and was opened with {wanted}. "
             "Open it with the model it was filled with, use another schema, or change the model of this one: run "
             "`neuromem reembed` with the new model, or call reembed() with it where the old one is open."
         )
@@ -107,67 +128,78 @@ async def open_space(database: Database, embedding: EmbeddingProvider) -> Embedd
 
 
 async def active_space(database: Database) -> EmbeddingSpace:
-    """Return the space that is searched in now."""
+    """Return the active space, the one that recall searches."""
     async with database.worker() as transaction:
         row = await transaction.first(ACTIVE_SPACE)
-    assert row is not None  # since the schema was first opened
+    assert row is not None  # there is one since the schema was first opened
     return space_of(row)
 
 
 def space_of(row: Row) -> EmbeddingSpace:
-    """Return the space that a row of `ACTIVE` describes."""
+    """Return the space in a row with the columns of `ACTIVE_SPACE`."""
     return EmbeddingSpace(row.space, row.provider, row.model, row.dims, row.revision, row.baseline_cosine)
 
 
 class ActiveSpaces:
-    """The spaces whose model this process has; ``current`` is the active one as far as it knows."""
+    """The embedding spaces whose model this process has.
+
+    Attributes:
+        current: The active space as far as this process knows; another process may have changed it.
+    """
 
     def __init__(self, space: EmbeddingSpace) -> None:
         self.current = space
-        self._mine = {space.space: space}
+        self._usable = {space.space: space}
 
     def switch(self, space: EmbeddingSpace) -> None:
-        """Use a space from now on, whose model this process has."""
-        self.current = self._mine[space.space] = space
+        """Make a space whose model this process has the current one."""
+        self.current = self._usable[space.space] = space
 
     async def follow(self, transaction: Transaction, schema: str) -> EmbeddingSpace:
-        """Use the space that is active now; raises `EmbeddingSpaceError` when this process lacks its model."""
+        """Make the space that is active in the database the current one, and return it.
+
+        Raises:
+            EmbeddingSpaceError: This process lacks its model.
+        """
         row = await transaction.first(ACTIVE_SPACE)
         assert row is not None
         space = space_of(row)
-        if space.space not in self._mine:
+        if space.space not in self._usable:
             raise EmbeddingSpaceError(
                 f"Schema {schema!r} was re-embedded with {space} since this NeuroMemory was opened with "
                 f"{self.current}. Open it anew with the new model; nothing that was stored meanwhile is lost."
             )
-        self.current = self._mine[space.space]
+        self.current = self._usable[space.space]
         return self.current
 
 
 def mean_cosine(*groups: Sequence[Sequence[float]]) -> float:
-    """Return the mean cosine of different vectors of a group, averaged over the groups."""
+    """Return the mean cosine over all pairs of different vectors of a group, averaged over the groups."""
     means = []
     for group in groups:
         units = [[x / (math.sqrt(math.fsum(y * y for y in v)) or 1.0) for x in v] for v in group]
-        together = [math.fsum(column) for column in zip(*units, strict=True)]
+        total = [math.fsum(column) for column in zip(*units, strict=True)]
         n = len(units)
-        means.append((math.fsum(x * x for x in together) - n) / (n * (n - 1)))
+        means.append((math.fsum(x * x for x in total) - n) / (n * (n - 1)))
     return math.fsum(means) / len(means)
 
 
 async def record_baseline_cosine(database: Database, space: EmbeddingSpace, baseline_cosine: float) -> None:
-    """Keep the cosine of unrelated texts; the first measurement stays."""
+    """Store the mean cosine of unrelated texts in a space, unless one is stored already."""
     async with database.worker() as transaction:
-        await transaction.run(
-            "UPDATE {s}.spaces SET baseline_cosine = :baseline_cosine WHERE space = :space AND baseline_cosine IS NULL",
-            {"baseline_cosine": baseline_cosine, "space": space.space},
-        )
+        await transaction.run(SET_BASELINE_COSINE, {"cosine": baseline_cosine, "space": space.space})
 
 
 def normalized_vector(vector: Sequence[float], space: EmbeddingSpace, provider: str) -> HalfVector | None:
     """Return a vector normalized and rounded to half precision; None for a zero vector.
 
-    Raises `ProviderResponseError` when its length or its numbers are wrong.
+    Args:
+        vector: What the model returned.
+        space: The space that it is for.
+        provider: Whom an error names.
+
+    Raises:
+        ProviderResponseError: It has not as many numbers as the space has dimensions, or not all of them are finite.
     """
     try:
         norm = math.hypot(*vector)
@@ -191,9 +223,14 @@ def normalized_vector(vector: Sequence[float], space: EmbeddingSpace, provider: 
 async def insert_vectors(
     transaction: Transaction, user_id: str, space: EmbeddingSpace, vectors: Sequence[tuple[int, HalfVector]]
 ) -> None:
-    """Store vectors (entry, vector); entries that are gone by now are passed over.
+    """Store vectors of entries, and the user's centroid when that is due.
 
-    The work that they came from is to be acknowledged before: when it was the last, the user's middle follows.
+    Args:
+        transaction: A transaction of the user. The job that the vectors are for has to be acknowledged in it before:
+            the centroid is stored only when no embedding job of the user is left.
+        user_id: The user.
+        space: The space of the vectors.
+        vectors: Pairs of an entry and its vector; entries that were erased meanwhile are ignored.
     """
     outgrown = await transaction.value(
         INSERT_VECTORS,
