@@ -1,4 +1,4 @@
-"""What several ask for at the same time is made once, and a canceled asker takes it from nobody else."""
+"""A result that several callers want is computed once, and canceling one caller takes it from no other."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The middle of a user's vectors: kept beside them, and what it is kept for is answered the same without it."""
+"""Centroids: when they are stored, and that an answer is the same with a stored one and without."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from neuromem.memory import NeuroMemory
 
 QUICK = {"work": {"poll": 0.02}}
-KEPT = "SELECT entries, n, v::vector::float4[] AS v FROM neuromem.centroids WHERE space = $1"
+SELECT_STORED = "SELECT entries, n, v::vector::float4[] AS v FROM neuromem.centroids WHERE space = $1"
 VECTORS = "SELECT entry, v::vector::float4[] AS v FROM neuromem.vectors WHERE space = $1 ORDER BY entry"  # as embedded
 
 
@@ -54,7 +54,7 @@ THINGS = ("a heron", "two foxes", "the old bridge", "snow on the hills", "a red 
 async def both(address: str, user: str, space: int = 1) -> tuple[Any, list[float], int]:
     """Return what is kept, the mean of the sample of what the user had then, and the number of the last vector."""
     async with connected(address, user) as connection:
-        kept = await connection.fetchrow(KEPT, space)
+        kept = await connection.fetchrow(SELECT_STORED, space)
         rows = {row["entry"]: row["v"] for row in await connection.fetch(VECTORS, space)}
     last = max(rows, default=0)
     upto = min(last, kept["entries"]) if kept else last

@@ -96,7 +96,7 @@ async def test_connections_made_before_the_extension_was_looked_for_are_not_used
 async def test_an_extension_that_moves_meanwhile_is_named(cluster: Cluster, moving: str) -> None:
     async with opened(moving, worker=False) as nm:
         await cluster.execute("ALTER EXTENSION vector SET SCHEMA public", database="moving")
-        database_of(nm).pool.forget()
+        database_of(nm).pool.drop_idle()
         with pytest.raises(
             DatabaseError, match=r"halfvec .* not in schema .* any more.*Open the NeuroMemory anew"
         ):

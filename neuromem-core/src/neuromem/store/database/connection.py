@@ -1,4 +1,4 @@
-"""The driver: how connections are opened, and what its errors mean."""
+"""Connections by the driver asyncpg: how they are opened, and how its errors become ours."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from neuromem.store.database.dsn import Target
 
 DRIVER_ERRORS = (exc.SQLAlchemyError, asyncpg.PostgresError, asyncpg.InterfaceError, OSError)
-# What a connection raises that died while nobody used it; the last, while its end is still on its way.
+# Raised by the first statement on a connection that was lost while idle; the last one when asyncpg does not know yet.
 DEAD_CONNECTION_ERRORS = (
     asyncpg.PostgresConnectionError,
     asyncpg.InterfaceError,
@@ -28,7 +28,7 @@ DEAD_CONNECTION_ERRORS = (
 )
 
 _DECODER = json.JSONDecoder()
-STATEMENTS = 300  # that a connection keeps prepared: all of ours
+MAX_PREPARED_STATEMENTS = 300  # on each connection, enough for all of ours
 
 
 async def open_connection(
@@ -40,10 +40,14 @@ async def open_connection(
         target: Where to connect.
         pooler: ``"transaction"`` behind a pooler that shares connections between transactions; else None.
         vector_schema: The schema of the extension; with None the connection can neither send nor read vectors.
+
+    Raises:
+        DatabaseError: The type ``halfvec`` is not in that schema.
+        OSError, asyncpg.PostgresError, asyncpg.InterfaceError: No connection could be opened; see `translate_error`.
     """
-    # Behind a pooler the next statement may meet another server connection, so nothing prepared may be relied on:
-    # the unnamed statement leaves nothing behind.
-    size = 0 if pooler == "transaction" else STATEMENTS
+    # Behind a pooler the next statement may run on another server connection, where a prepared one does not exist.
+    # Without a cache asyncpg uses the unnamed statement, which does not stay.
+    size = 0 if pooler == "transaction" else MAX_PREPARED_STATEMENTS
     connection = await asyncpg.connect(
         dsn=target.dsn,
         timeout=target.connect_timeout,
@@ -66,9 +70,9 @@ async def open_connection(
 async def _register_halfvec(connection: asyncpg.Connection, target: Target, schema: str) -> None:
     """Register pgvector's binary format for ``halfvec``, which then goes in and out as `HalfVector`.
 
-    This asks the server for the type, one round trip. It is no extra cost: asyncpg would ask for an unknown type
-    when the first vector is sent, by a slower statement and up to three round trips. Connecting and sending one
-    vector took 5 ms in place of 12. pgvector's own ``register_vector`` asks for three types, of which we use one.
+    This costs one round trip, and saves more: asyncpg would look up an unknown type when the first vector is sent, by
+    a slower statement and up to three round trips. Connecting and sending one vector took 5 ms instead of 12.
+    pgvector's own ``register_vector`` looks up three types, of which we use one.
     """
     try:
         await connection.set_type_codec(
@@ -86,34 +90,47 @@ async def _register_halfvec(connection: asyncpg.Connection, target: Target, sche
 
 
 def _json(text: str) -> Any:
-    """Read JSON: there are many values, most of them short, and PostgreSQL has checked them already."""
+    """Return a parsed JSON value, fast: there are many, most of them short, and PostgreSQL has validated them."""
     try:
         return _DECODER.raw_decode(text)[0]
-    except json.JSONDecodeError:  # the type json keeps the space that stood before a value
+    except json.JSONDecodeError:  # the type json keeps white space before a value
         return json.loads(text)
 
 
 def migration_engine(target: Target, *, pooler: str | None) -> AsyncEngine:
-    """Return what migrations run on; it keeps no connection."""
+    """Return the engine that migrations run on; it keeps no connection open.
+
+    Args:
+        target: Where to connect.
+        pooler: ``"transaction"`` behind a pooler that shares connections between transactions; else None.
+    """
     arguments: dict[str, Any] = {}
     caching: dict[str, Any] = {}
     if pooler == "transaction":
         arguments["statement_cache_size"] = 0
         caching = {"prepared_statement_cache_size": 0, "prepared_statement_name_func": lambda: ""}
 
-    async def plain() -> asyncpg.Connection:
+    async def connect() -> asyncpg.Connection:
         return await asyncpg.connect(dsn=target.dsn, timeout=target.connect_timeout, **arguments)
 
     return create_async_engine(
         "postgresql+asyncpg://",
-        connect_args={"async_creator_fn": plain, **caching},
+        connect_args={"async_creator_fn": connect, **caching},
         poolclass=NullPool,
         hide_parameters=True,
     )
 
 
 def translate_error(error: BaseException, target: Target) -> DatabaseError:
-    """Return the error of ours that stands for a driver's."""
+    """Return our error for one of the driver; its message names the target by its label, never the password.
+
+    Args:
+        error: An error of asyncpg or SQLAlchemy, one of `DRIVER_ERRORS`.
+        target: The server that it came from.
+
+    Returns:
+        `DatabaseUnavailableError` when no connection could be opened or it was lost, else `DatabaseError`.
+    """
     cause = driver_error(error)
     if isinstance(cause, asyncpg.QueryCanceledError):
         return DatabaseError(f"A statement was canceled by {target.label}: {cause}")
@@ -137,10 +154,10 @@ def translate_error(error: BaseException, target: Target) -> DatabaseError:
 
 
 def driver_error(error: BaseException) -> BaseException:
-    """Return asyncpg's own error from below SQLAlchemy's wrappers."""
-    seen: BaseException | None = error
-    while seen is not None:
-        if isinstance(seen, asyncpg.PostgresError | asyncpg.InterfaceError | OSError):
-            return seen
-        seen = seen.__cause__ or getattr(seen, "orig", None)
+    """Return the error of asyncpg that an error of SQLAlchemy wraps; other errors are returned as they are."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, asyncpg.PostgresError | asyncpg.InterfaceError | OSError):
+            return cause
+        cause = cause.__cause__ or getattr(cause, "orig", None)
     return error

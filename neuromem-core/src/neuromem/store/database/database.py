@@ -1,4 +1,4 @@
-"""Connections: one pool per NeuroMemory, every transaction bound to its user."""
+"""The database: a pool of connections to one schema, and transactions that each see the rows of one user."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from neuromem.store.database.connection import (
     open_connection,
     translate_error,
 )
+from neuromem.store.database.planner_settings import PLANNER_CUSTOM
 from neuromem.store.database.pool import Pool, PoolTimeoutError
 from neuromem.store.database.rows import number_parameters
 from neuromem.store.database.sql import Fragment
@@ -32,55 +33,39 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("neuromem.sql")
 
-# A writer has its moment before it commits. Who asks for a moment just gone takes the lock of the user's writers for
-# an instant; long ago there is nobody to wait for, and nothing is locked.
-SETTLE = """
+# A writer's moment on the user's clock is earlier than its commit. Before a recent moment is read, this waits for the
+# user's writers by taking their lock. Writers of a moment more than a minute ago are taken to have committed.
+WAIT_FOR_WRITERS = """
     SELECT FROM {s}.users
     WHERE user_id = :user AND CAST(:as_of AS timestamptz) > clock_timestamp() - interval '1 minute' FOR SHARE
 """
 
 _SCHEMA = re.compile(r"[a-z_][a-z0-9_]{0,62}")
 
-# Plans for the values at hand: a cached generic plan does not know how many rows a user has.
-PLANNER_CUSTOM = {"plan_cache_mode": "force_custom_plan"}
-# For statements made of lateral lookups, whose plan must not hang on statistics: a planner that has none loves
-# nested loops over what it takes for one row. By indexes alone: a table holds the rows of everybody.
-PLANNER_INDEX_ONLY = {**PLANNER_CUSTOM, "enable_nestloop": "off", "enable_seqscan": "off"}
-# The same for a user whose rows are few: one plan per connection, by this process alone.
-# Planning anew costs as much as a tenth of what the scan of 10,000 vectors does.
-PLANNER_GENERIC = {
-    **PLANNER_INDEX_ONLY,
-    "plan_cache_mode": "force_generic_plan",
-    "max_parallel_workers_per_gather": "0",
-}
-# For a user whose present is small and whose past is long: a plan for the values at hand finds the index that leaves
-# out the past, as long as pages here and there cost it no more than all of them in a row.
-PLANNER_PARTIAL_INDEX = {
-    **PLANNER_INDEX_ONLY,
-    "max_parallel_workers_per_gather": "0",
-    "random_page_cost": "1",
-}
-
 
 class Transaction:
-    """A running transaction; ``{s}`` in its SQL stands for the schema, ``:name`` for a parameter.
+    """A running transaction.
 
-    Statements go to the driver as they are: what a mapper would do for each costs more than the driver's own work.
+    A statement is a text or a `Fragment`; in it ``{s}`` stands for the schema and ``:name`` for a parameter. Statements
+    go to the driver without SQLAlchemy, whose work for each would cost more than the driver's own.
+
+    Each method that runs a statement takes its parameters by name, in addition to those of a fragment, and raises
+    `DatabaseError` when PostgreSQL refuses it, `DatabaseUnavailableError` when the connection is lost.
     """
 
     def __init__(self, driver: asyncpg.Connection, database: Database) -> None:
         self._driver = driver
         self._database = database
-        self._last: deque[Callable[[], Awaitable[None]]] = deque()
+        self._before_commit: deque[Callable[[], Awaitable[None]]] = deque()
 
     def before_commit(self, action: Callable[[], Awaitable[None]]) -> None:
-        """Do something when all else is done: what must hold at the end need not hold in between."""
-        self._last.append(action)
+        """Run an action before the commit, for what must hold at the end but not after every statement."""
+        self._before_commit.append(action)
 
     async def finish(self) -> None:
-        """Do what was left for the end; it may leave more."""
-        while self._last:
-            await self._last.popleft()()
+        """Run the actions of `before_commit`, and those that they add; called once, right before the commit."""
+        while self._before_commit:
+            await self._before_commit.popleft()()
 
     async def all(self, sql: str | Fragment, params: Mapping[str, Any] | None = None, /) -> Sequence[Row]:
         """Run a statement and return its rows."""
@@ -100,24 +85,44 @@ class Transaction:
         return row[0] if row is not None else None
 
     async def run(self, sql: str | Fragment, params: Mapping[str, Any] | None = None, /) -> int:
-        """Run a statement and return how many rows it touched."""
+        """Run a statement and return how many rows it inserted, updated, deleted or selected; 0 for others."""
         statement, arguments = self._database.statement(sql, params)
         with self._database.translated():
-            done = await self._driver.execute(statement, *arguments)
-        number = str(done).rpartition(" ")[2]
+            status = await self._driver.execute(statement, *arguments)
+        number = str(status).rpartition(" ")[2]
         return int(number) if number.isdigit() else 0
 
 
 def quote_literal(text: str) -> str:
-    """Return a literal that reads the same whatever standard_conforming_strings says."""
+    """Return a string literal that means the same with any setting of ``standard_conforming_strings``."""
     return "E'" + text.replace("\\", "\\\\").replace("'", "''") + "'"
 
 
 class Database:
     """A pool of connections to one schema.
 
-    The user is set transaction-locally when a transaction begins; row level security does the rest. The
-    search path holds nothing but the place of the ``vector`` extension: our own tables are always qualified.
+    The user is set transaction-locally when a transaction begins; row level security does the rest. The search path
+    has nothing but the schema of the ``vector`` extension, because our own tables are always qualified.
+
+    Args:
+        target: Where to connect.
+        schema: The schema of all tables.
+        pool_size: How many connections are open at most.
+        echo: Whether statements are logged, without their parameters.
+        pooler: "transaction" behind a pooler that shares connections between transactions; else None.
+
+    Attributes:
+        target: Where to connect.
+        schema: The schema of all tables.
+        engine: The engine of SQLAlchemy that migrations run on.
+        pool: The pool that transactions take their connections from.
+        pgvector: The major and minor version of the ``vector`` extension.
+        vector_schema: The schema of that extension; None: not known yet, so that no vectors can be sent.
+        search_path: The same, quoted where it has to be.
+        keeps_sessions: Whether settings and locks of a session stay its own; not so behind a pooler.
+
+    Raises:
+        ConfigurationError: The schema's name or ``pooler`` cannot be used.
     """
 
     def __init__(
@@ -138,45 +143,56 @@ class Database:
             raise ConfigurationError(f"pooler={pooler!r} is not known; use None or 'transaction'.")
         self.target = target
         self.schema = schema
-        self.search_path = "public"  # quoted where needed
-        self.vector_schema: str | None = None  # the same, not quoted; None: no vectors are sent yet
+        self.search_path = "public"
+        self.vector_schema: str | None = None
         self.pgvector = (0, 7)
         self._statements: dict[str, tuple[str, tuple[str, ...]]] = {}
         self._echo = echo
-        # Else what is locked or set outside of a transaction may be another's.
         self.keeps_sessions = pooler is None
         self.engine = migration_engine(target, pooler=pooler)
         self._pooler = pooler
         self.pool = Pool(self._connect, pool_size)
 
-    def found_extension(self, version: tuple[int, int], schema: str, search_path: str) -> None:
-        """Note pgvector's version and schema; idle connections, which cannot send vectors yet, are dropped."""
+    def set_extension(self, version: tuple[int, int], schema: str, search_path: str) -> None:
+        """Set pgvector's version and schema; idle connections, which cannot send vectors yet, are dropped.
+
+        Args:
+            version: Its major and minor version.
+            schema: The schema that it is installed in.
+            search_path: The same, quoted where it has to be.
+        """
         self.pgvector, self.search_path = version, search_path
         if schema != self.vector_schema:
             self.vector_schema = schema
-            self.pool.forget()
+            self.pool.drop_idle()
 
     async def _connect(self) -> asyncpg.Connection:
         return await open_connection(self.target, self._pooler, self.vector_schema)
 
     def statement(self, sql: str | Fragment, params: Mapping[str, Any] | None) -> tuple[str, list[Any]]:
-        """Return a statement as the driver wants it, with its arguments; each text is parsed once.
+        """Return a statement with numbered parameters, as the driver wants it, and their values in that order.
 
-        The parameters of a fragment and ``params`` are taken together.
+        Each text is parsed once. The parameters of a fragment and ``params`` are used together.
         """
         if isinstance(sql, Fragment):
             params = {**sql.parameters, **(params or {})}
             sql = sql.sql
-        read = self._statements.get(sql)
-        if read is None:
-            read = self._statements[sql] = number_parameters(sql.replace("{s}", f'"{self.schema}"'))
+        parsed = self._statements.get(sql)
+        if parsed is None:
+            parsed = self._statements[sql] = number_parameters(sql.replace("{s}", f'"{self.schema}"'))
         if self._echo:
-            logger.info("%s", read[0])
-        return read[0], [params[name] for name in read[1]] if params is not None else []
+            logger.info("%s", parsed[0])
+        return parsed[0], [params[name] for name in parsed[1]] if params is not None else []
 
     @asynccontextmanager
     async def user(self, user_id: str) -> AsyncIterator[Transaction]:
-        """Open a transaction that sees and writes the rows of one user."""
+        """Open a transaction that reads and writes the rows of one user.
+
+        It commits when the block ends, and rolls back when the block raises.
+
+        Raises:
+            DatabaseUnavailableError: No connection could be opened or became free in time.
+        """
         async with self._begin("BEGIN", {"neuromem.user_id": user_id}) as transaction:
             yield transaction
 
@@ -189,32 +205,41 @@ class Database:
         settings: Mapping[str, str] = PLANNER_CUSTOM,
         as_of: datetime | None = None,
     ) -> AsyncIterator[Transaction]:
-        """Open a read-only transaction with one snapshot; each statement may take ``timeout`` seconds.
+        """Open a read-only transaction of one user, with one snapshot of the database (REPEATABLE READ).
 
-        ``settings`` say how statements are planned. What is read ``as_of`` a moment stays what it was: whoever has
-        begun to write before that moment is waited for.
+        Args:
+            user_id: The user.
+            timeout: How many seconds each statement may take; None: the server's setting.
+            settings: How statements are planned, see `neuromem.store.database.planner_settings`.
+            as_of: The moment in the past that will be read. Writers that began before it are waited for, so that
+                reading the same moment again finds the same.
+
+        Raises:
+            DatabaseUnavailableError: No connection could be opened or became free in time.
         """
         if as_of is not None:
             async with self.user(user_id) as transaction:
-                await transaction.run(SETTLE, {"user": user_id, "as_of": as_of})
-        made = {"neuromem.user_id": user_id, "jit": "off", **settings}
+                await transaction.run(WAIT_FOR_WRITERS, {"user": user_id, "as_of": as_of})
+        session = {"neuromem.user_id": user_id, "jit": "off", **settings}
         if timeout is not None:
-            made["statement_timeout"] = f"{max(1, round(timeout * 1000))}ms"
-        async with self._begin("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", made) as transaction:
+            session["statement_timeout"] = f"{max(1, round(timeout * 1000))}ms"
+        async with self._begin("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", session) as transaction:
             yield transaction
 
     @asynccontextmanager
     async def worker(self) -> AsyncIterator[Transaction]:
-        """Open a transaction that sees the jobs and users of everybody, and nothing else of anybody."""
+        """Open a transaction that sees the jobs and rows of ``users`` of all users, and no other data of theirs."""
         async with self._begin("BEGIN", {"neuromem.scope": "worker"}) as transaction:
             yield transaction
 
     @asynccontextmanager
     async def _begin(self, begin: str, settings: Mapping[str, str]) -> AsyncIterator[Transaction]:
-        """Begin with the settings made, in one message: each round trip costs more than what it asks for."""
-        made = "".join(f"; SET LOCAL {name} = {quote_literal(value)}" for name, value in settings.items())
+        """Open a transaction and set its settings in one message, because each round trip costs more than its work."""
+        assignments = "".join(
+            f"; SET LOCAL {name} = {quote_literal(value)}" for name, value in settings.items()
+        )
         with self.translated():
-            driver = await self._open(f"{begin}; SET LOCAL search_path = {self.search_path}{made}")
+            driver = await self._open(f"{begin}; SET LOCAL search_path = {self.search_path}{assignments}")
         try:
             transaction = Transaction(driver, self)
             yield transaction
@@ -230,7 +255,13 @@ class Database:
     async def outside(self, sql: str, settings: Mapping[str, str] | None = None) -> None:
         """Run a statement that allows no transaction around it, on a connection of its own.
 
-        ``settings`` are left out behind a pooler, where they would reach others.
+        Args:
+            sql: The statement, without parameters; ``{s}`` stands for the schema.
+            settings: Settings of the session. They are left out behind a pooler, where they would affect others.
+
+        Raises:
+            DatabaseError: PostgreSQL refused the statement.
+            DatabaseUnavailableError: No connection could be opened.
         """
         with self.translated():
             driver = await open_connection(self.target, self._pooler, None)
@@ -244,8 +275,8 @@ class Database:
     async def _open(self, begin: str) -> asyncpg.Connection:
         """Return a connection in a transaction.
 
-        A pooled connection may have died with its server; nothing has been done on it yet, so one fresh
-        attempt is safe, after the whole pool was dropped.
+        A pooled connection may have died with its server. Nothing has been done on it yet, so that a second attempt is
+        safe after all idle connections were dropped.
         """
         for last in (False, True):
             driver = await self._take()
@@ -255,7 +286,7 @@ class Database:
                 self.pool.drop(driver)
                 if last:
                     raise
-                self.pool.forget()
+                self.pool.drop_idle()
             except BaseException:
                 await asyncio.shield(self._roll_back(driver))
                 raise
@@ -275,8 +306,8 @@ class Database:
     async def _roll_back(self, driver: asyncpg.Connection) -> None:
         """Roll back and return the connection to the pool, or drop it when that fails.
 
-        Also when no transaction seems to be open: a BEGIN that was canceled may have reached the server, and the
-        next user of this connection must not find itself in the transaction of the one before.
+        It rolls back even when no transaction seems to be open: a BEGIN that was canceled may have reached the server,
+        and the next one who takes this connection must not be in that transaction.
         """
         try:
             await driver.execute("ROLLBACK")
@@ -289,13 +320,16 @@ class Database:
 
     @contextmanager
     def translated(self) -> Iterator[None]:
-        """Turn the driver's errors into ours; around calls of the driver only, since a time-out is an OSError."""
+        """Raise errors of the driver as errors of ours.
+
+        For calls of the driver only: a time-out of other code is an OSError, too, and is none of the database.
+        """
         try:
             yield
         except DRIVER_ERRORS as error:
             raise translate_error(error, self.target) from error
 
     async def close(self) -> None:
-        """Close every connection of the pool."""
+        """Close every connection; those in use are closed when they are given back."""
         await self.pool.close()
         await self.engine.dispose()

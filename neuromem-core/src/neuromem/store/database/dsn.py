@@ -1,4 +1,4 @@
-"""Database URLs as people have them, turned into what asyncpg takes."""
+"""Database URLs: what libpq and SQLAlchemy accept, turned into the DSN that asyncpg takes."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from urllib.parse import SplitResult, parse_qsl, quote, unquote, urlencode, urls
 from neuromem.errors import ConfigurationError
 
 SCHEMES = ("postgresql+asyncpg", "postgresql", "postgres")
-# What asyncpg understands in the query of a DSN, and the settings of a session that are libpq parameters too.
-_PASSED = frozenset(
+# Parameters that asyncpg understands in the query of a DSN, and settings of a session that are libpq parameters, too.
+_PASSED_PARAMETERS = frozenset(
     {
         "host",
         "port",
@@ -35,8 +35,8 @@ _PASSED = frozenset(
         "options",
     }
 )
-# Of no consequence here; the last is what hosts of poolers tell users to add.
-_IGNORED = frozenset(
+# Parameters without effect on asyncpg; the last one is what providers of poolers tell their users to add.
+_IGNORED_PARAMETERS = frozenset(
     {
         "channel_binding",
         "gssencmode",
@@ -56,7 +56,13 @@ _HOSTS = re.compile(r"((\[[0-9A-Fa-f:.%]+\]|[^\[\]:,@]*)(:\d+)?)(,(\[[0-9A-Fa-f:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Where to connect: a DSN for asyncpg (it has the password, so it is never shown) and a label to show."""
+    """Where to connect.
+
+    Attributes:
+        dsn: The DSN for asyncpg; it has the password, so it is never shown.
+        label: Host, port and database, for messages.
+        connect_timeout: How many seconds connecting may take.
+    """
 
     dsn: str
     label: str
@@ -67,11 +73,17 @@ class Target:
 
 
 def parse_dsn(url: str) -> Target:
-    """Return the target of ``url``; libpq's query parameters are understood.
+    """Return the target of a database URL.
 
-    ``sslmode``, ``sslrootcert``, ``sslcert``, ``sslkey``, ``host`` (also a socket folder), ``options``,
-    ``application_name``, ``connect_timeout`` and ``target_session_attrs`` work as they do in libpq. Raises
-    `ConfigurationError`, which never shows more of the URL than its scheme or the name of a parameter.
+    The query parameters ``sslmode``, ``sslrootcert``, ``sslcert``, ``sslkey``, ``host`` (also a socket folder),
+    ``options``, ``application_name``, ``connect_timeout`` and ``target_session_attrs`` work as they do in libpq.
+
+    Args:
+        url: ``postgresql://user:password@host:5432/database``, also with ``postgres://`` or ``postgresql+asyncpg://``.
+
+    Raises:
+        ConfigurationError: The URL cannot be used. The message shows no more of it than its scheme or the name of a
+            parameter.
     """
     parts = _split(url)
     login, _, hosts = parts.netloc.rpartition("@")
@@ -111,9 +123,9 @@ def _query(text: str) -> tuple[dict[str, str], float]:
             timeout = float(value) or timeout
         elif key == "ssl":  # the name that SQLAlchemy's asyncpg users know
             query["sslmode"] = {"true": "require", "false": "disable"}.get(value.lower(), value)
-        elif key in _PASSED:
+        elif key in _PASSED_PARAMETERS:
             query[key] = value
-        elif key not in _IGNORED:
+        elif key not in _IGNORED_PARAMETERS:
             raise ConfigurationError(
                 f"The database URL has the parameter {key!r}, which is not one of libpq's. A setting of the "
                 "session is given as options=-c%20name%3Dvalue, the size of the pool as pool_size."

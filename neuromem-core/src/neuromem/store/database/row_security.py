@@ -1,4 +1,4 @@
-"""Row level security: the second wall between users, kept by PostgreSQL itself."""
+"""Row level security: PostgreSQL itself keeps users apart, in addition to ``user_id`` in every statement."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 # Tables without rows of users. Every other table has user_id first in every key and is protected.
 GLOBAL_TABLES = frozenset({"alembic_version", "spaces"})
-# Tables that a worker may look through to find whose work is next; they hold ids, never content.
+# Tables that a worker may read and write for all users, to find the next job; they hold ids, never content.
 WORKER_TABLES = frozenset({"users", "jobs"})
 
 _USER = "user_id = current_setting('neuromem.user_id', true)"
@@ -30,10 +30,15 @@ def row_security_ddl(schema: str, table: str) -> list[str]:
 
 @contextmanager
 def row_security_lifted(execute: Callable[[str], object], schema: str, *tables: str) -> Iterator[None]:
-    """Lift FORCE from tables while a migration touches their rows, and set it again.
+    """Lift FORCE from tables while a migration changes their rows, and set it again.
 
-    With FORCE on, an owner's UPDATE of everybody's rows touches none and says nothing. Use inside one
-    transaction only: a failure then rolls the lifting back as well.
+    With FORCE, an UPDATE by the owner that is meant for the rows of all users silently changes none. To be used inside
+    one transaction: a failure then rolls this back as well.
+
+    Args:
+        execute: Runs a statement.
+        schema: The schema of the tables.
+        tables: Their names.
     """
     for table in tables:
         execute(f'ALTER TABLE "{schema}".{table} NO FORCE ROW LEVEL SECURITY')

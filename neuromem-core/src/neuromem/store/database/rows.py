@@ -1,4 +1,4 @@
-"""What a statement returns, and how its parameters are named."""
+"""Rows of results, and named parameters turned into numbered ones."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     class Row:
-        """A row; its columns are attributes, their values in order are what it iterates over.
+        """A row of a result: its columns are attributes, and iterating over it gives their values in order.
 
-        ``row["column"]`` is the same, and ten times as fast: for where there are many rows with many columns.
+        ``row["column"]`` gives the same as ``row.column`` and is ten times as fast, for many rows of many columns.
         """
 
         def __getattr__(self, column: str) -> Any: ...
@@ -21,14 +21,14 @@ if TYPE_CHECKING:
         def __iter__(self) -> Iterator[Any]: ...
         def __len__(self) -> int: ...
         def items(self) -> Iterable[tuple[str, Any]]:
-            """Return columns with their values."""
+            """Return pairs of a column's name and its value."""
             ...
 
 
 else:
 
     class Row(asyncpg.Record):
-        """A row; its columns are attributes, their values in order are what it iterates over."""
+        """A row of a result: its columns are attributes, and iterating over it gives their values in order."""
 
         __slots__ = ()
 
@@ -39,11 +39,14 @@ else:
                 raise AttributeError(column) from None
 
 
-_NAMED = re.compile(r"(?<![:\w]):([a-z_]\w*)", re.IGNORECASE)
+_NAMED_PARAMETER = re.compile(r"(?<![:\w]):([a-z_]\w*)", re.IGNORECASE)
 
 
 def number_parameters(sql: str) -> tuple[str, tuple[str, ...]]:
-    """Return a statement with ``$1`` in place of ``:name``, and the names in that order; ``::type`` is left alone."""
+    """Return a statement with ``$1, $2, ...`` in place of ``:name``, and the names in the order of their numbers.
+
+    Casts such as ``::type`` are left alone.
+    """
     names: dict[str, int] = {}
-    text = _NAMED.sub(lambda match: f"${names.setdefault(match[1], len(names) + 1)}", sql)
+    text = _NAMED_PARAMETER.sub(lambda match: f"${names.setdefault(match[1], len(names) + 1)}", sql)
     return text, tuple(names)

@@ -1,4 +1,4 @@
-"""SQL made of named fragments, each with the parameters that it needs.
+"""SQL composed from named fragments, each with the parameters that it needs.
 
 A template is a string with named places, ``{condition}``; `fill` puts fragments there and collects their parameters.
 ``{s}`` is the schema: it stays, and is filled in when the statement is run.
@@ -33,7 +33,7 @@ class Fragment:
         return bool(self.sql)
 
     def rename_parameter(self, old: str, new: str) -> Fragment:
-        """Return the same piece with a parameter of another name, to stand beside a piece that has that name too."""
+        """Return the same fragment with a parameter renamed, so that another one may have a parameter of that name."""
         sql = re.sub(rf"(?<![:\w]):{old}\b", f":{new}", self.sql)
         return Fragment(sql, {new if name == old else name: value for name, value in self.parameters.items()})
 
@@ -51,7 +51,7 @@ def fill(template: str, **fragments: Fragment | str) -> Fragment:
 
     Raises:
         ValueError: A place has no fragment, a fragment has no place, or two fragments give one parameter different
-            values: mistakes in our own code, found when the statement is made.
+            values: mistakes in our own code, found when the statement is composed.
     """
     unused = set(fragments)
 

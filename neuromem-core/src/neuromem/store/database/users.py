@@ -1,4 +1,4 @@
-"""The user's row: the lock that orders the writers of one user, the user's clock, and the user's language."""
+"""The row of a user: the lock that orders the writers of one user, the user's clock, and the user's language."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ async def begin_write(transaction: Transaction, user_id: str, entries: int = 0) 
 
     Args:
         transaction: A transaction of the user in which nothing was written yet.
-        user_id: The user; the row is made when it is missing.
+        user_id: The user; the row is inserted when it is missing.
         entries: How many numbers to reserve for index entries.
     """
     row = await transaction.first(BEGIN_WRITE, {"user": user_id, "entries": entries})

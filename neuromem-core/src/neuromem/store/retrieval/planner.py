@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from neuromem.store.database.database import PLANNER_GENERIC, PLANNER_INDEX_ONLY, PLANNER_PARTIAL_INDEX
+from neuromem.store.database.planner_settings import (
+    PLANNER_GENERIC,
+    PLANNER_INDEX_ONLY,
+    PLANNER_PARTIAL_INDEX,
+)
 from neuromem.store.search_index.hnsw import hnsw_planner_settings
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from neuromem.domain.bounded_cache import BoundedCache
 from neuromem.domain.kv import PROFILE
 from neuromem.domain.query import UserSnapshot
-from neuromem.store.database.database import PLANNER_GENERIC
+from neuromem.store.database.planner_settings import PLANNER_GENERIC
 from neuromem.store.database.sql import Fragment, fill
 from neuromem.store.kv.kv import kv_visible
 from neuromem.store.queue.job_kinds import NOT_PENDING

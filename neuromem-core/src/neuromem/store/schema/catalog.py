@@ -13,14 +13,14 @@ if TYPE_CHECKING:
 
     from neuromem.store.database.database import Transaction
 
-TABLES = """
+SELECT_USER_TABLES = """
     SELECT c.relname::text AS name,
            ARRAY(SELECT a.attname::text FROM pg_attribute a
                  WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum) AS columns,
            ARRAY(SELECT format_type(a.atttypid, NULL) FROM pg_attribute a
                  WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum) AS types,
            ARRAY(SELECT a.attname::text FROM pg_attribute a
-                 WHERE a.attrelid = c.oid AND (a.attidentity <> '' OR a.attgenerated <> '')) AS made,
+                 WHERE a.attrelid = c.oid AND (a.attidentity <> '' OR a.attgenerated <> '')) AS generated,
            ARRAY(SELECT a.attname::text
                  FROM pg_index i CROSS JOIN unnest(i.indkey::int[]) WITH ORDINALITY AS k(number, place)
                  JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = k.number
@@ -43,31 +43,31 @@ class UserTable:
     Attributes:
         name: Its name, without the schema.
         columns: The types of its columns, by name, in their order.
-        made: The columns that the database fills by itself.
+        generated: The columns that the database fills itself.
         key: The columns of its primary key.
         parents: The tables that its foreign keys refer to.
     """
 
     name: str
     columns: Mapping[str, str]
-    made: frozenset[str]
+    generated: frozenset[str]
     key: tuple[str, ...]
     parents: frozenset[str]
 
     @property
     def portable(self) -> dict[str, str]:
         """The columns that an export takes along, with their types: not the user, not what the database fills."""
-        return {c: t for c, t in self.columns.items() if c != "user_id" and c not in self.made}
+        return {c: t for c, t in self.columns.items() if c != "user_id" and c not in self.generated}
 
 
 async def user_tables(transaction: Transaction) -> list[UserTable]:
     """Return the tables that hold rows of users, each before those that it refers to."""
-    rows = await transaction.all(TABLES)
+    rows = await transaction.all(SELECT_USER_TABLES)
     found = [
         UserTable(
             row.name,
             dict(zip(row.columns, row.types, strict=True)),
-            frozenset(row.made),
+            frozenset(row.generated),
             tuple(row.key),
             frozenset(row.parents),
         )

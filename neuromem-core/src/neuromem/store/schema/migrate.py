@@ -1,4 +1,4 @@
-"""Brings the schema to the version that this code needs, safely from any number of processes."""
+"""Migrates the schema to the version that this code needs, safely from any number of processes."""
 
 from __future__ import annotations
 
@@ -32,13 +32,18 @@ if TYPE_CHECKING:
 MIN_POSTGRES = 16
 MIN_PGVECTOR = (0, 7)
 
-# Alembic hands `context` and `op` to migrations through globals of the process, so only one may run in it.
-_ALEMBIC = threading.Lock()
+# Alembic passes `context` and `op` to migrations through globals of the process, so that only one can run in it.
+_ALEMBIC_LOCK = threading.Lock()
 
 
 @dataclass(frozen=True, slots=True)
 class MigrationPlan:
-    """The schema's revision (None: empty) and the revisions that are still to come, oldest first."""
+    """What a migration would do.
+
+    Attributes:
+        current: The revision of the schema; None: it is empty or does not exist.
+        pending: The revisions that are to be applied, oldest first: each with the first line of its description.
+    """
 
     current: str | None
     pending: tuple[tuple[str, str], ...]
@@ -46,7 +51,7 @@ class MigrationPlan:
 
 @dataclass(frozen=True, slots=True)
 class _Extension:
-    """pgvector's version and its schema, as it is named and as a search path quotes it."""
+    """The pgvector extension: its version, the schema it is in, and that name quoted for a search path."""
 
     version: tuple[int, int]
     schema: str
@@ -54,10 +59,19 @@ class _Extension:
 
 
 async def prepare_schema(database: Database, *, migrate: bool) -> None:
-    """Check the server, then migrate the schema, or with ``migrate=False`` insist that it is up to date.
+    """Check the server, then migrate the schema, or require it to be up to date.
 
-    Everything happens in one transaction under an advisory lock: of several processes that start at once, one
-    works and the others find it done.
+    Everything happens in one transaction under an advisory lock: of several processes that start at once, one migrates
+    and the others wait for it.
+
+    Args:
+        database: The database; it learns from this which pgvector there is.
+        migrate: Whether to migrate; False: require the schema to be up to date.
+
+    Raises:
+        MigrationError: The server is too old, lacks pgvector, or the role lacks a privilege; the schema is newer than
+            this code, or is not up to date and may not be migrated.
+        DatabaseUnavailableError: The server cannot be reached.
     """
     try:
         async with database.engine.begin() as connection:
@@ -79,9 +93,9 @@ async def prepare_schema(database: Database, *, migrate: bool) -> None:
                     text("SELECT set_config('search_path', :path, true)"),
                     {"path": extension.search_path},
                 )
-                async with _only_one_here():
+                async with _one_migration_in_process():
                     await connection.run_sync(_upgrade, database.schema)
-        database.found_extension(extension.version, extension.schema, extension.search_path)
+        database.set_extension(extension.version, extension.schema, extension.search_path)
     except DRIVER_ERRORS as error:
         cause = driver_error(error)
         if isinstance(cause, asyncpg.InsufficientPrivilegeError):
@@ -94,7 +108,12 @@ async def prepare_schema(database: Database, *, migrate: bool) -> None:
 
 
 async def migration_plan(database: Database) -> MigrationPlan:
-    """Return what a migration would do."""
+    """Return what a migration would do; nothing is changed.
+
+    Raises:
+        MigrationError: The schema was made by a newer version of neuromem.
+        DatabaseUnavailableError: The server cannot be reached.
+    """
     try:
         async with database.engine.connect() as connection:
             return await connection.run_sync(_plan, database.schema)
@@ -103,13 +122,13 @@ async def migration_plan(database: Database) -> MigrationPlan:
 
 
 @asynccontextmanager
-async def _only_one_here() -> AsyncIterator[None]:
-    while not _ALEMBIC.acquire(blocking=False):  # noqa: ASYNC110  loops of other threads take it too
+async def _one_migration_in_process() -> AsyncIterator[None]:
+    while not _ALEMBIC_LOCK.acquire(blocking=False):  # noqa: ASYNC110  event loops of other threads wait for it, too
         await asyncio.sleep(0.01)
     try:
         yield
     finally:
-        _ALEMBIC.release()
+        _ALEMBIC_LOCK.release()
 
 
 async def _check_server(connection: AsyncConnection) -> None:
@@ -121,13 +140,13 @@ async def _check_server(connection: AsyncConnection) -> None:
 
 
 async def _create_extension(connection: AsyncConnection) -> None:
-    if await _installed(connection) is not None:
+    if await _installed_pgvector(connection) is not None:
         return
     try:
         async with connection.begin_nested():
             await connection.execute(text("CREATE EXTENSION IF NOT EXISTS vector"))
     except exc.DBAPIError as error:
-        if await _installed(connection) is not None:  # somebody else was faster
+        if await _installed_pgvector(connection) is not None:  # another process was faster
             return
         database = (await connection.execute(text("SELECT current_database()"))).scalar_one()
         raise MigrationError(
@@ -137,8 +156,8 @@ async def _create_extension(connection: AsyncConnection) -> None:
         ) from error
 
 
-async def _installed(connection: AsyncConnection) -> tuple[str, str, str] | None:
-    """Return pgvector's version and the schema it lives in, as it is and quoted."""
+async def _installed_pgvector(connection: AsyncConnection) -> tuple[str, str, str] | None:
+    """Return pgvector's version, its schema and that name quoted; None when it is not installed."""
     row = (
         await connection.execute(
             text(
@@ -151,7 +170,7 @@ async def _installed(connection: AsyncConnection) -> tuple[str, str, str] | None
 
 
 async def _extension(connection: AsyncConnection) -> _Extension:
-    found = await _installed(connection)
+    found = await _installed_pgvector(connection)
     if found is None:
         raise MigrationError(
             "The database has no pgvector. An administrator must run, once: CREATE EXTENSION vector;"
@@ -183,7 +202,7 @@ async def _create_schema(connection: AsyncConnection, database: Database) -> Non
         ) from error
 
 
-def _config() -> Config:
+def _alembic_config() -> Config:
     config = Config(output_buffer=io.StringIO(), stdout=io.StringIO())
     config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
     config.set_main_option("path_separator", "os")
@@ -192,7 +211,7 @@ def _config() -> Config:
 
 def _plan(connection: Connection, schema: str) -> MigrationPlan:
     context = MigrationContext.configure(connection, opts={"version_table_schema": schema})
-    script = ScriptDirectory.from_config(_config())
+    script = ScriptDirectory.from_config(_alembic_config())
     current = context.get_current_revision()
     pending = [
         (revision.revision, (revision.doc or "").partition("\n")[0])
@@ -210,6 +229,6 @@ def _plan(connection: Connection, schema: str) -> MigrationPlan:
 
 
 def _upgrade(connection: Connection, schema: str) -> None:
-    config = _config()
+    config = _alembic_config()
     config.attributes.update(connection=connection, schema=schema)
     command.upgrade(config, "head")

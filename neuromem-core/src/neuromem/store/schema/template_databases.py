@@ -1,4 +1,4 @@
-"""Databases that are copied from a migrated template, for tests: a copy takes milliseconds, a migration does not."""
+"""Databases copied from a migrated template, for tests: copying takes milliseconds, migrating takes far longer."""
 
 from __future__ import annotations
 
@@ -21,10 +21,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class TemplateDatabases:
-    """Makes databases on one server.
+    """Creates and drops databases on one server.
 
-    ``administrator`` returns the URL of a database for a role that may create others, ``user`` for the one that uses
-    them and shall own them.
+    Attributes:
+        administrator: Returns the URL of a database by its name, for a role that may create databases.
+        user: The same for the role that uses the new databases and owns them.
+        admin: The name of the database to connect to in order to create others.
     """
 
     administrator: Callable[[str], str]
@@ -32,7 +34,7 @@ class TemplateDatabases:
     admin: str = "postgres"
 
     async def make_template(self) -> str:
-        """Create a database with a migrated, empty schema ``neuromem``; returns its name."""
+        """Create a database with a migrated, empty schema ``neuromem``; return its name."""
         name = await self._create("")
         database = Database(parse_dsn(self.user(name)), pool_size=1)
         try:
@@ -42,17 +44,17 @@ class TemplateDatabases:
         return name
 
     async def copy(self, template: str) -> str:
-        """Create a copy of a database that nobody is connected to; returns its name."""
+        """Create a copy of a database that has no connections; return its name."""
         return await self._create(f"TEMPLATE {template} STRATEGY FILE_COPY")
 
     async def drop(self, name: str) -> None:
-        """Drop a database, whoever is still connected."""
+        """Drop a database and end its connections."""
         await self._run(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
 
-    async def _create(self, how: str) -> str:
+    async def _create(self, options: str) -> str:
         name, owner = f"t{uuid4().hex[:16]}", urlsplit(self.user(self.admin)).username
         owned = f'OWNER "{owner}"' if owner else ""
-        await self._run(f"CREATE DATABASE {name} {owned} {how}")
+        await self._run(f"CREATE DATABASE {name} {owned} {options}")
         return name
 
     async def _run(self, statement: str) -> None:
@@ -74,7 +76,7 @@ class TemplateDatabases:
 
 
 def template_databases_on(address: str) -> TemplateDatabases:
-    """Return copies on the server of a URL, whose role creates, owns and uses them."""
+    """Return template databases on the server of a URL, whose role creates, owns and uses them."""
     parts = urlsplit(address)
 
     def database(name: str) -> str:

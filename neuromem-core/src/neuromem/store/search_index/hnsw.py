@@ -13,7 +13,8 @@ from __future__ import annotations
 from hashlib import md5
 from typing import TYPE_CHECKING, Literal
 
-from neuromem.store.database.database import PLANNER_INDEX_ONLY, quote_literal
+from neuromem.store.database.database import quote_literal
+from neuromem.store.database.planner_settings import PLANNER_INDEX_ONLY
 from neuromem.store.database.sql import NOTHING, Fragment, fill
 from neuromem.store.queue.job_kinds import INDEX
 from neuromem.store.search_index.filters import filter_condition, kind_letters
