@@ -52,15 +52,15 @@ THINGS = ("a heron", "two foxes", "the old bridge", "snow on the hills", "a red 
 
 
 async def both(address: str, user: str, space: int = 1) -> tuple[Any, list[float], int]:
-    """Return what is kept, the mean of the sample of what the user had then, and the number of the last vector."""
+    """Return what is stored, the mean of the sample of the vectors at that time, and the number of the last vector."""
     async with connected(address, user) as connection:
-        kept = await connection.fetchrow(SELECT_STORED, space)
+        stored = await connection.fetchrow(SELECT_STORED, space)
         rows = {row["entry"]: row["v"] for row in await connection.fetch(VECTORS, space)}
     last = max(rows, default=0)
-    upto = min(last, kept["entries"]) if kept else last
+    upto = min(last, stored["entries"]) if stored else last
     sample = {1 + i * (upto - 1) // CENTROID_SAMPLE for i in range(CENTROID_SAMPLE + 1)}
     taken = [rows[entry] for entry in sorted(sample & rows.keys())]
-    return kept, np.mean(taken, axis=0).tolist() if taken else [], last
+    return stored, np.mean(taken, axis=0).tolist() if taken else [], last
 
 
 async def answer(nm: NeuroMemory, user: str) -> dict[str, tuple[float, float]]:
@@ -72,7 +72,7 @@ def same(one: dict[str, tuple[float, float]], other: dict[str, tuple[float, floa
     return list(one) == list(other) and all(one[key] == pytest.approx(other[key]) for key in one)
 
 
-async def test_what_is_kept_is_the_mean_of_what_is_there(database_url: str) -> None:
+async def test_the_stored_centroid_is_the_mean_of_the_present_vectors(database_url: str) -> None:
     async with opened(database_url, settings=QUICK) as nm:
         chance = random.Random(5)
         said = 0
@@ -85,28 +85,28 @@ async def test_what_is_kept_is_the_mean_of_what_is_there(database_url: str) -> N
             if i % 2:
                 await nm.delete_memory("anna", memory.id, erase=True)
             await nm.drain()
-            kept, mean, last = await both(database_url, "anna")
-            assert (kept is not None) == (last >= CENTROID_SAMPLE)
-            if kept is not None:
-                assert last <= kept["entries"] * 1.25
-                assert kept["v"] == pytest.approx(mean, abs=1e-3)
+            stored, mean, last = await both(database_url, "anna")
+            assert (stored is not None) == (last >= CENTROID_SAMPLE)
+            if stored is not None:
+                assert last <= stored["entries"] * 1.25
+                assert stored["v"] == pytest.approx(mean, abs=1e-3)
         await nm.conversations.delete_session("anna", "s0")
-        kept, mean, last = await both(database_url, "anna")
-        assert kept["v"] == pytest.approx(mean, abs=1e-3)
+        stored, mean, last = await both(database_url, "anna")
+        assert stored["v"] == pytest.approx(mean, abs=1e-3)
         for i in range(1, 6):
             await nm.conversations.delete_session("anna", f"s{i}")
-        kept, mean, _ = await both(database_url, "anna")
-        assert kept is None or kept["v"] == pytest.approx(mean, abs=1e-3)
+        stored, mean, _ = await both(database_url, "anna")
+        assert stored is None or stored["v"] == pytest.approx(mean, abs=1e-3)
 
 
 @pytest.mark.parametrize("n", [1, 30, 130])
-async def test_an_answer_is_the_same_with_and_without_it(database_url: str, n: int) -> None:
+async def test_an_answer_is_the_same_with_and_without_a_stored_centroid(database_url: str, n: int) -> None:
     async with opened(database_url) as nm:
         await say(nm, "anna", n)
         found = await answer(nm, "anna")
         async with connected(database_url, "anna") as connection:
-            kept = await connection.fetchval("DELETE FROM neuromem.centroids RETURNING n")
-        assert (kept is not None) == (n >= CENTROID_SAMPLE)
+            stored = await connection.fetchval("DELETE FROM neuromem.centroids RETURNING n")
+        assert (stored is not None) == (n >= CENTROID_SAMPLE)
         assert same(await answer(nm, "anna"), found)
 
 
@@ -124,7 +124,7 @@ async def test_the_first_question_of_a_process_asks_for_the_user_and_then_like_a
         assert sent.statements == 2
 
 
-async def test_a_user_who_has_outgrown_it_is_answered_by_what_is_there(database_url: str) -> None:
+async def test_a_question_of_a_user_who_has_outgrown_the_centroid_computes_it(database_url: str) -> None:
     async with opened(database_url) as nm:
         await say(nm, "anna", 130)
         found = await answer(nm, "anna")
@@ -135,7 +135,7 @@ async def test_a_user_who_has_outgrown_it_is_answered_by_what_is_there(database_
         assert same(await answer(nm, "anna"), found)
 
 
-async def test_it_goes_with_its_user_and_with_its_space_and_comes_with_an_import(
+async def test_a_centroid_is_deleted_with_its_user_and_space_and_stored_by_an_import(
     database_url: str, tmp_path: Path
 ) -> None:
     async with opened(database_url, settings=QUICK) as nm:
@@ -146,8 +146,8 @@ async def test_it_goes_with_its_user_and_with_its_space_and_comes_with_an_import
         assert (theirs["n"], theirs["v"]) == (ours["n"], ours["v"])
 
         await nm.reembed(HashEmbedding(32, "new"), background=False)
-        kept, mean, _ = await both(database_url, "anna", 2)
-        assert kept["v"] == pytest.approx(mean, abs=1e-3)
+        stored, mean, _ = await both(database_url, "anna", 2)
+        assert stored["v"] == pytest.approx(mean, abs=1e-3)
         await nm.drop_space(1)
         assert (await both(database_url, "anna", 1))[0] is None
         await nm.delete_user_data("anna")

@@ -90,7 +90,7 @@ async def exclusion_reason(transaction: Transaction, query: Query, item: str) ->
     if version.kind == "m" and version.extracted and not query.filters.include_extracted:
         return (
             "extracted",
-            "It is a message that a model is done with, and what was made of it stands in its place; "
+            "A model has extracted this message, and the memories derived from it are shown in its place; "
             "include_conversations=True shows both.",
         )
     return None
