@@ -36,7 +36,7 @@ def entry_relevance(entry: ScoredEntry, centroid_trust: float, baseline_cosine: 
         centroid_trust: The weight of the centered cosine against the other, in [0, 1].
         baseline_cosine: The mean cosine of unrelated texts in the space; None: not measured.
     """
-    idf_share = entry.idf_share or 0.0
+    idf_share = min(1.0, entry.idf_share or 0.0)  # a quotient of sums, which rounding can bring above 1
     if entry.cosine is None or entry.centered_cosine is None:
         return idf_share
     near = entry.centered_cosine
