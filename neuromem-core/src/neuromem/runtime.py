@@ -39,7 +39,7 @@ from neuromem.recall.service import QueryEmbeddings, RecallService
 from neuromem.store.conversations.extraction_queue import ExtractionRequest
 from neuromem.store.memories.access_counts import AccessCounts
 from neuromem.store.queue.worker_liveness import WorkerLiveness
-from neuromem.store.retrieval.reader import Search
+from neuromem.store.retrieval.reader import StoreSearch
 from neuromem.store.search_index.vectors import ActiveSpaces
 
 if TYPE_CHECKING:
@@ -94,7 +94,7 @@ class Runtime:
         self._liveness = WorkerLiveness(database)
         self.accesses = AccessCounts(database)
         # Services
-        self._search = Search(database, components.settings, self._spaces)
+        self._search = StoreSearch(database, components.settings, self._spaces)
         self._recall = self._make_recall()
         self._digests = self._make_digests()
         self._objects = self._make_objects()

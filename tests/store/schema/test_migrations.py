@@ -16,7 +16,7 @@ from neuromem.memory import NeuroMemory
 from neuromem.store.database.database import Database
 from neuromem.store.database.dsn import parse_dsn
 from neuromem.store.database.row_security import row_security_lifted
-from neuromem.store.schema.migrate import _config, migration_plan, prepare_schema
+from neuromem.store.schema.migrate import alembic_config, migration_plan, prepare_schema
 from neuromem.testing import HashEmbedding
 from tests.conftest import opened
 from tests.support.processes import Child, Report
@@ -240,11 +240,11 @@ async def test_every_later_migration_runs_on_a_filled_database(server: Server) -
     """From the first revision with rows in it, one step after the other, to the newest."""
     url = server.postgres.url(await server.create())
     database = Database(parse_dsn(url))
-    script = ScriptDirectory.from_config(_config())
+    script = ScriptDirectory.from_config(alembic_config())
     revisions = [revision.revision for revision in script.walk_revisions("base", "heads")][::-1]
 
     def upgrade(connection: Connection, to: str) -> None:
-        config = _config()
+        config = alembic_config()
         config.attributes.update(connection=connection, schema="neuromem")
         command.upgrade(config, to)
 

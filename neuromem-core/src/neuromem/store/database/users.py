@@ -79,11 +79,11 @@ async def lock_user(transaction: Transaction, user_id: str) -> None:
     await transaction.run(LOCK_USER, {"user": user_id})
 
 
-LANGUAGE = "SELECT language FROM {s}.users WHERE user_id = :user"
+SELECT_LANGUAGE = "SELECT language FROM {s}.users WHERE user_id = :user"
 
 
 async def user_language(database: Database, user_id: str) -> str | None:
     """Return the user's language; None when it is not known."""
     async with database.reader(user_id) as transaction:
-        found: str | None = await transaction.value(LANGUAGE, {"user": user_id})
+        found: str | None = await transaction.value(SELECT_LANGUAGE, {"user": user_id})
     return found

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 NEIGHBOR_REACH = 2  # turns before and after a message that was found
 
-JOIN_ENTRIES = "JOIN {s}.entries e ON e.user_id = :user AND e.entry = s.entry"
+JOIN_ENTRIES_OF_SCORED = "JOIN {s}.entries e ON e.user_id = :user AND e.entry = s.entry"
 
 SELECT_BEST_WITH_NEIGHBORS = """
     , best AS (
@@ -261,7 +261,7 @@ def _statement(
     current = source_known(query.filters.as_of) if query.filters.as_of else current_version("e", None)
     found = fill(
         SELECT_BEST_WITH_NEIGHBORS,
-        join=JOIN_ENTRIES if condition else "",
+        join=JOIN_ENTRIES_OF_SCORED if condition else "",
         condition=passes,
         nearest=UNION_NEAREST if query_vector else "",
         derived=fill(UNION_DERIVED_MEMORIES, current=current, condition=passes) if with_derived else "",

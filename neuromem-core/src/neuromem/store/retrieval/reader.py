@@ -157,7 +157,7 @@ class StoreReader:
         await self._reading.end()
 
 
-class Search:
+class StoreSearch:
     """Opens readers, and keeps what their answers knew of users; see `neuromem.plugin.ports.Search`.
 
     Args:

@@ -202,7 +202,8 @@ async def _create_schema(connection: AsyncConnection, database: Database) -> Non
         ) from error
 
 
-def _alembic_config() -> Config:
+def alembic_config() -> Config:
+    """Return Alembic's configuration of our migrations, which prints nothing."""
     config = Config(output_buffer=io.StringIO(), stdout=io.StringIO())
     config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
     config.set_main_option("path_separator", "os")
@@ -211,7 +212,7 @@ def _alembic_config() -> Config:
 
 def _plan(connection: Connection, schema: str) -> MigrationPlan:
     context = MigrationContext.configure(connection, opts={"version_table_schema": schema})
-    script = ScriptDirectory.from_config(_alembic_config())
+    script = ScriptDirectory.from_config(alembic_config())
     current = context.get_current_revision()
     pending = [
         (revision.revision, (revision.doc or "").partition("\n")[0])
@@ -229,6 +230,6 @@ def _plan(connection: Connection, schema: str) -> MigrationPlan:
 
 
 def _upgrade(connection: Connection, schema: str) -> None:
-    config = _alembic_config()
+    config = alembic_config()
     config.attributes.update(connection=connection, schema=schema)
     command.upgrade(config, "head")

@@ -32,9 +32,8 @@ INDEX_PREFIX = "vectors_near_"
 MIN_EF_SEARCH = 200  # candidates that a search through the index keeps at least (hnsw.ef_search)
 MAX_EF_SEARCH = 1_000  # the most that pgvector allows
 HNSW_MAX_DEPTH = MAX_EF_SEARCH // 3  # entries to find; the index keeps three candidates for each
-BUILD_MEMORY = (
-    "256MB"  # of a build (maintenance_work_mem), which is several times slower when the graph does not fit
-)
+# What a build may take (maintenance_work_mem): it is several times slower when the graph does not fit.
+BUILD_MEMORY = "256MB"
 
 ITERATIVE_SCAN_SINCE = (0, 8)  # pgvector that goes on searching when a filter leaves too few
 

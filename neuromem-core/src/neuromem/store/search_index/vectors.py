@@ -48,7 +48,7 @@ INSERT_VECTORS = fill(
     centroid_outgrown=CENTROID_OUTGROWN,
 )
 
-JOIN_ENTRIES = "JOIN {s}.entries e ON e.user_id = v.user_id AND e.entry = v.entry"
+JOIN_ENTRIES_OF_VECTORS = "JOIN {s}.entries e ON e.user_id = v.user_id AND e.entry = v.entry"
 
 # "+ 0" keeps the planner from reading the order from an index, so that the search is exact with any statistics.
 NEAREST_EXACT = """
@@ -256,4 +256,4 @@ def exact_search_expression(filters: Filters, condition: Fragment) -> Fragment:
     """
     current = "v.current" if filters.as_of is None else ""
     narrowed = all_of([Fragment(current), Fragment(kinds_condition("v", filters)), condition])
-    return fill(NEAREST_EXACT, join=JOIN_ENTRIES if condition else "", condition=narrowed)
+    return fill(NEAREST_EXACT, join=JOIN_ENTRIES_OF_VECTORS if condition else "", condition=narrowed)
