@@ -1,4 +1,4 @@
-"""The pool: servers that restart, calls that are canceled, loops that end."""
+"""Transactions and the pool when the server restarts, a call is canceled, or an event loop ends."""
 
 from __future__ import annotations
 

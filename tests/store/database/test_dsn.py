@@ -1,4 +1,4 @@
-"""Database URLs as people have them: each one that works connects, each one that does not says why and no more."""
+"""Database URLs: those that libpq accepts connect; errors about the others say why, and show no password."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whatever a query forgets, no user sees or changes another's rows: by the catalogue, and by raw SQL."""
+"""Row level security: no user sees or changes rows of another, as the catalog says and as raw SQL shows."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Backing up: with a role that row level security does not bind everything comes back, with another nothing does."""
+"""Backups by pg_dump: complete by a role that bypasses row level security; by another one they fail or are empty."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Bringing a schema up to date: many at once, with little permission, and with rows in it."""
+"""Migrations: by many processes at once, by roles with few privileges, and with rows in the tables."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Once on the oldest PostgreSQL and pgvector that are promised: 16.4 with 0.7.4."""
+"""The oldest PostgreSQL and pgvector that are supported: 16.4 with 0.7.4."""
 
 from __future__ import annotations
 

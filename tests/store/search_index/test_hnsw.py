@@ -1,4 +1,4 @@
-"""Beyond `exact_limit`: an index of the user's own, what it may miss, and what it may not."""
+"""HNSW indexes of users beyond `exact_limit`: when they are built and used, and what a search through them may miss."""
 
 from __future__ import annotations
 

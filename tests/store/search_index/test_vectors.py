@@ -1,4 +1,4 @@
-"""Vectors on the wire: what a provider may return, and pgvector's binary format wherever the extension is."""
+"""Vectors: what a provider may return, and pgvector's binary format with the extension in any schema."""
 
 from __future__ import annotations
 
