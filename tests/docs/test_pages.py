@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import inspect
 import re
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +35,7 @@ ARGUMENTS = {
     for method in vars(home).values()
     if inspect.isfunction(method)
     for name in inspect.signature(method).parameters
-}
+} | {field.name for field in fields(plugin.StageSpec)}
 ATTRIBUTES = set(EVENTS)  # of an instance: callbacks that can be set at any time
 OTHERS = {"NEUROMEM_HOME", "NEUROMEM_DISABLE_PLUGINS", "NEUROMEM_TEST_DATABASE_URL"}
 
