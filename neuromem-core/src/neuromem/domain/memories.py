@@ -90,6 +90,32 @@ class NewMemory:
     unique_key: str | None = None
     place: tuple[str, int] | None = None
 
+    def stored_as(self, user_id: str, memory_id: str, version: int, now: datetime) -> Memory:
+        """Return the memory that this becomes when it is stored at a moment as a version of a memory."""
+        return Memory(
+            id=memory_id,
+            user_id=user_id,
+            version=version,
+            memory_type=self.memory_type,
+            content=self.content,
+            metadata=dict(self.metadata or {}),
+            created_at=now,
+            superseded_at=None,
+            occurred_at=self.occurred_at,
+            valid_from=self.valid_from,
+            valid_until=self.valid_until,
+            importance=self.importance,
+            confidence=self.confidence,
+            valence=self.valence,
+            arousal=self.arousal,
+            emotion=self.emotion,
+            category=self.category,
+            origin=dict(self.origin or {}),
+            sources=tuple(sorted(self.sources)),
+            subject=self.subject,
+            entities=self.entities,
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Version:

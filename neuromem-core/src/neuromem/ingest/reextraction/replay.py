@@ -83,7 +83,7 @@ class Replay:
                 added.new.unique_key,
                 added.ended,
             )
-            memory = _memory(self._user_id, added, self._now)
+            memory = added.new.stored_as(self._user_id, added.memory_id, added.version, self._now)
             one = _ReplayedVersion(version, memory, words_of(added.new.content, self._language), added.new)
             self._chains.setdefault(added.memory_id, []).append(one)
 
@@ -111,30 +111,3 @@ class Replay:
         for one in self._chains[version.memory_id]:
             if one.version.version == version.version:
                 one.version = replace(one.version, why=why)
-
-
-def _memory(user_id: str, added: Added, now: datetime) -> Memory:
-    new = added.new
-    return Memory(
-        id=added.memory_id,
-        user_id=user_id,
-        version=added.version,
-        memory_type=new.memory_type,
-        content=new.content,
-        metadata=dict(new.metadata or {}),
-        created_at=now,
-        superseded_at=None,
-        occurred_at=new.occurred_at,
-        valid_from=new.valid_from,
-        valid_until=new.valid_until,
-        importance=new.importance,
-        confidence=new.confidence,
-        valence=new.valence,
-        arousal=new.arousal,
-        emotion=new.emotion,
-        category=new.category,
-        origin=dict(new.origin or {}),
-        sources=new.sources,
-        subject=new.subject,
-        entities=new.entities,
-    )

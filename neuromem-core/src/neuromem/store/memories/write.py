@@ -12,7 +12,6 @@ from hashlib import blake2b
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
-from neuromem.domain.memories import Memory
 from neuromem.domain.memory_types import memory_type_spec
 from neuromem.domain.text.same_statement import statement_key
 from neuromem.store.database.sql import fill
@@ -23,9 +22,8 @@ from neuromem.store.search_index.entries import MEMORY_KIND, IndexEntry, add_ent
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from datetime import datetime
 
-    from neuromem.domain.memories import NewMemory
+    from neuromem.domain.memories import Memory, NewMemory
     from neuromem.store.database.database import Database, Transaction
     from neuromem.store.database.users import WriteStamp
 
@@ -105,7 +103,7 @@ async def insert_memory(
             occurred_at=new.occurred_at,
         )
         await add_entries(transaction, user_id, MEMORY_KIND, [entry], stamp.now)
-    return _first_version(user_id, memory_id, new, stamp.now)
+    return new.stored_as(user_id, memory_id, 1, stamp.now)
 
 
 async def _insert_first_version(
@@ -145,27 +143,3 @@ async def _insert_first_version(
             INSERT_SOURCES,
             {"user": user_id, "memory_id": memory_id, "version": 1, "sources": list(new.sources)},
         )
-
-
-def _first_version(user_id: str, memory_id: str, new: NewMemory, now: datetime) -> Memory:
-    return Memory(
-        id=memory_id,
-        user_id=user_id,
-        version=1,
-        memory_type=new.memory_type,
-        content=new.content,
-        metadata=dict(new.metadata or {}),
-        created_at=now,
-        superseded_at=None,
-        occurred_at=new.occurred_at,
-        valid_from=new.valid_from,
-        valid_until=new.valid_until,
-        importance=new.importance,
-        confidence=new.confidence,
-        valence=new.valence,
-        arousal=new.arousal,
-        emotion=new.emotion,
-        category=new.category,
-        origin=dict(new.origin or {}),
-        sources=tuple(sorted(new.sources)),
-    )
