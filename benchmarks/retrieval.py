@@ -159,19 +159,19 @@ def _open(
 async def _store(nm: NeuroMemory, conversation: Conversation, language: str, kind: str) -> Covers:
     """Store a conversation and return which turns each stored thing stands for."""
     covers: dict[str, frozenset[str]] = {}
-    if kind == "facts":
-        for turn in conversation.turns:
-            memory = await nm.add_memory(conversation.name, turn.text, "fact", occurred_at=turn.occurred_at)
-            covers[memory.id] = covers.get(memory.id, frozenset()) | turn.covers
-        return covers
-    for session in dict.fromkeys(turn.session for turn in conversation.turns):
-        turns = [turn for turn in conversation.turns if turn.session == session]
+    facts = [turn for turn in conversation.turns if kind == "facts" or turn.role == datasets.MEMORY]
+    for turn in facts:
+        memory = await nm.add_memory(conversation.name, turn.text, "fact", occurred_at=turn.occurred_at)
+        covers[memory.id] = covers.get(memory.id, frozenset()) | turn.covers
+    said = [] if facts else conversation.turns
+    for session in dict.fromkeys(turn.session for turn in said):
+        turns = [turn for turn in said if turn.session == session]
         _, ids = await nm.conversations.add_messages_batch(
             conversation.name,
             [
                 {
                     "role": turn.role,
-                    "content": turn.text,
+                    "content": turn.text[: nm.settings.max_content],
                     "name": turn.speaker,
                     "occurred_at": turn.occurred_at,
                     "language": language,
@@ -444,7 +444,10 @@ def _ablation_table(variants: Mapping[str, Mapping[str, tuple[int, Quality]]]) -
 def parser() -> argparse.ArgumentParser:
     options = command.options(__doc__)
     options.add_argument(
-        "--data", type=Path, required=True, help="a file in the format of LoCoMo or MemoryBank"
+        "--data",
+        type=Path,
+        required=True,
+        help="a file in the format of LoCoMo, MemoryBank, or the common one",
     )
     options.add_argument("--conversations", help="which ones, counted from 1: 1-3,5 (default: all)")
     options.add_argument("--questions", type=int, help="draw so many questions (default: all)")

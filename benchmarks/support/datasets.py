@@ -1,4 +1,9 @@
-"""Real conversations with questions, read from the formats of LoCoMo and MemoryBank."""
+"""Real conversations with questions, read from the formats of LoCoMo and MemoryBank, and from one common format.
+
+The common format is an object: ``language``, and ``conversations`` with ``id``, ``messages`` (``id, session, speaker,
+role, date, text``; a message of the role ``memory`` is a fact that is stored as it is) and ``questions`` (``question,
+category, evidence``: ids of messages).
+"""
 
 from __future__ import annotations
 
@@ -17,7 +22,11 @@ if TYPE_CHECKING:
 
 # LoCoMo's numbers for its categories; 'all' leaves the adversarial ones out, as reports on it do.
 LOCOMO_CATEGORIES = {1: "multi-hop", 2: "temporal", 3: "open-domain", 4: "single-hop", 5: "adversarial"}
-NOT_IN_ALL = frozenset({"adversarial"})
+# Nor are those of BEAM that ask for an order or a summary: their evidence is more than ten messages.
+NOT_IN_ALL = frozenset({"adversarial", "event_ordering", "summarization"})
+
+ROLES = frozenset({"user", "assistant", "system", "tool"})  # of messages; anybody else is a user with a name
+MEMORY = "memory"  # the role of what is stored as a memory
 
 EVIDENCE = re.compile(r"D\d+:\d+")
 _SESSION = re.compile(r"session_(\d+)")
@@ -25,14 +34,23 @@ _SESSION = re.compile(r"session_(\d+)")
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """One thing to be remembered; ``covers`` are the turns it stands for: itself, or those of a fact."""
+    """One thing to be remembered.
+
+    Attributes:
+        covers: The turns that it stands for: itself, or those of a fact.
+        text: What was said.
+        role: The role of a message, or `MEMORY` for what is stored as a memory.
+        speaker: The name of who said it, None when that is not told.
+        session: The session that it belongs to.
+        occurred_at: When it was said; None when that is not told.
+    """
 
     covers: frozenset[str]
     text: str
     role: str
     speaker: str | None
     session: str
-    occurred_at: datetime
+    occurred_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,10 +100,14 @@ def load(path: Path, *, facts: bool = False, captions: bool = True) -> Dataset:
     elif isinstance(data, dict) and "users" in data and not facts:
         conversations = [_memorybank(user) for user in data["users"]]
         language = "zh"
+    elif isinstance(data, dict) and "conversations" in data and not facts:
+        conversations = [_common(conversation) for conversation in data["conversations"]]
+        language = data["language"]
     else:
         raise InputError(
             f"{path.name} cannot be read{' as facts' if facts else ''}: give a file in the format of LoCoMo "
-            "(a list of conversations) or, as turns only, of MemoryBank (an object with users)."
+            "(a list of conversations) or, as turns only, of MemoryBank (an object with users) or the common one (an "
+            "object with conversations)."
         )
     return Dataset(path.name, hashlib.sha256(raw).hexdigest(), language, tuple(conversations))
 
@@ -167,3 +189,31 @@ def _memorybank(user: Mapping[str, Any]) -> Conversation:
         if qa["evidence"]
     ]
     return Conversation(user["name"], tuple(turns), tuple(questions))
+
+
+def _common(conversation: Mapping[str, Any]) -> Conversation:
+    turns = [
+        Turn(
+            frozenset({message["id"]}),
+            message["text"],
+            message["role"] if message["role"] in {*ROLES, MEMORY} else "user",
+            None if message["speaker"] in {*ROLES, MEMORY} else message["speaker"],
+            message["session"],
+            _moment(message["date"]),
+        )
+        for message in conversation["messages"]
+    ]
+    questions = [
+        Question(question["question"], question["category"], (frozenset(question["evidence"]),))
+        for question in conversation["questions"]
+        if question["evidence"]
+    ]
+    return Conversation(conversation["id"], tuple(turns), tuple(questions))
+
+
+def _moment(date: str | None) -> datetime | None:
+    """Read a date or a moment; one that names no time zone is in UTC."""
+    if date is None:
+        return None
+    moment = datetime.fromisoformat(date)
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

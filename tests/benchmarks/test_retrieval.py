@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from benchmarks import retrieval
+from benchmarks import retrieval, sets
 from benchmarks.support import datasets, metrics
 
 if TYPE_CHECKING:
@@ -61,6 +61,52 @@ MEMORYBANK = {
         }
     ]
 }
+COMMON = {
+    "name": "tiny",
+    "language": "en",
+    "conversations": [
+        {
+            "id": "chat",
+            "messages": [
+                {
+                    "id": "1",
+                    "session": "1",
+                    "speaker": "Emi",
+                    "role": "other",
+                    "date": "2024-01-02T03:04:05",
+                    "text": "My greyhound is called Comet.",
+                },
+                {
+                    "id": "2",
+                    "session": "1",
+                    "speaker": "assistant",
+                    "role": "assistant",
+                    "date": None,
+                    "text": "What a lovely name!",
+                },
+            ],
+            "questions": [
+                {"question": "How is the greyhound called?", "category": "1", "evidence": ["1"]},
+                {"question": "In which order?", "category": "event_ordering", "evidence": ["1", "2"]},
+                {"question": "Nobody knows?", "category": "1", "evidence": []},
+            ],
+        },
+        {
+            "id": "facts",
+            "messages": [
+                {
+                    "id": "1",
+                    "session": "1",
+                    "speaker": "memory",
+                    "role": "memory",
+                    "date": "2023-12-25",
+                    "text": "Bart danced at the party.",
+                },
+            ],
+            "questions": [{"question": "Who danced?", "category": "2", "evidence": ["1"]}],
+        },
+    ],
+}  # the common format: messages of people and assistants, and facts that are stored as memories
 
 
 def write(folder: Path, data: object) -> Path:
@@ -128,3 +174,26 @@ def test_conversations_are_chosen_by_number() -> None:
     assert datasets.numbers("1-3,5", 5) == [1, 2, 3, 5]
     with pytest.raises(ValueError, match="no conversation 6"):
         datasets.numbers("6", 5)
+
+
+def test_the_common_format_says_who_spoke_and_when(tmp_path: Path) -> None:
+    chat, facts = datasets.load(write(tmp_path, COMMON)).conversations
+    emi, reply = chat.turns
+    assert (emi.role, emi.speaker, str(emi.occurred_at)) == ("user", "Emi", "2024-01-02 03:04:05+00:00")
+    assert (reply.role, reply.speaker, reply.occurred_at) == ("assistant", None, None)
+    assert [question.category for question in chat.questions] == ["1", "event_ordering"]
+    assert facts.turns[0].role == datasets.MEMORY
+
+
+async def test_sets_are_measured_side_by_side(tmp_path: Path, empty_url: str) -> None:
+    (tmp_path / "locomo").mkdir()
+    files = [
+        str(write(tmp_path, COMMON)),
+        str(write(tmp_path / "locomo", LOCOMO).rename(tmp_path / "two.json")),
+    ]
+    options = ["--data", *files, "--embedding", "hash", "--database-url", empty_url]
+    report = await sets.run(sets.parser().parse_args(options))
+    assert report.sets["data"]["pipeline"]["all"][0] == 2, "questions about an order do not count in all"
+    assert report.sets["data"]["pipeline"]["2"][1].recall[1] == 1.0, "a fact is found as what it stands for"
+    assert report.sets["two"]["bm25_results"]["all"][1].recall[5] == 1.0
+    assert "points ahead" in report.text()
