@@ -144,4 +144,4 @@ def test_a_target_never_shows_its_password(user: str, password: str, database: s
         return
     target = parse_dsn(url)
     assert "pw-" not in repr(target) or "pw-" in database
-    assert target.label == f"host/{database.lstrip('/')}"
+    assert target.label == f"host/{database}"

@@ -95,7 +95,7 @@ def parse_dsn(url: str) -> Target:
     dsn = f"postgresql://{netloc}{parts.path}" + (f"?{urlencode(query)}" if query else "")
     host = unquote(hosts) or query.get("host", "") or "localhost"
     port = f":{query['port']}" if not hosts and "port" in query else ""
-    database = unquote(parts.path.lstrip("/")) or query.get("dbname", "") or "(default)"
+    database = unquote(parts.path.removeprefix("/")) or query.get("dbname", "") or "(default)"
     return Target(dsn, f"{host}{port}/{database}", timeout)
 
 
