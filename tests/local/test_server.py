@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -183,6 +184,22 @@ async def test_an_open_that_is_cancelled_leaves_nothing_behind(new_home: Path) -
     await asyncio.to_thread(wait_until_stopped, new_home)
     await server.open()
     await server.close()
+
+
+async def test_an_open_that_is_cancelled_does_not_take_the_server_from_the_next(home: Path) -> None:
+    with ThreadPoolExecutor(1) as in_order:  # what the canceled call does last comes after the next call
+        asyncio.get_running_loop().set_default_executor(in_order)
+        server = EmbeddedPostgres(home)
+        first, second = asyncio.create_task(server.open()), asyncio.create_task(server.open())
+        await asyncio.sleep(0)
+        first.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await first
+        await second
+        await asyncio.to_thread(lambda: None)  # everything asked for before is done
+        connection = await connect(server.url())
+        await connection.close()
+        await server.close()
 
 
 def test_a_forked_child_does_not_keep_the_server(home: Path) -> None:

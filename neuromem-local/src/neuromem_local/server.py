@@ -49,6 +49,9 @@ class EmbeddedPostgres(DatabaseProvider):
         self._start_timeout = start_timeout
         self._share: FileLock | None = None
         self._socket: str | None = None
+        # The calls of `open` that nobody gave up: while there is one, the server is in use. A call that was
+        # canceled must not take the server from the next one, whichever of their threads runs first.
+        self._calls: set[threading.Event] = set()
         self._guard = threading.Lock()
 
     def __repr__(self) -> str:
@@ -59,13 +62,12 @@ class EmbeddedPostgres(DatabaseProvider):
 
         Raises `DatabaseUnavailableError` with the reason and the end of the server's log.
         """
-        given_up, was_open = threading.Event(), self._share is not None
+        given_up = threading.Event()
         try:
             await asyncio.to_thread(self._open, given_up)
         except asyncio.CancelledError:
             given_up.set()
-            if not was_open:  # whatever the thread still achieves is given back
-                asyncio.get_running_loop().run_in_executor(None, self._close)
+            asyncio.get_running_loop().run_in_executor(None, self._give_back, given_up)
             raise
         return self.url()
 
@@ -113,14 +115,32 @@ class EmbeddedPostgres(DatabaseProvider):
                 )
             except _GivenUpError:
                 return
+            self._calls.add(given_up)
+            if given_up.is_set():
+                self._drop(given_up)
+
+    def _give_back(self, given_up: threading.Event) -> None:
+        """Give back what a canceled call of `open` still achieved."""
+        with self._guard:
+            self._drop(given_up)
+
+    def _drop(self, given_up: threading.Event) -> None:
+        if given_up in self._calls:
+            self._calls.remove(given_up)
+            if not self._calls:
+                self._leave()
 
     def _close(self) -> None:
         with self._guard:
-            share, self._share, self._socket = self._share, None, None
-            if share is not None:
-                from neuromem_local import _client
+            self._calls.clear()
+            self._leave()
 
-                _client.leave(self.home, share)
+    def _leave(self) -> None:
+        share, self._share, self._socket = self._share, None, None
+        if share is not None:
+            from neuromem_local import _client
+
+            _client.leave(self.home, share)
 
 
 class _GivenUpError(Exception):
