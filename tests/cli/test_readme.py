@@ -26,12 +26,12 @@ def blocks(path: Path, language: str) -> list[Any]:
 
 @pytest.mark.parametrize("line", blocks(CORE, "json"))
 def test_the_line_of_a_history_can_be_imported(line: str, tmp_path: Path) -> None:
-    from neuromem.cli.imports.jsonl import History
+    from neuromem.cli.imports.jsonl import MessageFile
 
     path = tmp_path / "history.jsonl"
     path.write_text(line, encoding="utf-8")
     with path.open("rb") as file:
-        (read,) = History(file, "ana", name="history", session="history", most=1000).lines()
+        (read,) = MessageFile(file, "ana", name="history", session="history", most=1000).lines()
     assert read.message["content"] == json.loads(line)["content"]
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from neuromem.cli.imports.jsonl import BATCH_LINES, History, Line, batches
+from neuromem.cli.imports.jsonl import BATCH_LINES, Line, MessageFile, batches
 
 SAID = st.fixed_dictionaries(
     {
@@ -22,7 +22,7 @@ SAID = st.fixed_dictionaries(
 
 def read(lines: list[dict[str, Any]]) -> list[Line]:
     file = io.BytesIO("\n".join(map(json.dumps, lines)).encode())
-    return list(History(file, "ana", name="talk", session="talk", most=1000).lines())
+    return list(MessageFile(file, "ana", name="talk", session="talk", most=1000).lines())
 
 
 def keys(lines: list[dict[str, Any]]) -> list[str]:

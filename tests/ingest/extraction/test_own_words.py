@@ -13,7 +13,7 @@ from pydantic import BaseModel, Field
 from neuromem.config import Settings
 from neuromem.errors import ConfigurationError
 from neuromem.ingest.extraction.llm_extractor import PROMPT, PROMPTS, RELATIONS
-from neuromem.ingest.extraction.reply_models import extraction_schema, validate_reply
+from neuromem.ingest.extraction.reply_models import extraction_schema, validate_extraction_reply
 from neuromem.memory import NeuroMemory
 from neuromem.structured_output.prompt_text import read_prompt
 from neuromem.testing import HashEmbedding
@@ -227,7 +227,9 @@ def test_the_example_in_the_prompt_is_a_reply_as_it_is_asked_for() -> None:
     related = json.loads(RELATIONS[RELATIONS.index("[{") : RELATIONS.rindex("]") + 1])
     assert fits({**example, "relations": related}, extraction_schema(graph=True, fields=None))
     assert not fits({**example, "profile": {}}, extraction_schema(graph=False, fields=None))
-    read = validate_reply({**example, "relations": related}, lambda sources: datetime(2023, 5, 8, tzinfo=UTC))
+    read = validate_extraction_reply(
+        {**example, "relations": related}, lambda sources: datetime(2023, 5, 8, tzinfo=UTC)
+    )
     assert (len(read.facts), len(read.episodes), len(read.relations), read.rejected) == (1, 1, 1, {})
     names = {
         name for shape in objects(extraction_schema(graph=True, fields=None)) for name in shape["properties"]

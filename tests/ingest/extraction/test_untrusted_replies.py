@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import pytest
 
-from neuromem.ingest.extraction.reply_models import validate_reply
+from neuromem.ingest.extraction.reply_models import validate_extraction_reply
 from neuromem.testing.internals import database_of
 from tests.ingest.extraction.model import completion
 
@@ -204,7 +204,7 @@ async def test_numbers_and_dates_are_made_fit_or_dropped() -> None:
             {"content": "h", "date": "2023年5月7日"},
         ],
     }
-    read = validate_reply(raw, lambda sources: datetime(2023, 5, 8, 13, 56, tzinfo=UTC))
+    read = validate_extraction_reply(raw, lambda sources: datetime(2023, 5, 8, 13, 56, tzinfo=UTC))
     one, two = read.facts
     assert (one.importance, one.confidence, one.valence, one.arousal) == (9, 0.8, -1, 0.8)
     assert (two.importance, two.confidence, two.valence, two.arousal) == (10, None, None, None)

@@ -22,7 +22,7 @@ from neuromem.cli.commands.reextract import reextract
 from neuromem.cli.commands.sessions import sessions
 from neuromem.cli.commands.spaces import reembed, spaces
 from neuromem.cli.commands.worker import worker
-from neuromem.cli.output import Failure, print_log
+from neuromem.cli.output import CommandError, print_log
 from neuromem.errors import NeuroMemError
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger("neuromem")
 
 
-class Interrupted(Failure):
+class InterruptedCommandError(CommandError):
     """The user pressed Ctrl-C."""
 
     exit_code = 130  # as shells report it
@@ -62,9 +62,9 @@ class Root(click.Group):
         except NeuroMemError as error:
             if ctx.params["debug"]:
                 raise
-            raise Failure(str(error)) from error
+            raise CommandError(str(error)) from error
         except KeyboardInterrupt as error:
-            raise Interrupted("Interrupted; what was stored is kept.") from error
+            raise InterruptedCommandError("Interrupted; what was stored is kept.") from error
 
 
 def _plugin_commands(own: Mapping[str, click.Command]) -> dict[str, Offer[CommandSpec]]:
@@ -102,7 +102,7 @@ def _broken_command(offer: Offer[CommandSpec], reason: str) -> click.Command:
     @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
     def fail(arguments: tuple[str, ...]) -> None:
         del arguments
-        raise Failure(reason)
+        raise CommandError(reason)
 
     return fail
 

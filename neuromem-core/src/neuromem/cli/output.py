@@ -100,7 +100,7 @@ def print_items(
     stdout().print(table)
 
 
-class Failure(click.ClickException):
+class CommandError(click.ClickException):
     """Ends the command with one sentence on stderr."""
 
     def show(self, file: IO[Any] | None = None) -> None:

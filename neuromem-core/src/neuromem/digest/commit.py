@@ -19,7 +19,7 @@ from neuromem.store.memories.emotions import MOOD_WINDOW, set_mood
 from neuromem.store.memories.evidence import add_evidence
 from neuromem.store.memories.learned import store_learned, version_chains
 from neuromem.store.memories.write import statement_hash
-from neuromem.store.queue.lease import renew_lease
+from neuromem.store.queue.lease import LeaseLostError, renew_lease
 from neuromem.store.queue.token_usage import add_token_usage
 
 if TYPE_CHECKING:
@@ -38,10 +38,6 @@ if TYPE_CHECKING:
 logger = logging.getLogger("neuromem")
 
 OPERATION = "digest"
-
-
-class TakenOverError(Exception):
-    """Another process digests for the user by now, or the user is gone: nothing may be stored."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,13 +75,13 @@ class DigestCommit:
             calls: The calls that it took, which are added to the user's token usage.
 
         Raises:
-            TakenOverError: Another process has the lease by now, or the user is gone; nothing was stored.
+            LeaseLostError: Another process has the lease by now, or the user is gone; nothing was stored.
         """
         items = answer.reply.insights
         async with self._database.user(user_id) as transaction:
             write = await begin_write(transaction, user_id, len(items))
             if not await renew_lease(transaction, lease, self._settings.work.lease):
-                raise TakenOverError
+                raise LeaseLostError
             unchanged = await unchanged_evidence(transaction, user_id, labels.memories.values())
             insights, rejected = self._new_insights(items, labels, unchanged, answer)
             versions = await version_chains(

@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from neuromem.digest.reply_models import DIGEST_SCHEMA, SHAPE, Reply, validate_reply
+from neuromem.digest.reply_models import DIGEST_SCHEMA, SHAPE, DigestReply, validate_digest_reply
 from neuromem.domain.insights import stage
 from neuromem.structured_output.ask import JsonQuestion, ask_for_json
 from neuromem.structured_output.labels import Labels
@@ -50,7 +50,7 @@ class BatchLabels:
 class DigestAnswer:
     """The insights that the model wrote; ``origin`` names the model and the prompt."""
 
-    reply: Reply
+    reply: DigestReply
     origin: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -77,7 +77,7 @@ async def ask_for_insights(
         ],
         schema=DIGEST_SCHEMA,
         shape=SHAPE,
-        validate=validate_reply,
+        validate=validate_digest_reply,
         purpose=f"for insights from {len(labels.memories)} memories of user {user_id!r} (they stay undigested)",
         max_tokens=MAX_TOKENS,
         temperature=TEMPERATURE,

@@ -53,7 +53,7 @@ def _relation_to_known(value: object) -> object:
     return read_relation_to_known(value, _RELATIONS_TO_KNOWN)
 
 
-class RelationToKnown(ReplyModel):
+class RelationToInsight(ReplyModel):
     """How an insight relates to a known one; ``id`` is the label under which the model was shown that."""
 
     id: str
@@ -67,10 +67,10 @@ class InsightItem(ReplyModel):
     category: Annotated[Literal["pattern", "summary"], BeforeValidator(_category)] = "pattern"
     importance: OneToTen = None
     evidence: TextList = ()
-    known: Annotated[RelationToKnown | None, BeforeValidator(_relation_to_known)] = None
+    known: Annotated[RelationToInsight | None, BeforeValidator(_relation_to_known)] = None
 
 
-class Reply(CheckedReply):
+class DigestReply(CheckedReply):
     """The insights of a reply that are usable."""
 
     insights: tuple[InsightItem, ...] = ()
@@ -78,10 +78,10 @@ class Reply(CheckedReply):
     nothing: OptionalText = None
 
 
-DIGEST_SCHEMA = reply_schema(Reply)
+DIGEST_SCHEMA = reply_schema(DigestReply)
 
 
-def validate_reply(value: dict[str, Any]) -> Reply:
+def validate_digest_reply(value: dict[str, Any]) -> DigestReply:
     """Validate a reply insight by insight: good ones are kept, the others counted."""
     rejected: Counter[str] = Counter()
     raw = value.get("insights")
@@ -96,4 +96,4 @@ def validate_reply(value: dict[str, Any]) -> Reply:
     state = clean_text(value.get("state"), MAX_INSIGHT)
     if state is not None and state.lower() in NO_VALUE:
         state = None
-    return Reply.model_construct(insights=tuple(items), state=state, rejected=dict(rejected))
+    return DigestReply.model_construct(insights=tuple(items), state=state, rejected=dict(rejected))

@@ -8,7 +8,7 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from neuromem.digest.commit import OPERATION, DigestCommit, TakenOverError
+from neuromem.digest.commit import OPERATION, DigestCommit
 from neuromem.digest.emotion_profile import compute_emotion_profile
 from neuromem.digest.prompt_input import MAX_MEMORY_LENGTH, BatchLabels, ask_for_insights
 from neuromem.digest.user_lease import user_lease
@@ -21,6 +21,7 @@ from neuromem.store.memories.digest_queue import (
 )
 from neuromem.store.memories.emotions import emotion_sums, recent_mood
 from neuromem.store.memories.insights import insights_by_id, strongest_insights
+from neuromem.store.queue.lease import LeaseLostError
 from neuromem.store.queue.token_budget import check_budget, tokens_used_today
 from neuromem.store.queue.token_usage import add_token_usage
 
@@ -107,7 +108,7 @@ class DigestService:
                     try:
                         await self._all(user_id, batch_size, run, self._llm, progress)
                         break
-                    except TakenOverError:  # the other may leave some undone: look again
+                    except LeaseLostError:  # the other may leave some undone: look again
                         logger.info("The digest of user %r was taken over, or the user is gone.", user_id)
         except BaseException as failure:
             error = f"{type(failure).__name__}: {failure}"

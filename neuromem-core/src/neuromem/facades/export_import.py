@@ -22,6 +22,7 @@ from neuromem.facades.export_format import (
     table_member,
 )
 from neuromem.ingest.documents.archive import export_objects, import_objects
+from neuromem.store.database.database import DryRunError
 from neuromem.store.user_data.export import INDEX_TABLES, open_export
 from neuromem.store.user_data.import_data import begin_import, check_tables
 
@@ -167,8 +168,8 @@ class ExportImport:
                 if target is not None:
                     counts = await _import_rows(target, source)
                 if dry_run:
-                    raise _DryRunError
-        except _DryRunError:
+                    raise DryRunError
+        except DryRunError:
             pass
         restored = 0
         if (described := manifest.get("objects")) and isinstance(source, ExportFile) and not dry_run:
@@ -192,10 +193,6 @@ class ExportImport:
             space=found.space,
             tables=tables,
         )
-
-
-class _DryRunError(Exception):
-    """Rolls the transaction of a dry run back."""
 
 
 async def _import_rows(target: UserImport, source: ExportDict | ExportFile) -> dict[str, int]:

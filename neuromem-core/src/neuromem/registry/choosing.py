@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from neuromem.plugin.specs import ProviderSpec, StageSpec
     from neuromem.registry.collecting import Offers
     from neuromem.registry.hooks import Hook
-    from neuromem.registry.missing import Missing
+    from neuromem.registry.not_found import NotFoundErrors
     from neuromem.registry.origin import Offer
 
 T = TypeVar("T")
@@ -43,7 +43,7 @@ class Chooser:
     def __init__(
         self,
         offers: Offers,
-        missing: Missing,
+        missing: NotFoundErrors,
         env: Mapping[str, str],
         options: Mapping[str, Mapping[str, Any]],
     ) -> None:

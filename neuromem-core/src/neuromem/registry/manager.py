@@ -11,7 +11,7 @@ from neuromem.plugin.context import Context, SystemClock
 from neuromem.registry import choosing, hooks
 from neuromem.registry.collecting import collect
 from neuromem.registry.loading import BLOCK, Loader
-from neuromem.registry.missing import Missing
+from neuromem.registry.not_found import NotFoundErrors
 from neuromem.registry.report import report
 from neuromem.registry.stages import Switchboard
 
@@ -51,7 +51,7 @@ class PluginRegistry:
     ) -> None:
         self._offers = offers
         self._env = env
-        self._missing = Missing(offers, records)
+        self._missing = NotFoundErrors(offers, records)
         self._chooser = choosing.Chooser(offers, self._missing, env, options)
         self.records = tuple(records)
 

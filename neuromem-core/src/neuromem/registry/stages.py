@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from neuromem.plugin.stages import Extractor, Fusion, Observer, Reranker, Retriever, Scorer
     from neuromem.registry.collecting import Offers
     from neuromem.registry.hooks import Hook
-    from neuromem.registry.missing import Missing
+    from neuromem.registry.not_found import NotFoundErrors
     from neuromem.registry.origin import Offer
 
 S = TypeVar("S", bound="StageSpec[Any]")
@@ -55,7 +55,7 @@ class Switchboard:
     """Decides which of the offered stages are active; every name that is not offered is an error."""
 
     def __init__(
-        self, offers: Offers, missing: Missing, enable: Sequence[str], disable: Sequence[str]
+        self, offers: Offers, missing: NotFoundErrors, enable: Sequence[str], disable: Sequence[str]
     ) -> None:
         self._offers = offers
         self._missing = missing

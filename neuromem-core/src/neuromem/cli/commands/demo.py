@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from neuromem.cli.commands.recall import print_result
-from neuromem.cli.imports.jsonl import History, batches
+from neuromem.cli.imports.jsonl import MessageFile, batches
 from neuromem.cli.options.database import database_options
 from neuromem.cli.output import print_text, stderr
 
@@ -44,7 +44,7 @@ async def _demo(database: DatabaseOptions) -> None:
         await memory.init()
     async with memory:
         with stderr().status("Remembering"), conversation.open("rb") as file:
-            history = History(file, USER, name="the demo", session=USER, most=memory.settings.max_content)
+            history = MessageFile(file, USER, name="the demo", session=USER, most=memory.settings.max_content)
             count = history.check()
             for batch in batches(history.lines()):
                 for session, lines in batch.items():

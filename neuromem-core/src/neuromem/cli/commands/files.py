@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from neuromem.cli.options.user import count_options, user_options
-from neuromem.cli.output import Failure, print_items, print_json, print_text
+from neuromem.cli.output import CommandError, print_items, print_json, print_text
 from neuromem.domain.documents import FILE_TYPES
 
 if TYPE_CHECKING:
@@ -204,4 +204,4 @@ def delete(
     elif deleted:
         print_text(f"Document {document!r} of user {user!r} is deleted.")
     else:
-        raise Failure(f"User {user!r} has no document {document!r}.")
+        raise CommandError(f"User {user!r} has no document {document!r}.")

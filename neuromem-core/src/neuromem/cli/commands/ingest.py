@@ -8,9 +8,9 @@ from typing import IO, TYPE_CHECKING, Any
 
 import click
 
-from neuromem.cli.imports.jsonl import History, batches, seekable
+from neuromem.cli.imports.jsonl import MessageFile, batches, seekable
 from neuromem.cli.options.database import database_options
-from neuromem.cli.output import Failure, print_text, progress, stderr
+from neuromem.cli.output import CommandError, print_text, progress, stderr
 from neuromem.domain import validation
 from neuromem.errors import InputError
 
@@ -57,7 +57,7 @@ def ingest(database: DatabaseOptions, file: IO[bytes], *, user: str, no_wait: bo
     validation.user_id(user)
     name = "stdin" if file.name == "<stdin>" or not file.seekable() else file.name
     most = Settings.load().max_content
-    history = History(seekable(file), user, name=name, session=Path(name).stem, most=most)
+    history = MessageFile(seekable(file), user, name=name, session=Path(name).stem, most=most)
     with stderr().status("Checking", spinner_style="dim"):
         count = history.check()
     asyncio.run(_ingest(database, history, user, count, wait=not no_wait))
@@ -65,7 +65,9 @@ def ingest(database: DatabaseOptions, file: IO[bytes], *, user: str, no_wait: bo
     print_text(f"{count} messages are stored for user {user!r}.{waiting}")
 
 
-async def _ingest(database: DatabaseOptions, history: History, user: str, count: int, *, wait: bool) -> None:
+async def _ingest(
+    database: DatabaseOptions, history: MessageFile, user: str, count: int, *, wait: bool
+) -> None:
     calls = _Calls()
     async with database.memory(
         worker=wait, on_embedding_call=calls.record, on_llm_call=calls.record
@@ -93,7 +95,7 @@ async def _wait_for_work(memory: NeuroMemory, user: str, bars: Progress, calls: 
     task = bars.add_task("Working on it", total=left, visible=bool(left))
     while left:
         if calls.hopeless:
-            raise Failure(
+            raise CommandError(
                 f"All messages are stored and can be found by their words, but {left} pieces of background work "
                 f"are left, and calls keep failing: {calls.error} Mend that and run the same command again."
             )

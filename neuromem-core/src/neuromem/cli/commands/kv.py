@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from neuromem.cli.options.user import as_of_option, count_options, user_options
-from neuromem.cli.output import Failure, print_items, print_json, print_text
+from neuromem.cli.output import CommandError, print_items, print_json, print_text
 from neuromem.domain.kv import PROFILE
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ def get(
     del as_json  # it is JSON in any case
     value = asyncio.run(run())
     if value is ABSENT:
-        raise Failure(f"User {user!r} has no {key!r} in namespace {namespace!r}.")
+        raise CommandError(f"User {user!r} has no {key!r} in namespace {namespace!r}.")
     print_json(value)
 
 
@@ -136,4 +136,4 @@ def delete(database: DatabaseOptions, user: str, key: str, *, namespace: str, as
     elif deleted:
         print_text(f"{key!r} of user {user!r} is deleted.")
     else:
-        raise Failure(f"User {user!r} has no {key!r} in namespace {namespace!r}.")
+        raise CommandError(f"User {user!r} has no {key!r} in namespace {namespace!r}.")

@@ -6,7 +6,7 @@ from dataclasses import asdict
 
 import click
 
-from neuromem.cli.output import Failure, print_json, print_text, safe_text, stdout
+from neuromem.cli.output import CommandError, print_json, print_text, safe_text, stdout
 from neuromem.cli.plugin_kit.distribution_check import check_distribution
 
 
@@ -26,4 +26,4 @@ def check_plugin(distribution: str, *, as_json: bool) -> None:
                 print_text(f"      {finding.problem}")
     wrong = sum(finding.problem is not None for finding in findings)
     if wrong:
-        raise Failure(f"{wrong} of {len(findings)} checks of {distribution} failed.")
+        raise CommandError(f"{wrong} of {len(findings)} checks of {distribution} failed.")

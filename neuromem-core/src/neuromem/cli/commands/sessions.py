@@ -9,7 +9,7 @@ import click
 
 from neuromem.cli.imports.chat_exports import import_export, read_export
 from neuromem.cli.options.user import count_options, user_options
-from neuromem.cli.output import Failure, print_items, print_json, print_text
+from neuromem.cli.output import CommandError, print_items, print_json, print_text
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -126,7 +126,7 @@ def delete(database: DatabaseOptions, user: str, session: str, *, yes: bool, as_
             "Erased: " + ", ".join(f"{count} {kind}" for kind, count in deleted.items() if count) + "."
         )
     else:
-        raise Failure(f"User {user!r} has no session {session!r}.")
+        raise CommandError(f"User {user!r} has no session {session!r}.")
 
 
 @sessions.command("import")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from neuromem.cli.options.database import database_options
-from neuromem.cli.output import Failure, print_notice
+from neuromem.cli.output import CommandError, print_notice
 
 if TYPE_CHECKING:
     from neuromem.cli.options.database import DatabaseOptions
@@ -39,15 +39,15 @@ def _memory_of_factory(factory: str) -> NeuroMemory:
 
     module, _, name = factory.partition(":")
     if not module or not name:
-        raise Failure(f"{factory!r} names no factory: write package.module:function.")
+        raise CommandError(f"{factory!r} names no factory: write package.module:function.")
     sys.path.insert(0, "")  # as `python -m` does
     try:
         make = getattr(import_module(module), name)
     except (ImportError, AttributeError) as error:
-        raise Failure(f"The factory {factory!r} cannot be imported: {error}") from error
+        raise CommandError(f"The factory {factory!r} cannot be imported: {error}") from error
     memory = make()
     if not isinstance(memory, NeuroMemory):
-        raise Failure(
+        raise CommandError(
             f"The factory {factory!r} returned an object of {type(memory).__name__}, not a NeuroMemory."
         )
     return memory

@@ -46,7 +46,7 @@ class Line:
     message: MessageDict
 
 
-class History:
+class MessageFile:
     """A file of messages. It is read twice, to check and to store, and never held in memory as a whole.
 
     Args:

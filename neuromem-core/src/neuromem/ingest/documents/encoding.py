@@ -64,7 +64,7 @@ def decode_text(raw: bytes) -> str:
     return raw.decode(_guess(raw[:SAMPLE]), "replace")
 
 
-def clean_text(text: str) -> str:
+def clean_document_text(text: str) -> str:
     """Return the text with ``\\n`` as line ends, without control characters, and runs of 256 or more spaces cut."""
     text = text.replace("\r\n", "\n").replace("\r", "\n").replace("\x0c", "\n")
     return _EMPTY.sub("\n\n", _CONTROL.sub("", text))

@@ -15,7 +15,7 @@ from typing import IO, TYPE_CHECKING, Any
 from neuromem.domain.text.tokenizer import tokenize
 from neuromem.ingest.documents import file_types, text_formats
 from neuromem.ingest.documents.chunking import passage_ranges
-from neuromem.ingest.documents.encoding import clean_text, decode_text
+from neuromem.ingest.documents.encoding import clean_document_text, decode_text
 from neuromem.ingest.documents.pdf_docx import BREAK, docx_blocks, pdf_pages
 from neuromem.ingest.documents.refused_file import RefusedFileError
 
@@ -69,10 +69,12 @@ def read_content(file: IO[bytes], request: ParseRequest) -> Content:
     detected = None if request.text else file_types.detect_binary(file, request.suffix)
     if detected is None:
         file.seek(0)
-        text = clean_text(decode_text(file.read()))
+        text = clean_document_text(decode_text(file.read()))
         detected = file_types.detect_text(text, request.suffix)
         plain = PLAIN.get(detected.kind)
-        return Content(detected, _checked(request, text if plain is None else clean_text(plain(text))), [])
+        return Content(
+            detected, _checked(request, text if plain is None else clean_document_text(plain(text))), []
+        )
     if detected.kind == "pdf":
         text, pages = _joined(request, pdf_pages(file))
         return Content(detected, text, pages)
@@ -88,7 +90,7 @@ def _joined(request: ParseRequest, parts: Iterable[str]) -> tuple[str, list[int]
     length = 0
     for part in parts:
         starts.append(length)
-        found.append(clean_text(part).strip())
+        found.append(clean_document_text(part).strip())
         length += len(found[-1]) + len(BREAK)
         _check_length(request, length)
     return BREAK.join(found), starts

@@ -20,6 +20,7 @@ from neuromem.store.database.users import begin_write
 from neuromem.store.graph.write import store_relations
 from neuromem.store.kv.profile_sources import change_profile
 from neuromem.store.memories.learned import store_learned, version_chains
+from neuromem.store.queue.lease import LeaseLostError
 from neuromem.store.queue.token_usage import add_token_usage
 
 if TYPE_CHECKING:
@@ -46,10 +47,6 @@ class StoredCounts:
     episodes: int = 0
     relations: int = 0
     profile: int = 0
-
-
-class TakenOverError(Exception):
-    """Another worker has the jobs by now: nothing may be stored."""
 
 
 class ExtractionCommit:
@@ -89,7 +86,7 @@ class ExtractionCommit:
                 outcome = self.outcome(window, found, valid)
                 profile = await acknowledge_extraction(transaction, claim, outcome, calls, write.now)
                 if profile is None:
-                    raise TakenOverError
+                    raise LeaseLostError
                 if valid is None:
                     return StoredCounts()
                 if statements:
@@ -121,7 +118,7 @@ class ExtractionCommit:
                         said=valid.profile,
                         sources=[message.id for message in window.messages],
                     )
-        except TakenOverError:
+        except LeaseLostError:
             logger.info("The extraction of user %r was finished by another worker.", claim.user_id)
             if calls:
                 await self.record_usage(claim.user_id, calls)

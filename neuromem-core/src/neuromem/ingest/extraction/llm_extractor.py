@@ -19,7 +19,7 @@ from neuromem.ingest.extraction.reply_models import (
     Episode,
     Fact,
     extraction_schema,
-    validate_reply,
+    validate_extraction_reply,
 )
 from neuromem.structured_output.ask import JsonQuestion, ask_for_json
 from neuromem.structured_output.prompt_text import read_prompt
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from pydantic import BaseModel
 
     from neuromem.domain.extraction import Window
-    from neuromem.ingest.extraction.reply_models import Item, Reply
+    from neuromem.ingest.extraction.reply_models import ExtractionReply, Item
     from neuromem.plugin.providers import LLMProvider
 
 PROMPTS = "neuromem.ingest.extraction.prompts"
@@ -120,7 +120,7 @@ class LLMExtractor:
             ],
             schema=self._schemas[window.graph],
             shape=SHAPE,
-            validate=lambda value: validate_reply(value, labels.spoken_at),
+            validate=lambda value: validate_extraction_reply(value, labels.spoken_at),
             purpose=f"to extract {len(window.messages)} messages of user {window.user_id!r}",
             max_tokens=self._max_tokens,
             temperature=self._temperature,
@@ -129,7 +129,7 @@ class LLMExtractor:
         answer = await ask_for_json(self._llm, question)
         return self._extraction(labels, answer.reply, answer.model)
 
-    def _extraction(self, labels: WindowLabels, reply: Reply, model: str) -> Extraction:
+    def _extraction(self, labels: WindowLabels, reply: ExtractionReply, model: str) -> Extraction:
         rejected = Counter(reply.rejected)
         memories = []
         for item in (*reply.facts, *reply.episodes):
@@ -256,7 +256,7 @@ def _quoted(value: Any) -> Any:
     return f"said: “{value.strip()}”" if is_rule else value
 
 
-def _withdrawn(reply: Reply) -> dict[str, list[str]]:
+def _withdrawn(reply: ExtractionReply) -> dict[str, list[str]]:
     withdrawn: dict[str, list[str]] = {}
     for item in reply.withdrawn:
         withdrawn.setdefault(item.key, []).append(item.entry)

@@ -59,7 +59,7 @@ _SINGLE_VALUED = [edge.value for edge in EdgeType if edge in SINGLE_VALUED]
 NameText = Annotated[Text, BeforeValidator(unwrap_name)]
 
 
-class RelationToKnown(ReplyModel):
+class RelationToMemory(ReplyModel):
     """How an item relates to one known memory; ``id`` is the label under which the model was shown that."""
 
     id: str
@@ -83,7 +83,7 @@ class Item(ReplyModel):
     arousal: ZeroToOne = None
     emotion: OptionalText = None
     entities: TextList = ()
-    known: Annotated[RelationToKnown | None, BeforeValidator(_relation_to_known)] = None
+    known: Annotated[RelationToMemory | None, BeforeValidator(_relation_to_known)] = None
     extra: NotInSchema = None
 
 
@@ -104,7 +104,7 @@ class Episode(Item):
     place: OptionalText = None
 
 
-class Relation(ReplyModel):
+class RelationItem(ReplyModel):
     """A relation between two named things."""
 
     subject: NameText
@@ -119,7 +119,7 @@ class Relation(ReplyModel):
 
 
 class Profile(ReplyModel):
-    """What new messages say about the user: the schema only, `validate` reads the values of any extractor."""
+    """What new messages say about the user: the schema only, `validate_profile` reads the values of any extractor."""
 
     identity: OptionalText = None
     occupation: OptionalText = None
@@ -137,12 +137,12 @@ class Withdrawn(ReplyModel):
     entry: Text
 
 
-class Reply(CheckedReply):
+class ExtractionReply(CheckedReply):
     """The items of a reply that are usable."""
 
     facts: tuple[Fact, ...] = ()
     episodes: tuple[Episode, ...] = ()
-    relations: tuple[Relation, ...] = ()
+    relations: tuple[RelationItem, ...] = ()
     profile: Annotated[dict[str, Any], WithJsonSchema(reply_schema(Profile))] = Field(default_factory=dict)
     withdrawn: tuple[Withdrawn, ...] = ()
     nothing: OptionalText = None
@@ -158,7 +158,7 @@ def extraction_schema(*, graph: bool, fields: type[BaseModel] | None) -> dict[st
     Raises:
         PydanticUserError: A field of the user's model has a type that JSON has not.
     """
-    properties = dict(reply_schema(Reply)["properties"])
+    properties = dict(reply_schema(ExtractionReply)["properties"])
     if not graph:
         del properties["relations"]
     if fields is None:
@@ -170,7 +170,9 @@ def extraction_schema(*, graph: bool, fields: type[BaseModel] | None) -> dict[st
     return {**strict_object(properties), **({"$defs": definitions} if definitions else {})}
 
 
-def validate_reply(value: dict[str, Any], spoken_at: Callable[[Sequence[str]], datetime]) -> Reply:
+def validate_extraction_reply(
+    value: dict[str, Any], spoken_at: Callable[[Sequence[str]], datetime]
+) -> ExtractionReply:
     """Validate a reply item by item: good ones are kept, the others counted.
 
     Args:
@@ -179,10 +181,10 @@ def validate_reply(value: dict[str, Any], spoken_at: Callable[[Sequence[str]], d
     """
     rejected: Counter[str] = Counter()
     profile = value.get("profile")
-    return Reply.model_construct(
+    return ExtractionReply.model_construct(
         facts=_items(value, "facts", Fact, rejected, spoken_at),
         episodes=_items(value, "episodes", Episode, rejected, spoken_at),
-        relations=_items(value, "relations", Relation, rejected, spoken_at),
+        relations=_items(value, "relations", RelationItem, rejected, spoken_at),
         withdrawn=_items(value, "withdrawn", Withdrawn, rejected, spoken_at),
         profile={key: part for key, part in profile.items() if part} if isinstance(profile, dict) else {},
         nothing=(clean_text(value.get("nothing")) or "")[:MAX_NOTHING] or None,

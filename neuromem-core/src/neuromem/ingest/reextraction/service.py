@@ -17,6 +17,7 @@ from neuromem.store.conversations.reextraction import (
     derived_memories,
     messages_to_reextract,
 )
+from neuromem.store.database.database import DryRunError
 from neuromem.store.database.users import begin_write, user_language
 from neuromem.store.graph.write import store_relations
 from neuromem.store.memories.learned import store_learned
@@ -44,10 +45,6 @@ class Where:
     session: str | None = None
     after: datetime | None = None
     before: datetime | None = None
-
-
-class _DryRunError(Exception):
-    """Rolls back the transaction of a dry run."""
 
 
 class ReextractionService:
@@ -94,8 +91,8 @@ class ReextractionService:
             async with self._database.user(user_id) as transaction:
                 report = await self._replace(transaction, user_id, scope, replay, extractions, language)
                 if dry_run:
-                    raise _DryRunError
-        except _DryRunError:
+                    raise DryRunError
+        except DryRunError:
             pass
         if not dry_run:
             self._wake()

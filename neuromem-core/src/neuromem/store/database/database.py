@@ -43,6 +43,10 @@ WAIT_FOR_WRITERS = """
 _SCHEMA = re.compile(r"[a-z_][a-z0-9_]{0,62}")
 
 
+class DryRunError(Exception):
+    """Rolls back the transaction of a dry run."""
+
+
 class Transaction:
     """A running transaction.
 

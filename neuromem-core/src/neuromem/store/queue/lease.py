@@ -70,6 +70,10 @@ class LeaseTable:
         )
 
 
+class LeaseLostError(Exception):
+    """The lease is somebody else's by now, or its user is gone: nothing may be stored."""
+
+
 @dataclass(frozen=True, slots=True)
 class Lease:
     """A lease on rows of one user.

@@ -1,4 +1,4 @@
-"""Says what is missing: what is installed, what could be, and which broken plugin may have offered it."""
+"""The errors for what was asked for and not found: what is installed, what could be, which broken plugin had it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from neuromem.registry.origin import PluginRecord
 
 
-class Missing:
+class NotFoundErrors:
     """Makes the errors for what was asked for and not found."""
 
     def __init__(self, offers: Offers, records: Sequence[PluginRecord]) -> None:
